@@ -1,0 +1,19 @@
+import type { ClientId, Principal } from './message.ts'
+import type { GapReason } from './session/link.ts'
+
+/** What a program can listen to; one sentence each. */
+export interface BrokerEvents {
+  /** A session was made. */
+  'session-created': [{ clientId: ClientId, principal: Principal, clean: boolean }]
+  /** A session ended: nothing is kept for it any more [G5]. */
+  'session-ended': [{ clientId: ClientId, reason: 'expired' | 'clean-connect' | 'administrator' | 'disconnected' }]
+  /** A connection follows the session now. */
+  'attached': [{ clientId: ClientId, present: boolean }]
+  /** The connection of the session is gone. */
+  'detached': [{ clientId: ClientId }]
+  /** A session will not receive `count` messages that it would have received [G5]. */
+  'gap': [{ clientId: ClientId, count: number, reason: GapReason }]
+  /** The log can't be written: no receipts are given until 'store-recovered'. */
+  'store-failed': [{ error: Error }]
+  'store-recovered': []
+}

@@ -1,0 +1,78 @@
+/**
+ * Every bound of the broker in one place [G6]; the configuration schema fills it and says what happens at each.
+ */
+export interface Limits {
+  // what may come in
+  packetBytesMax: number
+  /** Before CONNECT is accepted. */
+  connectPacketBytesMax: number
+  connectTimeoutMs: number
+  connectionsMax: number
+  clientIdBytesMax: number
+  topicBytesMax: number
+  topicLevelsMax: number
+  /** Bytes of messages of one connection that wait for the disk; beyond it the connection is not read. */
+  pendingBytesMax: number
+  /** QoS 2 messages of one session received and not yet released. */
+  incomingMax: number
+
+  // sessions
+  sessionsMax: number
+  filtersPerSessionMax: number
+  inflightMessagesMax: number
+  backlogMessagesMax: number
+  backlogBytesMax: number
+  backlogAgeMsMax: number
+  /** Queue of a clean session whose window is full. */
+  cleanQueueMessagesMax: number
+  cleanQueueBytesMax: number
+
+  // slow connections
+  /** Bytes written to a connection and not yet taken by it; beyond it nothing more is sent (QoS 0 is dropped). */
+  writeBufferBytesMax: number
+  /** A connection whose write buffer makes no progress for so long is cut. */
+  stallTimeoutMs: number
+  /** A connection that leaves a message unacknowledged for so long is cut. */
+  ackTimeoutMs: number
+
+  // the log
+  logBytesMax: number
+  retainedMessagesMax: number
+  /** Recent messages kept in memory for sessions that lag a little. */
+  cacheBytesMax: number
+  /** Largest group of messages that share a sync. */
+  batchBytesMax: number
+  /** How often moved cursors are written. */
+  cursorFlushMs: number
+  /** How often trimming, expiry and backlog bounds are looked after. */
+  sweepMs: number
+}
+
+export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
+  packetBytesMax: 1_048_576,
+  connectPacketBytesMax: 65_536,
+  connectTimeoutMs: 10_000,
+  connectionsMax: 10_000,
+  clientIdBytesMax: 256,
+  topicBytesMax: 1_024,
+  topicLevelsMax: 32,
+  pendingBytesMax: 4_194_304,
+  incomingMax: 256,
+  sessionsMax: 1_000_000,
+  filtersPerSessionMax: 10_000,
+  inflightMessagesMax: 64,
+  backlogMessagesMax: 1_000_000,
+  backlogBytesMax: 1_073_741_824,
+  backlogAgeMsMax: 604_800_000,
+  cleanQueueMessagesMax: 10_000,
+  cleanQueueBytesMax: 16_777_216,
+  writeBufferBytesMax: 1_048_576,
+  stallTimeoutMs: 60_000,
+  ackTimeoutMs: 300_000,
+  logBytesMax: 68_719_476_736,
+  retainedMessagesMax: 1_000_000,
+  cacheBytesMax: 67_108_864,
+  batchBytesMax: 8_388_608,
+  cursorFlushMs: 500,
+  sweepMs: 250
+})

@@ -1,0 +1,51 @@
+/**
+ * What travels: a message as it was published, and an entry, which is a message that has a place in the log.
+ */
+
+declare const brand: unique symbol
+/** A value that can't be mixed up with another of the same shape. */
+export type Brand<T, Name extends string> = T & { readonly [brand]: Name }
+
+/**
+ * Place of an entry in the log: a global, strictly increasing integer, never used twice, not across restarts either.
+ * 0 stands for "before the first entry".
+ */
+export type Offset = Brand<number, 'Offset'>
+/** MQTT client identifier; also names the session (UTF-8, no U+0000). */
+export type ClientId = Brand<string, 'ClientId'>
+/** Who is at the other end, as authentication found; 'anonymous' where there is none. */
+export type Principal = Brand<string, 'Principal'>
+/** MQTT packet identifier, 1 to 65,535. */
+export type PacketId = Brand<number, 'PacketId'>
+/** Milliseconds since 1970 in UTC. */
+export type TimeMs = Brand<number, 'TimeMs'>
+
+export const QOS = { atMostOnce: 0, atLeastOnce: 1, exactlyOnce: 2 } as const
+export type QoS = typeof QOS[keyof typeof QOS]
+
+export const ORIGIN = 0 as Offset
+
+/** A message as it was published. The bytes of `payload` must not change after it was handed over. */
+export interface Message {
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: QoS
+  /** True where the publisher set RETAIN (MQTT 3.1.1, 3.3.1.3). */
+  readonly retain: boolean
+  readonly publisher: ClientId
+  readonly principal: Principal
+  /** When the broker took it in. */
+  readonly time: TimeMs
+  /** Identifier given by the publishing client library or bridge; '' where there is none. */
+  readonly id: string
+}
+
+/** A message with its place in the log. */
+export interface Entry extends Message {
+  readonly offset: Offset
+}
+
+/** Bytes that a message counts for in every limit: topic and payload. */
+export function messageBytes (message: Pick<Message, 'topic' | 'payload'>): number {
+  return message.topic.length + message.payload.length
+}

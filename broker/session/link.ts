@@ -1,0 +1,54 @@
+/**
+ * The seam between a session and the connection that follows it: MQTT, WebSocket, Socket.IO.
+ * The session decides what is sent and when; the link only writes, and says when it can't.
+ */
+import type { Entry, Message, PacketId, QoS } from '../message.ts'
+
+export interface Delivery {
+  /** 0 for QoS 0. */
+  readonly packetId: PacketId
+  readonly qos: QoS
+  /** Sent before on another connection, or possibly so [G4]. */
+  readonly dup: boolean
+  /** RETAIN flag as the subscriber must see it (MQTT 3.3.1-8 and -9). */
+  readonly retain: boolean
+  readonly message: Message | Entry
+}
+
+export const CLOSE_REASONS = [
+  'taken-over', // another connection took the session
+  'stalled', // did not take bytes, or did not acknowledge, for too long
+  'ended', // the session was ended by its owner, an administrator or a bound
+  'store-unavailable', // what it sent could not be made durable
+  'protocol', // it broke the protocol
+  'shutdown'
+] as const
+export type CloseReason = typeof CLOSE_REASONS[number]
+
+/** Implemented by a transport. No method may throw or call back into the session synchronously. */
+export interface Link {
+  /** False while the connection does not take more; the transport calls Attachment.drained() afterwards. */
+  readonly writable: boolean
+  /** In order. All of one call may share a write. */
+  deliver (deliveries: readonly Delivery[]): void
+  /** PUBREL for QoS 2 (MQTT 4.3.3). */
+  release (packetId: PacketId): void
+  /** Messages the session will never receive, where it would have received them: `count` of them [G5]. */
+  gap (count: number, reason: GapReason): void
+  close (reason: CloseReason): void
+}
+
+export const GAP_REASONS = ['backlog-messages', 'backlog-bytes', 'backlog-age', 'queue-full', 'damaged'] as const
+export type GapReason = typeof GAP_REASONS[number]
+
+/** The other direction: what a transport tells the session it is attached to. Calls after detach() do nothing. */
+export interface Attachment {
+  /** PUBACK, PUBCOMP, or any other proof that the message was received; unknown identifiers are ignored. */
+  acknowledge (packetId: PacketId): void
+  /** PUBREC: resolves when it is durable that PUBREL may be sent (MQTT 4.3.3). */
+  received (packetId: PacketId): Promise<void>
+  /** The link takes bytes again. */
+  drained (): void
+  /** The connection is gone. The session goes on by itself until it expires; a clean one ends. */
+  detach (): void
+}
