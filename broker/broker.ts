@@ -1,0 +1,124 @@
+/**
+ * The broker: publish, subscribe, attach, detach, acknowledge. The order of the steps can be read here.
+ */
+import type { EventEmitter } from 'node:events'
+import type { Auth } from './auth/auth.ts'
+import type { Clock } from './clock.ts'
+import type { BrokerEvents } from './events.ts'
+import type { HoldfastError } from './errors.ts'
+import type { Limits } from './limits.ts'
+import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './message.ts'
+import type { Attachment, Link } from './session/link.ts'
+import type { Session } from './session/session.ts'
+import type { Recovery, Store, StoreUsage } from './store/store.ts'
+
+export interface BrokerOptions {
+  readonly store: Store
+  readonly auth: Auth
+  readonly limits: Limits
+  readonly clock: Clock
+  /** Makes the identifiers of clients that came without one; an argument so that tests can repeat a run. */
+  readonly makeId: () => string
+}
+
+export interface ConnectRequest {
+  readonly clientId: ClientId
+  readonly principal: Principal
+  /** MQTT CleanSession: true starts anew and leaves nothing behind (MQTT 3.1.1, 3.1.2.4). */
+  readonly clean: boolean
+  /** How long the session is kept after its connection is gone. Not used for a clean session. */
+  readonly expiryMs: number
+}
+
+export interface Connected {
+  readonly session: Session
+  /** True if the session was there already, with everything it missed [G5]. */
+  readonly present: boolean
+}
+
+export type PublishRequest = Omit<Message, 'time' | 'publisher' | 'principal'>
+
+/** What is told about a session; nothing in it changes afterwards. */
+export interface SessionInfo {
+  readonly clientId: ClientId
+  readonly principal: Principal
+  readonly clean: boolean
+  readonly attached: boolean
+  readonly expiryMs: number
+  /** When its connection went away; undefined while it is attached. */
+  readonly detachedAt: TimeMs | undefined
+  readonly filters: ReadonlyArray<{ readonly filter: string, readonly qos: QoS }>
+  readonly backlogMessages: number
+  readonly inflightMessages: number
+}
+
+export interface BrokerStats {
+  readonly sessions: number
+  readonly attached: number
+  readonly filters: number
+  readonly retained: number
+  /** Messages appended to the log since start. */
+  readonly published: number
+  readonly delivered: number
+  readonly acknowledged: number
+  /** Messages that sessions lost to a bound [G5]. */
+  readonly gapMessages: number
+  /** QoS 0 messages that a slow connection did not take. */
+  readonly droppedQos0: number
+  readonly storeFailing: boolean
+  readonly store: StoreUsage
+}
+
+export interface Broker {
+  readonly events: EventEmitter<BrokerEvents>
+  readonly limits: Limits
+  readonly auth: Auth
+  readonly clock: Clock
+
+  /** Opens the store, recovers sessions, publishes the wills of clients that were connected when the server died. */
+  open (): Promise<Recovery>
+
+  /**
+   * Finds or makes the session; resolves when what it changed is durable.
+   * Throws CLIENT_ID_INVALID, SESSION_FOREIGN [G7], SESSIONS_FULL, STORE_UNAVAILABLE, CLOSED.
+   */
+  connect (request: ConnectRequest): Promise<Connected>
+
+  /**
+   * Starts delivery: what is in flight first (original identifiers, DUP), then the backlog, then live messages [G3].
+   * A link that was attached before is closed with 'taken-over'.
+   */
+  attach (session: Session, link: Link): Attachment
+
+  /**
+   * Durable when it resolves. Every message appended afterwards reaches the session [G2]. An existing subscription of
+   * the same filter is replaced. `retained` messages that match are delivered (MQTT 3.3.1-6) once `ready` was called,
+   * or right away where the caller has nothing to send before.
+   * Resolves to the QoS that is granted. Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED, STORE_UNAVAILABLE.
+   */
+  subscribe (session: Session, filter: string, qos: QoS): Promise<QoS>
+
+  /** Durable when it resolves; nothing of the filter is delivered any more, not even what was queued for it alone. */
+  unsubscribe (session: Session, filter: string): Promise<void>
+
+  /**
+   * `receipt` is called once: without an error as soon as the message is durable [G1] (QoS 0: passed on), with one if
+   * it is not kept and must be sent again. Receipts of one publisher come in the order of the calls.
+   */
+  publish (publisher: { readonly clientId: ClientId, readonly principal: Principal }, request: PublishRequest,
+    receipt: (error?: HoldfastError) => void): void
+
+  /** Throws TOPIC_INVALID or MESSAGE_TOO_LARGE, naming what is wrong; publish() reports the same through the receipt. */
+  checkTopic (topic: string, allowReserved?: boolean): void
+
+  /** Ends a session for good, as an administrator [G5]. False if there is none. */
+  end (clientId: ClientId): Promise<boolean>
+  sessions (): IterableIterator<SessionInfo>
+  session (clientId: ClientId): SessionInfo | undefined
+  stats (): BrokerStats
+
+  /** Finishes and syncs what was accepted; links are closed with 'shutdown' first. */
+  close (): Promise<void>
+}
+
+export type { Offset, PacketId }
