@@ -1,0 +1,53 @@
+/** A broker with its MQTT server inside the test, for what needs no process of its own. */
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+import {
+  anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, silent, systemClock,
+  type Auth, type Broker, type Limits, type Logger, type MqttServer, type Store
+} from '../../broker/index.ts'
+import { createMemoryStore } from '../../broker/store/memory.ts'
+
+export interface InProcessOptions {
+  readonly limits?: Partial<Limits>
+  readonly auth?: Auth
+  readonly store?: Store
+  readonly log?: Logger
+  readonly sessionExpiryMs?: number
+}
+
+export interface InProcess {
+  readonly broker: Broker
+  readonly server: MqttServer
+  readonly host: string
+  readonly port: number
+  close (): Promise<void>
+}
+
+const DAY_MS = 86_400_000
+let lastMade = 0
+
+/** Listens on a free port of 127.0.0.1; closed when the test ends. */
+export async function startInProcess (t: Test, options: InProcessOptions = {}): Promise<InProcess> {
+  const broker = createBroker({
+    store: options.store ?? createMemoryStore(),
+    auth: options.auth ?? anonymous,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    clock: systemClock,
+    makeId: () => `made-${++lastMade}`
+  })
+  await broker.open()
+  const expiryMs = options.sessionExpiryMs ?? DAY_MS
+  const server = createMqttServer({
+    broker, log: options.log ?? silent, tcpSessionExpiryMs: expiryMs, websocketSessionExpiryMs: expiryMs
+  })
+  const address: AddressInfo = await server.listen('127.0.0.1', 0)
+  let closed = false
+  async function close (): Promise<void> {
+    if (closed) return
+    closed = true
+    await server.close()
+    await broker.close()
+  }
+  t.teardown(close)
+  return { broker, server, host: '127.0.0.1', port: address.port, close }
+}

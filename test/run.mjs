@@ -1,0 +1,104 @@
+/**
+ * Runs the tests: `npm test`, or `npm test -- test/unit/layers.test.ts` for some of them.
+ * Installs the system programs they need, builds what they start as a process, runs tap, and ends with
+ * `N passed, N failed`. What is counted is the tests at the top of each file; a file that breaks counts as one failed.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const JOBS = 2
+/** Program, and the Debian package that brings it. */
+const PROGRAMS = [['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace']]
+
+process.chdir(ROOT)
+installPrograms()
+run('npm', ['run', '--silent', 'build'], 'The build failed; the tests start the built server.')
+await runTests(process.argv.slice(2))
+
+function installPrograms () {
+  const missing = PROGRAMS.filter(([program]) => spawnSync('which', [program]).status !== 0)
+  if (missing.length === 0) return
+  const packages = [...new Set(missing.map(([, name]) => name))]
+  const command = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')}`
+  const canInstall = process.getuid?.() === 0 && spawnSync('which', ['apt-get']).status === 0
+  const needs = `The tests need ${missing.map(([program]) => program).join(', ')}.`
+  if (!canInstall) return giveUp(`${needs} Install with: ${command} (as root), or your system's equivalent.`)
+  console.log(`${needs} Installing: ${packages.join(' ')}`)
+  run('sh', ['-c', `(${command}) >/dev/null`], `${needs} This failed: ${command}`, { DEBIAN_FRONTEND: 'noninteractive' })
+}
+
+function run (command, args, sentence, env = {}) {
+  const { status } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, ...env } })
+  if (status !== 0) giveUp(sentence)
+}
+
+function giveUp (sentence) {
+  console.error(sentence)
+  console.log('0 passed, 1 failed')
+  process.exit(1)
+}
+
+function allTests () {
+  return readdirSync('test', { recursive: true }).filter(name => name.endsWith('.test.ts'))
+    .map(name => join('test', name)).sort()
+}
+
+async function runTests (args) {
+  // flags go to tap; without a file among them, all files run
+  const files = args.some(arg => !arg.startsWith('-')) ? [] : allTests()
+  const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', `--jobs=${JOBS}`, ...args, ...files],
+    { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = new Promise(resolve => tap.on('close', (code, signal) => resolve(code ?? signal)))
+  const total = { passed: 0, failed: 0, skipped: 0 }
+  const report = []
+  let block = newBlock()
+  for await (const line of createInterface({ input: tap.stdout })) {
+    report.push(line)
+    if (line.startsWith('# Subtest: ')) block = newBlock()
+    else if (line.startsWith('Bail out')) console.log(line)
+    block.lines.push(line)
+    count(line, block)
+    const end = /^(not )?ok \d+ - (\S+)/.exec(line)
+    if (end === null) continue
+    finishFile(block, end[1] === undefined, end[2], total)
+  }
+  const code = await exited
+  mkdirSync('.tap', { recursive: true })
+  writeFileSync('.tap/report.tap', report.join('\n'))
+  if (total.failed === 0 && (code !== 0 || total.passed === 0)) {
+    console.log(`tap ended with ${code}, after ${total.passed} tests; see .tap/report.tap`)
+    total.failed = 1
+  }
+  if (total.skipped > 0) console.log(`${total.skipped} skipped`)
+  console.log(`${total.passed} passed, ${total.failed} failed`)
+  process.exitCode = total.failed === 0 ? 0 : 1
+}
+
+function newBlock () {
+  return { lines: [], passed: 0, failed: 0, skipped: 0 }
+}
+
+/** A test at the top of a file is a point of TAP at the first level of indentation. */
+function count (line, block) {
+  const point = /^ {4}(not )?ok \d+(.*)/.exec(line)
+  if (point === null) return
+  if (/ # (SKIP|TODO)/i.test(point[2])) block.skipped++
+  else if (point[1] === undefined) block.passed++
+  else block.failed++
+}
+
+/** One line for a file that passed, with what its tests said of themselves; everything of one that failed. */
+function finishFile (block, ok, name, total) {
+  if (!ok && block.failed === 0) block.failed = 1
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${String(block.passed).padStart(4)} passed  ${name}`)
+  for (const line of block.lines) {
+    if (!ok || /^\s{4,}#(?! Subtest| time=| timeout=)|# SKIP/.test(line)) console.log(`       ${line.trimEnd()}`)
+  }
+  total.passed += block.passed
+  total.failed += block.failed
+  total.skipped += block.skipped
+}
