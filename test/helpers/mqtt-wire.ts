@@ -4,7 +4,9 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { generate, parser, type IConnackPacket, type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
+import {
+  generate, parser, type IConnackPacket, type IConnectPacket, type IPublishPacket, type Packet
+} from 'mqtt-packet'
 import type { Test } from 'tap'
 import { within, WAIT_MS_MAX } from './wait.ts'
 

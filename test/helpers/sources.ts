@@ -1,0 +1,51 @@
+/** The project's own files, for the tests that read them. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+export const FOLDERS = ['bin', 'broker', 'bridge', 'client', 'config', 'test', 'bench'] as const
+
+/** A file of ours, by its path from the root with `/`. */
+export interface Source {
+  readonly path: string
+  readonly text: string
+}
+
+export interface Import {
+  /** Path from the root for a file of ours, else the specifier (`node:fs`, `zod`). */
+  readonly target: string
+  readonly ours: boolean
+}
+
+/** Every source file, tests included, in order of path. */
+export function sources (): Source[] {
+  const found = ['index.ts']
+  for (const folder of FOLDERS.filter(name => existsSync(join(ROOT, name)))) {
+    for (const name of readdirSync(join(ROOT, folder), { recursive: true }) as string[]) {
+      if (/\.(ts|mts|js|mjs)$/.test(name) && statSync(join(ROOT, folder, name)).isFile()) found.push(join(folder, name))
+    }
+  }
+  return found.sort().map(path => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }))
+}
+
+/** What a file imports, types included: static and dynamic imports, and exports from elsewhere. */
+export function importsOf (source: Source): Import[] {
+  return ts.preProcessFile(source.text, true, true).importedFiles.map(({ fileName }) => {
+    if (!fileName.startsWith('.')) return { target: fileName, ours: false }
+    return { target: relative(ROOT, join(ROOT, dirname(source.path), fileName)), ours: true }
+  })
+}
+
+/** Line numbers where the type `any` is written. */
+export function anyLines (source: Source): number[] {
+  const file = ts.createSourceFile(source.path, source.text, ts.ScriptTarget.Latest)
+  const found: number[] = []
+  function walk (node: ts.Node): void {
+    if (node.kind === ts.SyntaxKind.AnyKeyword) found.push(file.getLineAndCharacterOfPosition(node.pos).line + 1)
+    ts.forEachChild(node, walk)
+  }
+  walk(file)
+  return found
+}

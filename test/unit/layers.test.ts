@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { anyLines, importsOf, ROOT, sources, type Source } from '../helpers/sources.ts'
+
+/**
+ * Imports go one way. For each layer: the files it holds, and the files of ours that they may import.
+ * Seams (types with a few constants) count as leaves: whoever implements or uses one needs nothing of the other side.
+ */
+const LEAF = 'broker/(message|topics|errors|limits|clock|events|logger|session/link|store/keys)\\.ts'
+const AUTH = 'broker/auth/.*'
+const STORE_SEAM = 'broker/store/store\\.ts'
+const LOG = 'broker/log/.*'
+const SESSION = 'broker/session/.*'
+const BROKER = 'broker/(?!index)[^/]*'
+const ENVELOPE = '(client|bridge/socketio)/(envelope|names)\\.ts'
+const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[] }> = [
+  { name: 'config', files: 'config/.*', may: ['config/.*'] },
+  { name: 'a leaf of the broker', files: LEAF, may: [LEAF] },
+  { name: 'broker/auth', files: AUTH, may: [LEAF, AUTH] },
+  { name: 'broker/store', files: 'broker/store/.*', may: [LEAF, 'broker/store/.*'] },
+  { name: 'broker/log', files: LOG, may: [LEAF, STORE_SEAM, LOG] },
+  { name: 'broker/session', files: SESSION, may: [LEAF, STORE_SEAM, LOG, SESSION] },
+  { name: 'broker', files: BROKER, may: [LEAF, AUTH, STORE_SEAM, LOG, SESSION, BROKER] },
+  { name: 'broker/mqtt', files: 'broker/mqtt/.*', may: [LEAF, AUTH, SESSION, 'broker/broker\\.ts', 'broker/mqtt/.*'] },
+  { name: 'the door of the broker', files: 'broker/index\\.ts', may: ['broker/.*'] },
+  { name: 'bridge', files: 'bridge/.*', may: ['broker/index\\.ts', 'bridge/.*', ENVELOPE] },
+  { name: 'client', files: 'client/.*', may: ['client/.*', ENVELOPE] },
+  {
+    name: 'bin',
+    files: 'bin/.*',
+    may: ['bin/.*', 'config/.*', 'broker/index\\.ts', 'broker/store/.*', 'bridge/.*', 'index\\.ts', 'package\\.json']
+  },
+  { name: 'the library', files: 'index\\.ts', may: ['bin/server\\.ts', 'broker/index\\.ts', 'config/.*'] }
+]
+const STORES = /^broker\/store\/(memory|embedded|redis)\.ts$/
+const LINES_MAX = 400
+const COLUMNS_MAX = 120
+
+const all = sources()
+const product = all.filter(({ path }) => !/^(test|bench)\//.test(path))
+const whole = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`)
+
+t.test('imports go one way: each layer imports only what lies below it', async t => {
+  for (const source of product) {
+    const layer = LAYERS.find(({ files }) => whole(files).test(source.path))
+    if (layer === undefined) {
+      t.fail(`${source.path} belongs to no layer: give it one in test/unit/layers.test.ts`)
+      continue
+    }
+    const wrong = ours(source).filter(target => !layer.may.some(pattern => whole(pattern).test(target)))
+    t.same(wrong, [], `${source.path} (${layer.name})`)
+  }
+})
+
+t.test('imports name files that exist', async t => {
+  for (const source of all) {
+    t.same(ours(source).filter(target => !existsSync(join(ROOT, target))), [], source.path)
+  }
+})
+
+t.test('imports make no cycle, not even one of types', async t => {
+  const next = new Map(product.map(source => [source.path, ours(source)]))
+  const done = new Set<string>()
+  const path: string[] = []
+  const cycles = new Set<string>()
+  function walk (file: string): void {
+    const at = path.indexOf(file)
+    if (at >= 0) { cycles.add([...path.slice(at), file].join(' > ')); return }
+    if (done.has(file)) return
+    path.push(file)
+    for (const target of next.get(file) ?? []) walk(target)
+    path.pop()
+    done.add(file)
+  }
+  for (const file of next.keys()) walk(file)
+  t.same([...cycles], [])
+})
+
+t.test('a store implementation is named by the composition root alone', async t => {
+  for (const source of product) {
+    const named = ours(source).filter(target => STORES.test(target))
+    if (source.path !== 'bin/server.ts') t.same(named, [], source.path)
+  }
+})
+
+t.test('the client runs in a browser: it imports nothing of Node', async t => {
+  for (const source of product.filter(({ path }) => whole(`client/.*|${ENVELOPE}`).test(path))) {
+    t.same(importsOf(source).map(({ target }) => target).filter(target => target.startsWith('node:')), [], source.path)
+  }
+})
+
+t.test(`no file is longer than ${LINES_MAX} lines, no line longer than ${COLUMNS_MAX} characters`, async t => {
+  for (const { path, text } of all) {
+    const lines = text.split('\n')
+    t.ok(lines.length - 1 <= LINES_MAX, `${path} has ${lines.length - 1} lines`)
+    const long = lines.flatMap((line, index) => line.length > COLUMNS_MAX ? [`${path}:${index + 1}`] : [])
+    t.same(long, [], `${path}: lines over ${COLUMNS_MAX} characters`)
+  }
+})
+
+t.test('nothing is left behind: marks, tests that run alone, values without a type', async t => {
+  const banned: ReadonlyArray<readonly [RegExp, string]> = [
+    [/\b(TO[D]O|FI[X]ME|X[X]X|HA[C]K)\b/, 'a leftover mark: do it, or open an issue'],
+    [/\.onl[y]\(/, 'a test that runs alone: remove it before committing'],
+    [/\bdebugge[r]\b/, 'a breakpoint']
+  ]
+  for (const { path, text } of all) {
+    for (const [index, line] of text.split('\n').entries()) {
+      for (const [pattern, says] of banned) if (pattern.test(line)) t.fail(`${path}:${index + 1}: ${says}`)
+    }
+  }
+  t.pass(`${all.length} files read`)
+})
+
+t.test('every value has a type: `any` is nowhere, use `unknown` and look at it', async t => {
+  for (const source of all.filter(({ path }) => path.endsWith('.ts'))) t.same(anyLines(source), [], source.path)
+})
+
+function ours (source: Source): string[] {
+  return importsOf(source).filter(({ ours }) => ours).map(({ target }) => target)
+}
