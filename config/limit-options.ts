@@ -1,0 +1,86 @@
+/**
+ * Bounds of the broker [G6]: each field of the broker's Limits, with the same name and the same default.
+ * A test keeps the two equal, as nothing here imports the broker.
+ */
+import { AGE_MS_MAX, STORED_BYTES_MAX, TIMER_MS_MAX, bytes, count, ms } from './option.ts'
+
+/** MQTT 3.1.1, 2.2.3: the largest remaining length that the wire can say. */
+const MQTT_PACKET_BYTES_MAX = 268_435_455
+/** Packet identifiers are 1 to 65,535 (MQTT 3.1.1, 2.3.1). */
+const PACKET_IDS = 65_535
+/** Buffers in memory: up to 64 GiB. */
+const MEMORY_BYTES = { min: 1, max: 68_719_476_736 }
+const TIMER_MS = { min: 1, max: TIMER_MS_MAX }
+
+export const LIMIT_OPTIONS = {
+  packetBytesMax: bytes('incoming', { min: 128, max: MQTT_PACKET_BYTES_MAX }, 1_048_576,
+    'Largest MQTT packet, and largest Socket.IO message, that is taken in. A connection that sends a larger one is ' +
+    'closed.'),
+  connectPacketBytesMax: bytes('incoming', { min: 128, max: MQTT_PACKET_BYTES_MAX }, 65_536,
+    'Largest packet that a client may send before its CONNECT is accepted: what a stranger can make the server hold. ' +
+    'A connection that sends a larger one is closed.'),
+  connectTimeoutMs: ms('incoming', TIMER_MS, 10_000,
+    'Time a new connection has to send a complete CONNECT, or the complete head of an HTTP request. ' +
+    'After it the connection is closed.'),
+  connectionsMax: count('incoming', { min: 1, max: 10_000_000 }, 10_000,
+    'Connections that are open at the same time, over TCP and, counted apart, over HTTP. Further ones are closed at ' +
+    'once and logged.'),
+  clientIdBytesMax: bytes('incoming', { min: 23, max: 1_024 }, 256,
+    'Longest client identifier. A client with a longer one is refused (MQTT return code 2).'),
+  topicBytesMax: bytes('incoming', { min: 1, max: 1_876 }, 1_024,
+    'Longest topic or topic filter. A message to a longer topic is not taken in and its connection is closed; ' +
+    'a longer filter is refused (0x80).'),
+  topicLevelsMax: count('incoming', { min: 1, max: 1_000 }, 32,
+    'Most levels (parts between slashes) of a topic or topic filter. Deeper ones are refused as longer ones are.'),
+  pendingBytesMax: bytes('incoming', MEMORY_BYTES, 4_194_304,
+    'Bytes of messages of one connection that wait for the disk. At the bound the connection is not read until some ' +
+    'are on disk; nothing is lost.'),
+  incomingMax: count('incoming', { min: 1, max: PACKET_IDS }, 256,
+    'QoS 2 messages of one session that were received and not yet released by PUBREL. A client that sends more is ' +
+    'disconnected.'),
+
+  sessionsMax: count('sessions', { min: 1, max: 100_000_000 }, 1_000_000,
+    'Sessions, attached and detached. At the bound a client that would need a new one is refused; existing ones go on.'),
+  filtersPerSessionMax: count('sessions', { min: 1, max: 10_000_000 }, 10_000,
+    'Topic filters of one session. A further subscription is refused (0x80).'),
+  inflightMessagesMax: count('sessions', { min: 1, max: PACKET_IDS }, 64,
+    'Messages sent to one session and not yet acknowledged. At the bound the rest waits in the log until ' +
+    'acknowledgements come.'),
+  backlogMessagesMax: count('sessions', { min: 1, max: 1_000_000_000 }, 1_000_000,
+    'Messages that wait for one session. Beyond it the session skips the oldest, and is told how many [G5].'),
+  backlogBytesMax: bytes('sessions', { min: 1, max: STORED_BYTES_MAX }, 1_073_741_824,
+    'Bytes (topics and payloads) that wait for one session. Beyond it the session skips the oldest messages, ' +
+    'and is told how many [G5].'),
+  backlogAgeMsMax: ms('sessions', { min: 1, max: AGE_MS_MAX }, 604_800_000,
+    'Age up to which a message waits for a session. The session skips older ones, and is told how many [G5].'),
+  cleanQueueMessagesMax: count('sessions', { min: 1, max: 10_000_000 }, 10_000,
+    'Messages that wait in memory for a connected clean session whose window is full. Further ones are left out, ' +
+    'counted, and the session is told [G5].'),
+  cleanQueueBytesMax: bytes('sessions', MEMORY_BYTES, 16_777_216,
+    'Bytes that wait in memory for a connected clean session whose window is full. What does not fit is left out, ' +
+    'counted, and the session is told [G5].'),
+
+  writeBufferBytesMax: bytes('slow', MEMORY_BYTES, 1_048_576,
+    'Bytes written to one connection and not yet taken by it. Beyond it nothing more is sent until it takes some: ' +
+    'QoS 1 and 2 wait in the log, QoS 0 is dropped and counted.'),
+  stallTimeoutMs: ms('slow', TIMER_MS, 60_000,
+    'Time a connection may go without taking any of the bytes written to it. Then it is cut; its session goes on.'),
+  ackTimeoutMs: ms('slow', TIMER_MS, 300_000,
+    'Time a connection may leave a message unacknowledged. Then it is cut; the session sends the message again when ' +
+    'its client comes back.'),
+
+  logBytesMax: bytes('log', { min: 1, max: STORED_BYTES_MAX }, 68_719_476_736,
+    'Size of the messages kept on disk. At the bound publishers of QoS 1 and 2 get no receipt and are disconnected ' +
+    'until sessions have moved on.'),
+  retainedMessagesMax: count('log', { min: 1, max: 1_000_000_000 }, 1_000_000,
+    'Topics with a retained message. At the bound a retained message for a further topic is not taken in.'),
+  cacheBytesMax: bytes('log', { min: 0, max: 68_719_476_736 }, 67_108_864,
+    'Memory for recent messages, for sessions that lag a little. Older ones are read from disk.'),
+  batchBytesMax: bytes('log', MEMORY_BYTES, 8_388_608,
+    'Largest group of messages that share one sync to disk. What does not fit waits for the next.'),
+  cursorFlushMs: ms('log', { min: 1, max: 60_000 }, 500,
+    'How often the places that sessions have reached are written. After a crash, what was acknowledged in this time ' +
+    'may be sent again, marked as a duplicate [G4]; nothing is lost.'),
+  sweepMs: ms('log', { min: 1, max: 60_000 }, 250,
+    'How often expiry, trimming of the log and the bounds on backlogs are looked after.')
+} as const

@@ -1,0 +1,76 @@
+/** What an option is, and the few shapes that options come in. The lists are server-options.ts and limit-options.ts. */
+import { z } from 'zod'
+
+/** What a number counts. The unit also ends the option's name, but for ports. */
+export type Unit = 'none' | 'bytes' | 'ms' | 'count'
+
+export type OptionGroup = 'server' | 'access' | 'sessions' | 'incoming' | 'slow' | 'socketio' | 'log'
+
+export interface Option<T extends z.ZodType = z.ZodType> {
+  readonly type: T
+  readonly default: z.output<T>
+  readonly unit: Unit
+  readonly group: OptionGroup
+  /** One or two sentences: what it is or bounds, and what happens at the bound [G6]. */
+  readonly says: string
+  /** For a text: the end of the sentence "must be ...". */
+  readonly allowed?: string
+}
+
+/** Timers of Node.js hold no more (about 24.8 days). */
+export const TIMER_MS_MAX = 2_147_483_647
+/** Ten years: longer than anything here is kept, short enough to be added to a date. */
+export const AGE_MS_MAX = 315_360_000_000
+/** 1 PiB, well inside what a JavaScript number counts exactly. */
+export const STORED_BYTES_MAX = 1_125_899_906_842_624
+
+interface Range { readonly min: number, readonly max: number }
+
+function integer (unit: Unit, group: OptionGroup, range: Range, fallback: number, says: string): Option<z.ZodInt> {
+  return { type: z.int().min(range.min).max(range.max), default: fallback, unit, group, says }
+}
+
+export function port (group: OptionGroup, fallback: number, says: string): Option<z.ZodInt> {
+  return integer('none', group, { min: 0, max: 65_535 }, fallback, says)
+}
+
+export function bytes (group: OptionGroup, range: Range, fallback: number, says: string): Option<z.ZodInt> {
+  return integer('bytes', group, range, fallback, says)
+}
+
+/** Milliseconds. */
+export function ms (group: OptionGroup, range: Range, fallback: number, says: string): Option<z.ZodInt> {
+  return integer('ms', group, range, fallback, says)
+}
+
+export function count (group: OptionGroup, range: Range, fallback: number, says: string): Option<z.ZodInt> {
+  return integer('count', group, range, fallback, says)
+}
+
+export function choice<const T extends readonly string[]> (
+  group: OptionGroup, values: T, fallback: T[number], says: string
+): Option<z.ZodType<T[number]>> {
+  return { type: z.enum(values) as unknown as z.ZodType<T[number]>, default: fallback, unit: 'none', group, says }
+}
+
+export function flag (group: OptionGroup, fallback: boolean, says: string): Option<z.ZodBoolean> {
+  return { type: z.boolean(), default: fallback, unit: 'none', group, says }
+}
+
+export function text (
+  group: OptionGroup, pattern: RegExp, allowed: string, fallback: string, says: string
+): Option<z.ZodString> {
+  return { type: z.string().regex(pattern), default: fallback, unit: 'none', group, says, allowed }
+}
+
+/** `mqttPort` is `--mqtt-port` on the command line. */
+export function flagOf (name: string): string {
+  return '--' + name.replace(/[A-Z]/g, (letter) => '-' + letter.toLowerCase())
+}
+
+/** `mqttPort` is `HOLDFAST_MQTT_PORT` in the environment. */
+export function variableOf (name: string): string {
+  return VARIABLE_PREFIX + name.replace(/[A-Z]/g, (letter) => '_' + letter).toUpperCase()
+}
+
+export const VARIABLE_PREFIX = 'HOLDFAST_'

@@ -1,0 +1,71 @@
+/** What options must hold together: contradictions between values that are each allowed. */
+import { isLoopback } from './loopback.ts'
+import { type Problem, type Source, where } from './problem.ts'
+import type { Config, OptionName } from './schema.ts'
+import { count } from './units.ts'
+
+/** Longest key of a record in the store, less the separator between client identifier and filter. */
+export const SESSION_KEY_BYTES_MAX = 1_899
+
+export interface Circumstances {
+  /** True where an application's own authentication is in force. */
+  readonly authenticated: boolean
+}
+
+interface Rule {
+  readonly options: readonly OptionName[]
+  /** What is wrong, or undefined. */
+  broken (config: Config, circumstances: Circumstances): string | undefined
+}
+
+const RULES: readonly Rule[] = [
+  {
+    options: ['mqttPort', 'httpPort'],
+    broken: ({ mqttPort, httpPort }) => mqttPort === httpPort && mqttPort !== 0
+      ? `MQTT and HTTP can't share port ${mqttPort}; choose two`
+      : undefined
+  },
+  {
+    options: ['connectPacketBytesMax', 'packetBytesMax'],
+    broken: (config) => config.connectPacketBytesMax > config.packetBytesMax
+      ? `before CONNECT is accepted ${count(config.connectPacketBytesMax)} bytes would be let in, and after it only ` +
+        `${count(config.packetBytesMax)}; the first must not be larger`
+      : undefined
+  },
+  {
+    options: ['clientIdBytesMax', 'topicBytesMax'],
+    broken: (config) => config.clientIdBytesMax + config.topicBytesMax > SESSION_KEY_BYTES_MAX
+      ? `the two together must be at most ${count(SESSION_KEY_BYTES_MAX)}, as a subscription is stored under both`
+      : undefined
+  },
+  {
+    // without authentication everybody who reaches the port could read and write everything
+    options: ['host', 'allowAnonymous'],
+    broken: ({ host, allowAnonymous }, { authenticated }) => !isLoopback(host) && !allowAnonymous && !authenticated
+      ? `${host} can be reached from other machines, and there is no authentication: everybody there could read and ` +
+        'write everything. Listen on 127.0.0.1, or set --allow-anonymous (allowAnonymous) if that is meant'
+      : undefined
+  }
+]
+
+/** @param skip options whose value is wrong in itself, which is reported already */
+export function contradictions (
+  config: Config,
+  from: Readonly<Record<OptionName, Source>>,
+  circumstances: Circumstances,
+  skip: ReadonlySet<OptionName>
+): Problem[] {
+  const problems: Problem[] = []
+  for (const rule of RULES) {
+    if (rule.options.some((name) => skip.has(name))) continue
+    const says = rule.broken(config, circumstances)
+    if (says === undefined) continue
+    const set = rule.options.filter((name) => from[name].kind !== 'default')
+    problems.push({
+      option: set[0] ?? rule.options[0],
+      where: set.map((name) => where(from[name])).join(' and ') || rule.options.join(' and '),
+      says
+    })
+  }
+  return problems
+}

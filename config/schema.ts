@@ -1,0 +1,63 @@
+/** The one schema: every option of the server, its type, default and sentence. */
+import { z } from 'zod'
+import { LIMIT_OPTIONS } from './limit-options.ts'
+import { type Option, type OptionGroup } from './option.ts'
+import { SERVER_OPTIONS } from './server-options.ts'
+import { count } from './units.ts'
+
+export const OPTIONS = { ...SERVER_OPTIONS, ...LIMIT_OPTIONS } as const
+
+export type OptionName = keyof typeof OPTIONS
+export type Config = { readonly [Name in OptionName]: z.output<typeof OPTIONS[Name]['type']> }
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[]
+
+export const GROUPS: Readonly<Record<OptionGroup, string>> = {
+  server: 'Server',
+  access: 'Access',
+  sessions: 'Sessions',
+  incoming: 'What may come in',
+  slow: 'Slow connections',
+  socketio: 'Socket.IO',
+  log: 'Log'
+}
+
+/** Safe for names from outside: `__proto__` and the like are no options. */
+export function isOptionName (name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name)
+}
+
+export function optionOf (name: OptionName): Option {
+  return OPTIONS[name]
+}
+
+export type Kind = 'number' | 'boolean' | 'choice' | 'text'
+
+export function kindOf (name: OptionName): Kind {
+  const { type } = OPTIONS[name]
+  if (type instanceof z.ZodNumber) return 'number'
+  if (type instanceof z.ZodBoolean) return 'boolean'
+  return type instanceof z.ZodEnum ? 'choice' : 'text'
+}
+
+/** The end of the sentence "must be ...". */
+export function allowedOf (name: OptionName): string {
+  const { type, unit, allowed } = optionOf(name)
+  if (type instanceof z.ZodNumber) {
+    const range = `a whole number from ${count(type.minValue!)} to ${count(type.maxValue!)}`
+    return unit === 'ms' ? `${range} (milliseconds)` : unit === 'bytes' ? `${range} (bytes)` : range
+  }
+  if (type instanceof z.ZodBoolean) return 'true or false'
+  if (type instanceof z.ZodEnum) return `one of ${type.options.join(', ')}`
+  return allowed ?? 'text'
+}
+
+/** The value as the option's type, or undefined where it is none of its values. */
+export function accept (name: OptionName, value: unknown): { readonly value: Config[OptionName] } | undefined {
+  const result = optionOf(name).type.safeParse(value)
+  return result.success ? { value: result.data as Config[OptionName] } : undefined
+}
+
+export function defaults (): Config {
+  return Object.fromEntries(OPTION_NAMES.map((name) => [name, OPTIONS[name].default])) as unknown as Config
+}

@@ -1,0 +1,47 @@
+/** Options of the program around the broker: where it listens, where it keeps its data, whom it lets in. */
+import { AGE_MS_MAX, TIMER_MS_MAX, choice, flag, ms, port, text } from './option.ts'
+
+const DAY_MS = 86_400_000
+
+export const SERVER_OPTIONS = {
+  host: text('server', /^[^\s/[\]]+$/, 'a host name or an IP address, without brackets or port', '127.0.0.1',
+    'Address to listen on, for MQTT and HTTP. Beyond loopback the server starts only with authentication, ' +
+    'or with allowAnonymous.'),
+  mqttPort: port('server', 1883,
+    'TCP port for MQTT. With 0 the system picks a free one and the ready line names it.'),
+  httpPort: port('server', 8080,
+    'TCP port for HTTP: MQTT over WebSocket, Socket.IO and health. With 0 the system picks a free one and the ready ' +
+    'line names it.'),
+  data: text('server', /^[^\0]+$/, 'the path of a folder', './data',
+    'Folder of the log and the sessions; made if it is not there, used by one server at a time. A relative path is ' +
+    'taken from the working directory, wherever the option was set.'),
+  config: text('server', /^[^\0]*$/, 'the path of a file', '',
+    'JSON file with any of these options, by name, but this one. A flag or a variable goes before what the file says.'),
+  mqttPath: text('server', /^\/(?!socket\.io(\/|$))[^\s?#]*$/,
+    'a path that begins with / and is not below /socket.io, which belongs to Socket.IO', '/mqtt',
+    'Path of MQTT over WebSocket on the HTTP port.'),
+  logLevel: choice('server', ['debug', 'info', 'warn', 'error', 'silent'], 'info',
+    'Least serious kind of line that is logged. The log goes to standard error; it never holds a payload or a secret.'),
+  logFormat: choice('server', ['auto', 'json', 'pretty'], 'auto',
+    'Form of the log: one JSON object a line, or readable lines. auto is pretty on a terminal, json elsewhere.'),
+  shutdownGraceMs: ms('server', { min: 0, max: TIMER_MS_MAX }, 10_000,
+    'Time for a stop on SIGTERM or SIGINT: to sync what was accepted and to close clients. After it the process ' +
+    'exits with code 1; what got a receipt is on disk all the same [G1].'),
+
+  allowAnonymous: flag('access', false,
+    'Lets the server listen beyond loopback without authentication: everybody who reaches it can then read and ' +
+    'write every topic. Without it such a start is refused.'),
+
+  mqttSessionExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, DAY_MS,
+    'How long a session from MQTT over TCP is kept after its connection is gone. Then it ends, with what waited for ' +
+    'it. Time while the server is down counts.'),
+  websocketSessionExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, DAY_MS,
+    'The same for a session from MQTT over WebSocket.'),
+  socketioSessionExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, DAY_MS,
+    'The same for a session from Socket.IO.'),
+
+  pingIntervalMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 25_000,
+    'How often a Socket.IO connection is pinged.'),
+  pingTimeoutMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 20_000,
+    'Time a Socket.IO client has to answer a ping. Then its connection is closed; its session goes on.')
+} as const

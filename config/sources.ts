@@ -1,0 +1,158 @@
+/** Reads each source of options by itself: what it sets, and what in it is no option at all. */
+import { parseArgs } from 'node:util'
+import { didYouMean } from './near.ts'
+import { VARIABLE_PREFIX, flagOf, variableOf } from './option.ts'
+import { type Problem, type Source, shown, where } from './problem.ts'
+import { OPTION_NAMES, type OptionName, allowedOf, isOptionName, kindOf } from './schema.ts'
+
+export interface Found {
+  readonly name: OptionName
+  readonly value: unknown
+  readonly source: Source
+}
+
+export interface Reading {
+  readonly found: readonly Found[]
+  readonly problems: readonly Problem[]
+}
+
+const FLAGS = new Map(OPTION_NAMES.map((name) => [flagOf(name).slice(2), name]))
+const VARIABLES = new Map(OPTION_NAMES.map((name) => [variableOf(name), name]))
+const NEGATION = 'no-'
+
+/** @param args what follows the command's name @param switches flags without a value that are no options, as `json` */
+export function readFlags (args: readonly string[], switches: readonly string[] = []):
+  Reading & { readonly switches: ReadonlySet<string> } {
+  const found = new Map<OptionName, Found>()
+  const problems: Problem[] = []
+  const on = new Set<string>()
+  const known = [...FLAGS.keys(), ...switches].map((name) => '--' + name)
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries([...FLAGS].map(([flag, name]) =>
+      [flag, { type: kindOf(name) === 'boolean' ? 'boolean' as const : 'string' as const }])),
+    strict: false, // strict stops at the first problem; all of them are wanted
+    allowPositionals: true,
+    tokens: true
+  })
+  let unknownAt = -2
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue
+    if (token.kind === 'positional') {
+      // the word after an unknown flag is its value
+      if (token.index !== unknownAt + 1) {
+        problems.push({ option: undefined, where: shown(token.value), says: 'options are written --name value' })
+      }
+      continue
+    }
+    const negated = token.name.startsWith(NEGATION) && !FLAGS.has(token.name)
+    const name = FLAGS.get(negated ? token.name.slice(NEGATION.length) : token.name)
+    if (switches.includes(token.name)) {
+      on.add(token.name)
+    } else if (name === undefined || (negated && kindOf(name) !== 'boolean')) {
+      problems.push(unknown(token.rawName, 'option', known))
+      if (token.inlineValue === undefined) unknownAt = token.index
+    } else {
+      const source: Source = { kind: 'flag', name: token.rawName }
+      const word = kindOf(name) === 'boolean' && token.value === undefined ? !negated : token.value
+      const value = word === undefined ? undefined : fromText(name, word)
+      const before = found.get(name)
+      if (value === undefined || (value === '' && !token.inlineValue) || (!token.inlineValue && isFlag(value))) {
+        const next = isFlag(value) ? ` (write ${token.rawName}=${value} if that is the value)` : ''
+        problems.push({ option: name, where: token.rawName, says: `needs a value, ${allowedOf(name)}${next}` })
+      } else if (before !== undefined && before.value !== value) {
+        problems.push({
+          option: name, where: token.rawName, says: `is given twice, as ${shown(before.value)} and as ${shown(value)}`
+        })
+      } else {
+        found.set(name, { name, value, source })
+      }
+    }
+  }
+  return { found: [...found.values()], problems, switches: on }
+}
+
+/** Variables that begin with HOLDFAST_. An empty one counts as not set, as container tools pass what is unset. */
+export function readEnvironment (env: Readonly<Record<string, string | undefined>>): Reading {
+  const found: Found[] = []
+  const problems: Problem[] = []
+  for (const [variable, value] of Object.entries(env)) {
+    if (!variable.startsWith(VARIABLE_PREFIX) || value === undefined || value === '') continue
+    const name = VARIABLES.get(variable)
+    if (name === undefined) problems.push(unknown(variable, 'variable', [...VARIABLES.keys()]))
+    else found.push({ name, value: fromText(name, value), source: { kind: 'variable', name: variable } })
+  }
+  return { found, problems }
+}
+
+/** @param content what the file holds: one JSON object, its keys the names of options */
+export function readFile (file: string, content: string): Reading {
+  let json: unknown
+  try {
+    json = JSON.parse(content)
+  } catch (error) {
+    const says = `is not JSON: ${shown((error as Error).message)}`
+    return { found: [], problems: [{ option: 'config', where: file, says }] }
+  }
+  if (!isObject(json)) {
+    const says = 'must hold one JSON object, like {"mqttPort": 1883}'
+    return { found: [], problems: [{ option: 'config', where: file, says }] }
+  }
+  const { found, problems } = readObject(json, (key) => ({ kind: 'file', file, key }))
+  const itself = found.find(({ name }) => name === 'config')
+  if (itself === undefined) return { found, problems }
+  return {
+    found: found.filter((one) => one !== itself),
+    problems: [...problems, { option: 'config', where: where(itself.source), says: 'a file can\'t name another file' }]
+  }
+}
+
+/** What a program hands over; `undefined` counts as not set. */
+export function readProgram (options: object): Reading {
+  return readObject(options, (name) => ({ kind: 'program', name }))
+}
+
+function readObject (object: object, sourceOf: (key: string) => Source): Reading {
+  const found: Found[] = []
+  const problems: Problem[] = []
+  for (const [key, value] of Object.entries(object)) {
+    if (value === undefined) continue
+    const source = sourceOf(key)
+    if (isOptionName(key)) found.push({ name: key, value, source })
+    else problems.push(isObject(value) ? nested(key, value, source) : unknownKey(key, source))
+  }
+  return { found, problems }
+}
+
+function unknownKey (key: string, source: Source): Problem {
+  return { option: undefined, where: where(source), says: `there is no such option${didYouMean(key, OPTION_NAMES)}` }
+}
+
+function nested (key: string, value: object, source: Source): Problem {
+  const inner = Object.keys(value).find(isOptionName)
+  if (inner === undefined) return unknownKey(key, source)
+  return { option: inner, where: where(source), says: `there is no such option; put ${inner} at the top, not inside it` }
+}
+
+function unknown (name: string, what: string, known: readonly string[]): Problem {
+  const hint = didYouMean(name, known) || '; "holdfast help options" lists them'
+  return { option: undefined, where: name, says: `there is no such ${what}${hint}` }
+}
+
+/** Text from a command line or a variable as the option's type, or as it is where it can't be that. */
+function fromText (name: OptionName, value: string | boolean): unknown {
+  if (typeof value === 'boolean') return value
+  switch (kindOf(name)) {
+    case 'number': return /^-?\d{1,16}$/.test(value) ? Number(value) : value
+    case 'boolean': return value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value
+    default: return value
+  }
+}
+
+function isFlag (value: unknown): boolean {
+  return typeof value === 'string' && value.startsWith('--')
+}
+
+function isObject (value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
