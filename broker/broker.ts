@@ -1,5 +1,5 @@
 /**
- * The broker: publish, subscribe, attach, detach, acknowledge. The order of the steps can be read here.
+ * What the broker promises to its callers, method by method. How it keeps it is in holdfast-broker.ts.
  */
 import type { EventEmitter } from 'node:events'
 import type { Auth } from './auth/auth.ts'
@@ -7,10 +7,12 @@ import type { Clock } from './clock.ts'
 import type { BrokerEvents } from './events.ts'
 import type { HoldfastError } from './errors.ts'
 import type { Limits } from './limits.ts'
-import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './message.ts'
+import type { ClientId, Message, PacketId, Principal, QoS, TimeMs } from './message.ts'
 import type { Attachment, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
+import type { Wills } from './wills.ts'
+import { HoldfastBroker } from './holdfast-broker.ts'
 
 export interface BrokerOptions {
   readonly store: Store
@@ -108,6 +110,25 @@ export interface Broker {
   publish (publisher: { readonly clientId: ClientId, readonly principal: Principal }, request: PublishRequest,
     receipt: (error?: HoldfastError) => void): void
 
+  /**
+   * QoS 2: as publish(), and a packet identifier that was received before and not released is a duplicate: it gets a
+   * receipt and nothing else (MQTT 4.3.3, method A). Survives a restart for a session that is kept.
+   */
+  publishOnce (session: Session, packetId: PacketId, request: PublishRequest,
+    receipt: (error?: HoldfastError) => void): void
+
+  /** PUBREL: resolves when it is durable that the packet identifier may be used again, so that PUBCOMP may be sent. */
+  releaseIncoming (session: Session, packetId: PacketId): Promise<void>
+
+  /** Is the packet identifier of a QoS 2 message still to be released? */
+  hasIncoming (session: Session, packetId: PacketId): boolean
+
+  /** Messages to be published if their client goes away without saying so (MQTT 3.1.2.5); they survive a crash. */
+  readonly wills: Wills
+
+  /** The connection that connect() was called for is gone and never attached. */
+  release (session: Session): void
+
   /** Throws TOPIC_INVALID or MESSAGE_TOO_LARGE, naming what is wrong; publish() reports the same through the receipt. */
   checkTopic (topic: string, allowReserved?: boolean): void
 
@@ -121,4 +142,6 @@ export interface Broker {
   close (): Promise<void>
 }
 
-export type { Offset, PacketId }
+export function createBroker (options: BrokerOptions): Broker {
+  return new HoldfastBroker(options)
+}

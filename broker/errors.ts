@@ -16,6 +16,7 @@ export const ERRORS = {
   NOT_AUTHORIZED: { retriable: false, says: 'not allowed' },
   MESSAGE_TOO_LARGE: { retriable: false, says: 'the message is larger than the limit' },
   RETAINED_FULL: { retriable: true, says: 'the number of retained messages has reached its limit' },
+  INCOMING_FULL: { retriable: true, says: 'too many QoS 2 messages wait for their PUBREL' },
   CLOSED: { retriable: true, says: 'the server is shutting down' }
 } as const
 

@@ -8,7 +8,7 @@ export interface BrokerEvents {
   /** A session ended: nothing is kept for it any more [G5]. */
   'session-ended': [{ clientId: ClientId, reason: 'expired' | 'clean-connect' | 'administrator' | 'disconnected' }]
   /** A connection follows the session now. */
-  'attached': [{ clientId: ClientId, present: boolean }]
+  'attached': [{ clientId: ClientId }]
   /** The connection of the session is gone. */
   'detached': [{ clientId: ClientId }]
   /** A session will not receive `count` messages that it would have received [G5]. */

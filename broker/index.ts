@@ -1,6 +1,8 @@
 /** The door of the broker; nothing else is imported from outside. */
 export { createBroker } from './broker.ts'
-export type { Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, PublishRequest, SessionInfo } from './broker.ts'
+export type {
+  Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, PublishRequest, SessionInfo
+} from './broker.ts'
 export type { Session } from './session/session.ts'
 export { HoldfastError, ERRORS, type ErrorCode } from './errors.ts'
 export { DEFAULT_LIMITS, type Limits } from './limits.ts'

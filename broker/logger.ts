@@ -1,4 +1,4 @@
-/** Where sentences for the operator go; pino fits. Never a payload, never a secret; names from the wire only as fields. */
+/** Where sentences for the operator go; pino fits. No payload, no secret; names from the wire only as fields. */
 export interface Logger {
   debug (fields: object, sentence: string): void
   info (fields: object, sentence: string): void

@@ -45,6 +45,36 @@ export interface Entry extends Message {
   readonly offset: Offset
 }
 
+/**
+ * Gives a message its place. Made for every message on the hot path, so it is a class: one shape, one allocation.
+ * `wire` belongs to the transport that encodes it: the bytes are made once and shared by all subscribers.
+ */
+export class Placed implements Entry {
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly publisher: ClientId
+  readonly principal: Principal
+  readonly time: TimeMs
+  readonly id: string
+  readonly offset: Offset
+  wire: Buffer | undefined
+
+  constructor (message: Message, offset: Offset) {
+    this.topic = message.topic
+    this.payload = message.payload
+    this.qos = message.qos
+    this.retain = message.retain
+    this.publisher = message.publisher
+    this.principal = message.principal
+    this.time = message.time
+    this.id = message.id
+    this.offset = offset
+    this.wire = undefined
+  }
+}
+
 /** Bytes that a message counts for in every limit: topic and payload. */
 export function messageBytes (message: Pick<Message, 'topic' | 'payload'>): number {
   return message.topic.length + message.payload.length

@@ -1,0 +1,255 @@
+/**
+ * What is in the log and who still needs it, in memory: topics to entries, topics to filters to sessions.
+ * A session finds what comes after its cursor here, so reading a backlog and following live messages are one
+ * operation and no switch from one to the other can leave a gap or an overlap [G3].
+ */
+import { messageBytes, type Entry, type Offset, type QoS } from '../message.ts'
+import { FilterTree } from './filter-tree.ts'
+import { Route, type Subscriber, type Subscription } from './route.ts'
+import { TopicLog } from './topic-log.ts'
+
+/** An entry that a session is to receive, as the index knows it. */
+export interface Found {
+  readonly offset: Offset
+  readonly topic: TopicLog
+  /** Highest QoS of the session's filters that match [MQTT-3.3.5-1]. */
+  qos: QoS
+}
+
+export class LogIndex<S extends Subscriber> {
+  readonly filters = new FilterTree<Route<S>>()
+  readonly #topics = new Map<string, TopicLog<Route<S>>>()
+  readonly #dirty: TopicLog<Route<S>>[] = []
+  readonly #cacheBytesMax: number
+  /** Recent entries in the order they came; those trimmed meanwhile are skipped. */
+  #cachedTopics: TopicLog<Route<S>>[] = []
+  #cachedOffsets: Offset[] = []
+  #cachedHead = 0
+  #cachedBytes = 0
+  #messages = 0
+  #bytes = 0
+
+  constructor (cacheBytesMax: number) {
+    this.#cacheBytesMax = cacheBytesMax
+  }
+
+  get messages (): number { return this.#messages }
+  get bytes (): number { return this.#bytes }
+  get topics (): number { return this.#topics.size }
+
+  // --- filters
+
+  route (filter: string): Route<S> {
+    let route = this.filters.get(filter)
+    if (route === undefined) {
+      route = new Route<S>(filter)
+      this.filters.add(filter, route)
+    }
+    return route
+  }
+
+  /** Forgets a subscription, and the filter with it if it was the last. What only it held back may now be trimmed. */
+  unsubscribe (subscription: Subscription<S>): void {
+    const { route } = subscription
+    route.remove(subscription)
+    if (route.topics !== undefined) for (const topic of route.topics) this.touch(topic)
+    if (route.all.length === 0 && this.filters.get(route.filter) === route) this.filters.remove(route.filter)
+  }
+
+  /** The routes a message on this topic takes; remembered while the topic has entries in the log. */
+  match (topic: string): ReadonlyArray<Route<S>> {
+    const log = this.#topics.get(topic)
+    return log === undefined ? this.filters.match(topic) : this.#routesOf(log)
+  }
+
+  /** Must a message on this topic be stored? Only if a session that is kept wants it. */
+  isWanted (topic: string): boolean {
+    const routes = this.match(topic)
+    for (let i = 0; i < routes.length; i++) if (routes[i].durable > 0) return true
+    return false
+  }
+
+  #routesOf (log: TopicLog<Route<S>>): ReadonlyArray<Route<S>> {
+    if (log.routesVersion !== this.filters.version) {
+      const routes = this.filters.match(log.topic)
+      log.routes = routes
+      log.routesVersion = this.filters.version
+      for (const route of routes) (route.topics ??= new Set()).add(log)
+    }
+    return log.routes
+  }
+
+  // --- entries
+
+  /** Takes in an entry that has just become durable, in offset order. Returns the routes it takes. */
+  add (entry: Entry): ReadonlyArray<Route<S>> {
+    const bytes = messageBytes(entry)
+    const log = this.#append(entry.topic, entry.offset, bytes, entry)
+    this.#cache(log, entry.offset, bytes)
+    return this.#routesOf(log)
+  }
+
+  /** Takes in an entry found at start; its bytes stay in the store. */
+  restore (topic: string, offset: Offset, bytes: number): void {
+    const log = this.#append(topic, offset, bytes, undefined)
+    this.#routesOf(log)
+    this.touch(log)
+  }
+
+  /** An entry that turned out to be unreadable is no part of the log any more. */
+  forget (found: Found): void {
+    const bytes = found.topic.bytes
+    found.topic.drop(found.offset)
+    this.#messages--
+    this.#bytes -= bytes - found.topic.bytes
+  }
+
+  #append (topic: string, offset: Offset, bytes: number, entry: Entry | undefined): TopicLog<Route<S>> {
+    let log = this.#topics.get(topic)
+    if (log === undefined) this.#topics.set(topic, log = new TopicLog<Route<S>>(topic))
+    log.append(offset, bytes, entry)
+    this.#messages++
+    this.#bytes += bytes
+    return log
+  }
+
+  #cache (log: TopicLog<Route<S>>, offset: Offset, bytes: number): void {
+    this.#cachedTopics.push(log)
+    this.#cachedOffsets.push(offset)
+    this.#cachedBytes += bytes
+    // Two are looked at for each one that comes, so that what was trimmed meanwhile never piles up.
+    for (let looks = 0; this.#cachedHead < this.#cachedTopics.length; looks++) {
+      const head = this.#cachedTopics[this.#cachedHead]
+      const headOffset = this.#cachedOffsets[this.#cachedHead]
+      const isGone = head.length === 0 || head.first > headOffset
+      if (this.#cachedBytes <= this.#cacheBytesMax && (looks >= 2 || !isGone)) break
+      if (!isGone) this.#cachedBytes -= head.evict(headOffset)
+      this.#cachedHead++
+    }
+    if (this.#cachedHead > 4096 && this.#cachedHead * 2 > this.#cachedTopics.length) {
+      this.#cachedTopics = this.#cachedTopics.slice(this.#cachedHead)
+      this.#cachedOffsets = this.#cachedOffsets.slice(this.#cachedHead)
+      this.#cachedHead = 0
+    }
+  }
+
+  // --- following a cursor
+
+  /** The next entries for a session after `after`, in offset order, each once, at most `limit` [G3]. */
+  next (subscriptions: Iterable<Subscription<S>>, after: Offset, limit: number): Found[] {
+    const found: Found[] = []
+    const offsets: number[] = []
+    let sources = 0
+    for (const subscription of subscriptions) {
+      if (subscription.qos === 0 || subscription.route.topics === undefined) continue
+      const start = Math.max(after, subscription.from) as Offset
+      for (const topic of subscription.route.topics) {
+        if (topic.length === 0 || topic.last <= start) continue
+        offsets.length = 0
+        const count = topic.offsetsAfter(start, limit, offsets)
+        for (let i = 0; i < count; i++) found.push({ offset: offsets[i] as Offset, topic, qos: subscription.qos })
+        sources++
+      }
+    }
+    if (sources <= 1) return found
+    found.sort(byOffset)
+    let kept = 0
+    for (let i = 0; i < found.length && (kept < limit || found[kept - 1].offset === found[i].offset); i++) {
+      const one = found[i]
+      if (kept > 0 && found[kept - 1].offset === one.offset) {
+        if (one.qos > found[kept - 1].qos) found[kept - 1].qos = one.qos
+      } else found[kept++] = one
+    }
+    found.length = kept
+    return found
+  }
+
+  /** How many entries, and bytes, a session has after an offset; each entry once. */
+  pending (subscriptions: Iterable<Subscription<S>>, after: Offset): { messages: number, bytes: number } {
+    const topics = new Map<TopicLog<Route<S>>, Offset>()
+    for (const subscription of subscriptions) {
+      if (subscription.qos === 0 || subscription.route.topics === undefined) continue
+      const start = Math.max(after, subscription.from) as Offset
+      for (const topic of subscription.route.topics) {
+        const known = topics.get(topic)
+        if (known === undefined || start < known) topics.set(topic, start)
+      }
+    }
+    let messages = 0
+    let bytes = 0
+    for (const [topic, start] of topics) {
+      messages += topic.countAfter(start)
+      bytes += topic.bytesAfter(start)
+    }
+    return { messages, bytes }
+  }
+
+  // --- trimming
+
+  /** Says that somebody moved past entries of this topic. */
+  touch (topic: TopicLog<Route<S>>): void {
+    if (topic.dirty) return
+    topic.dirty = true
+    this.#dirty.push(topic)
+  }
+
+  /** As touch(), by name; nothing happens where the topic has no entries. */
+  passed (topic: string): void {
+    const log = this.#topics.get(topic)
+    if (log !== undefined && !log.dirty) this.touch(log)
+  }
+
+  touchAll (): void {
+    for (const topic of this.#topics.values()) this.touch(topic)
+  }
+
+  /**
+   * Drops what every session has moved past, from at most `topicsMax` topics, and returns the offsets, ascending.
+   * An entry stays while one session that is kept has a matching filter from before it and a cursor below it [G2].
+   */
+  trim (topicsMax: number, tail: Offset): Offset[] {
+    const gone: number[] = []
+    for (let looked = 0; looked < topicsMax; looked++) {
+      const topic = this.#dirty.pop()
+      if (topic === undefined) break
+      topic.dirty = false
+      if (topic.length === 0) continue
+      const floor = this.#floor(topic, tail)
+      if (floor < topic.first) continue
+      const before = topic.bytes
+      const count = topic.length
+      this.#cachedBytes -= topic.dropThrough(floor, gone)
+      this.#messages -= count - topic.length
+      this.#bytes -= before - topic.bytes
+      if (topic.length === 0) this.#remove(topic)
+    }
+    return gone.sort((a, b) => a - b) as Offset[]
+  }
+
+  /** The offset up to which nobody needs the topic's entries any more. */
+  #floor (topic: TopicLog<Route<S>>, tail: Offset): Offset {
+    const first = topic.first
+    let floor = tail
+    for (const route of this.#routesOf(topic)) {
+      if (route.durable === 0) continue
+      for (const subscription of route.all) {
+        if (subscription.qos === 0 || subscription.session.clean) continue
+        const passed = Math.max(subscription.session.position, subscription.from) as Offset
+        if (passed < floor) {
+          floor = passed
+          if (floor < first) return floor
+        }
+      }
+    }
+    return floor
+  }
+
+  #remove (topic: TopicLog<Route<S>>): void {
+    this.#topics.delete(topic.topic)
+    for (const route of topic.routes) route.topics?.delete(topic)
+  }
+}
+
+function byOffset (a: Found, b: Found): number {
+  return a.offset - b.offset
+}

@@ -1,0 +1,200 @@
+/**
+ * The one way in and the one way out. Everything that must be durable, or must keep its place among what is durable,
+ * goes through one queue; what waits while a sync runs shares the next one (group commit).
+ *
+ * For each batch, in this order:
+ *   1. the store makes it durable                                   [G1]
+ *   2. its entries reach the sessions, in offset order              [G3]
+ *   3. receipts are given, in the order of the calls                [G1]
+ */
+import type { HoldfastError } from '../errors.ts'
+import { HoldfastError as StoreError } from '../errors.ts'
+import { messageBytes, type Entry, type Message, type Offset } from '../message.ts'
+import type { Batch, Change, Store, Table } from '../store/store.ts'
+
+/** A change without its place in the batch, which the log gives. */
+export interface RecordChange {
+  readonly table: Table
+  readonly key: string
+  readonly value: Buffer | null
+}
+
+export type Receipt = (error?: HoldfastError) => void
+/** @param at the position of the log at which the change counts */
+export type Applied = (error: HoldfastError | undefined, at: Offset) => void
+
+export interface LogEvents {
+  /**
+   * A durable message, or one that nobody durable wanted: then it has no offset, and its place is after the entry at
+   * `at`. Must not throw.
+   */
+  deliver (message: Message | Entry, at: Offset): void
+  /** All of a batch was delivered: what was gathered for a connection can be written in one go. */
+  delivered (): void
+  failed (error: HoldfastError): void
+  recovered (): void
+}
+
+const PUBLISH = 0
+const RECORD = 1
+
+type Item =
+  | { readonly kind: typeof PUBLISH, readonly message: Message, readonly keep: boolean,
+    readonly changes: readonly RecordChange[], readonly receipt: Receipt }
+  | { readonly kind: typeof RECORD, readonly changes: readonly RecordChange[], readonly applied: Applied }
+
+const NO_CHANGES: readonly RecordChange[] = []
+
+export class Log {
+  readonly #store: Store
+  readonly #events: LogEvents
+  readonly #batchBytesMax: number
+  #queue: Item[] = []
+  #trim: Offset[] = []
+  #fed: Entry[] = []
+  #tail: Offset
+  #running: Promise<void> | undefined
+  #failing = false
+
+  constructor (store: Store, tail: Offset, batchBytesMax: number, events: LogEvents) {
+    this.#store = store
+    this.#tail = tail
+    this.#batchBytesMax = batchBytesMax
+    this.#events = events
+    store.follow((entries) => {
+      if (this.#fed.length === 0) this.#fed = entries as Entry[]
+      else for (const entry of entries) this.#fed.push(entry)
+    })
+  }
+
+  /** The highest offset that is durable. */
+  get tail (): Offset { return this.#tail }
+  get failing (): boolean { return this.#failing }
+
+  /**
+   * @param keep false where no session that is kept wants it: it takes its turn, but is not stored
+   * @param changes records that become durable with it, or not at all
+   */
+  publish (message: Message, keep: boolean, receipt: Receipt, changes: readonly RecordChange[] = NO_CHANGES): void {
+    this.#queue.push({ kind: PUBLISH, message, keep, changes, receipt })
+    this.#start()
+  }
+
+  record (changes: readonly RecordChange[], applied: Applied): void {
+    this.#queue.push({ kind: RECORD, changes, applied })
+    this.#start()
+  }
+
+  /** As record(), as a promise. */
+  async recorded (changes: readonly RecordChange[]): Promise<Offset> {
+    return await new Promise((resolve, reject) => {
+      this.record(changes, (error, at) => { if (error === undefined) resolve(at); else reject(error) })
+    })
+  }
+
+  /** Nobody needs these any more; they go with the next batch. */
+  trim (offsets: readonly Offset[]): void {
+    if (offsets.length === 0) return
+    this.#trim = this.#trim.length === 0 ? offsets as Offset[] : mergeSorted(this.#trim, offsets)
+    this.#start()
+  }
+
+  /** Resolves when all that was handed over so far is done. */
+  async settled (): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  #start (): void {
+    if (this.#running !== undefined) return
+    // After the current callback: what one read of a socket brought is one batch.
+    this.#running = Promise.resolve().then(() => this.#run()).finally(() => { this.#running = undefined })
+  }
+
+  async #run (): Promise<void> {
+    while (this.#queue.length > 0 || this.#trim.length > 0) {
+      const items = this.#take()
+      const batch = this.#batch(items)
+      if (batch === undefined) {
+        this.#finish(items, undefined, this.#tail)
+        continue
+      }
+      const before = this.#tail
+      try {
+        this.#tail = await this.#store.append(batch) // [G1] nothing below happens before this is on disk
+        if (this.#failing) {
+          this.#failing = false
+          this.#events.recovered()
+        }
+        this.#finish(items, undefined, before)
+      } catch (cause) {
+        this.#trim = mergeSorted(this.#trim, batch.trim)
+        const error = asStoreError(cause)
+        if (!this.#failing) {
+          this.#failing = true
+          this.#events.failed(error)
+        }
+        this.#finish(items, error, before)
+        if (this.#queue.length === 0) return // what is to be trimmed waits for the next write
+      }
+    }
+  }
+
+  #take (): readonly Item[] {
+    const queue = this.#queue
+    let bytes = 0
+    let count = 0
+    while (count < queue.length && bytes < this.#batchBytesMax) {
+      const item = queue[count++]
+      if (item.kind === PUBLISH && item.keep) bytes += messageBytes(item.message)
+    }
+    if (count === queue.length) {
+      this.#queue = []
+      return queue
+    }
+    this.#queue = queue.slice(count)
+    return queue.slice(0, count)
+  }
+
+  #batch (items: readonly Item[]): Batch | undefined {
+    const messages: Message[] = []
+    const changes: Change[] = []
+    for (const item of items) {
+      if (item.kind === PUBLISH && item.keep) messages.push(item.message)
+      for (const change of item.changes) changes.push({ ...change, after: messages.length })
+    }
+    const trim = this.#trim
+    if (messages.length === 0 && changes.length === 0 && trim.length === 0) return undefined
+    this.#trim = []
+    return { messages, changes, trim }
+  }
+
+  #finish (items: readonly Item[], error: HoldfastError | undefined, before: Offset): void {
+    const entries = this.#fed
+    this.#fed = []
+    let at = before
+    let next = 0
+    for (const item of items) {
+      if (item.kind === RECORD) item.applied(item.changes.length === 0 ? undefined : error, at)
+      else if (!item.keep) {
+        if (error === undefined || item.changes.length === 0) this.#events.deliver(item.message, at)
+      } else if (error === undefined) {
+        const entry = entries[next++]
+        at = entry.offset
+        this.#events.deliver(entry, at)
+      }
+    }
+    this.#events.delivered()
+    for (const item of items) {
+      if (item.kind === PUBLISH) item.receipt(item.keep || item.changes.length > 0 ? error : undefined)
+    }
+  }
+}
+
+function asStoreError (cause: unknown): HoldfastError {
+  if (cause instanceof StoreError) return cause
+  return new StoreError('STORE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause })
+}
+
+function mergeSorted (a: readonly Offset[], b: readonly Offset[]): Offset[] {
+  return [...a, ...b].sort((x, y) => x - y)
+}

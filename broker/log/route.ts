@@ -1,0 +1,88 @@
+/**
+ * One filter with everybody who subscribed to it. Sessions meet topics here: a message costs the filters that match
+ * and the sessions that are attached, however many detached ones there are [G8].
+ */
+import type { Offset, QoS } from '../message.ts'
+import type { TopicLog } from './topic-log.ts'
+
+/** What the index needs to know of a session. */
+export interface Subscriber {
+  /** True where nothing is written down: the session ends with its connection. */
+  readonly clean: boolean
+  /** The entries up to this one are not needed by the session any more. */
+  readonly position: Offset
+}
+
+/** `from` of a subscription that is not durable yet: no message counts for it. */
+export const PENDING = Number.MAX_SAFE_INTEGER as Offset
+
+export interface Subscription<S extends Subscriber = Subscriber> {
+  readonly session: S
+  readonly route: Route<S>
+  qos: QoS
+  /** Messages after this offset count. */
+  from: Offset
+  /** Places in route.all and route.attached, -1 where it does not stand there; kept for removal without a search. */
+  place: number
+  attachedPlace: number
+}
+
+export class Route<S extends Subscriber = Subscriber> {
+  readonly filter: string
+  all: Array<Subscription<S>> = []
+  attached: Array<Subscription<S>> = []
+  /** How many of all are of sessions that are kept, at QoS 1 or 2: while there is one, messages are stored. */
+  durable = 0
+  /** The topics with entries in the log that the filter matches. */
+  topics: Set<TopicLog<Route<S>>> | undefined
+
+  constructor (filter: string) {
+    this.filter = filter
+  }
+
+  add (subscription: Subscription<S>): void {
+    if (this.all.length === 0) this.all = [subscription] // most filters have one subscriber: no spare capacity
+    else this.all.push(subscription)
+    subscription.place = this.all.length - 1
+    if (isDurable(subscription)) this.durable++
+  }
+
+  remove (subscription: Subscription<S>): void {
+    this.detach(subscription)
+    if (subscription.place === -1) return
+    const last = this.all.pop()!
+    if (last !== subscription) {
+      this.all[subscription.place] = last
+      last.place = subscription.place
+    }
+    subscription.place = -1
+    if (isDurable(subscription)) this.durable--
+  }
+
+  attach (subscription: Subscription<S>): void {
+    if (subscription.attachedPlace !== -1) return
+    if (this.attached.length === 0) this.attached = [subscription]
+    else this.attached.push(subscription)
+    subscription.attachedPlace = this.attached.length - 1
+  }
+
+  detach (subscription: Subscription<S>): void {
+    if (subscription.attachedPlace === -1) return
+    const last = this.attached.pop()!
+    if (last !== subscription) {
+      this.attached[subscription.attachedPlace] = last
+      last.attachedPlace = subscription.attachedPlace
+    }
+    subscription.attachedPlace = -1
+  }
+
+  setQos (subscription: Subscription<S>, qos: QoS): void {
+    if (isDurable(subscription)) this.durable--
+    subscription.qos = qos
+    if (isDurable(subscription)) this.durable++
+  }
+}
+
+export function isDurable (subscription: Subscription): boolean {
+  return subscription.qos > 0 && !subscription.session.clean
+}

@@ -1,0 +1,62 @@
+/**
+ * Retained messages (MQTT 3.1.1, 3.3.1.3): the topics in memory, the messages in the store.
+ * A retained message becomes durable in the same step as its entry in the log.
+ */
+import { encodeMessage, decodeMessage } from './session/records.ts'
+import { HoldfastError } from './errors.ts'
+import type { RecordChange } from './log/log.ts'
+import type { Message, Offset } from './message.ts'
+import type { Store } from './store/store.ts'
+import { hasWildcard, matches } from './topics.ts'
+
+export class Retained {
+  readonly #store: Store
+  readonly #messagesMax: number
+  /** Topic to the position of the log at which it was set. */
+  readonly #topics = new Map<string, Offset>()
+
+  constructor (store: Store, messagesMax: number) {
+    this.#store = store
+    this.#messagesMax = messagesMax
+  }
+
+  get size (): number { return this.#topics.size }
+
+  async load (): Promise<void> {
+    for await (const records of this.#store.records('retained')) {
+      for (const record of records) this.#topics.set(record.key, record.at)
+    }
+  }
+
+  /** What has to be written with a message that has RETAIN set: an empty payload clears [MQTT-3.3.1-10, -11]. */
+  change (message: Message): RecordChange {
+    if (message.payload.length === 0) return { table: 'retained', key: message.topic, value: null }
+    if (this.#topics.size >= this.#messagesMax && !this.#topics.has(message.topic)) {
+      throw new HoldfastError('RETAINED_FULL',
+        `retainedMessagesMax = ${this.#messagesMax}; clear one with an empty payload`)
+    }
+    return { table: 'retained', key: message.topic, value: encodeMessage(message) }
+  }
+
+  /** The change has become durable. */
+  applied (message: Message, at: Offset): void {
+    if (message.payload.length === 0) this.#topics.delete(message.topic)
+    else this.#topics.set(message.topic, at)
+  }
+
+  * matching (filter: string): IterableIterator<string> {
+    if (!hasWildcard(filter)) {
+      if (this.#topics.has(filter)) yield filter
+      return
+    }
+    for (const topic of this.#topics.keys()) if (matches(filter, topic)) yield topic
+  }
+
+  /** The message, if it is the one that stood there at `notAfter`: a later one reaches subscribers by the log. */
+  async get (topic: string, notAfter: Offset): Promise<Message | undefined> {
+    const at = this.#topics.get(topic)
+    if (at === undefined || at > notAfter) return undefined
+    const record = await this.#store.get('retained', topic)
+    return record === undefined || record.at > notAfter ? undefined : decodeMessage(record)
+  }
+}

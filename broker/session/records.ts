@@ -1,0 +1,154 @@
+/** How sessions, filters, cursors and single messages are written down. Pure; versioned by their first byte. */
+import { sessionKey } from '../store/keys.ts'
+import type { StoredRecord } from '../store/store.ts'
+import type { RecordChange } from '../log/log.ts'
+import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../message.ts'
+import { GAP_REASONS, type GapReason } from './link.ts'
+import type { Session } from './session.ts'
+import type { FlightState } from './window.ts'
+
+const VERSION = 1
+
+// --- sessions: who, how long, since when detached
+
+interface SessionFields { principal: string, expiryMs: number, detachedAt: number }
+
+export function sessionChange (session: Session): RecordChange {
+  const fields: SessionFields =
+    { principal: session.principal, expiryMs: session.expiryMs, detachedAt: session.detachedAt ?? 0 }
+  return { table: 'sessions', key: session.clientId, value: versioned(Buffer.from(JSON.stringify(fields))) }
+}
+
+export function readSession (record: StoredRecord):
+{ clientId: ClientId, principal: Principal, expiryMs: number, detachedAt: TimeMs | undefined } {
+  const fields = JSON.parse(unversioned(record.value, record.key).toString()) as SessionFields
+  return {
+    clientId: record.key as ClientId,
+    principal: fields.principal as Principal,
+    expiryMs: fields.expiryMs,
+    detachedAt: fields.detachedAt === 0 ? undefined : fields.detachedAt as TimeMs
+  }
+}
+
+// --- filters: the record's stamp says from where they count
+
+const RETAINED_DUE = 0x80
+
+/** @param from where it counts from, if that is not the place of this change itself */
+export function filterChange (clientId: ClientId, filter: string, qos: QoS, retainedDue: boolean,
+  from?: Offset): RecordChange {
+  const value = Buffer.alloc(from === undefined ? 2 : 10)
+  value[0] = VERSION
+  value[1] = qos | (retainedDue ? RETAINED_DUE : 0)
+  if (from !== undefined) value.writeDoubleBE(from, 2)
+  return { table: 'filters', key: sessionKey(clientId, filter), value }
+}
+
+export function readFilter (record: StoredRecord): { qos: QoS, retainedDue: boolean, from: Offset } {
+  const value = record.value
+  return {
+    qos: (value[1] & 3) as QoS,
+    retainedDue: (value[1] & RETAINED_DUE) !== 0,
+    from: value.length >= 10 ? value.readDoubleBE(2) as Offset : record.at
+  }
+}
+
+// --- cursors: how far all was sent, what of it is not acknowledged, what has to be told
+
+export interface CursorFlight { packetId: PacketId, offset: Offset, qos: QoS, state: FlightState }
+
+const FLIGHT_BYTES = 11
+const GAP_BYTES = 5
+
+export function cursorChange (session: Session): RecordChange {
+  const flights: CursorFlight[] = []
+  for (const flight of session.window?.flights() ?? []) if (flight.offset > 0) flights.push(flight)
+  const gaps = [...session.gaps ?? []]
+  const value = Buffer.alloc(1 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES)
+  let at = value.writeUInt8(VERSION, 0)
+  // A session that has caught up stands at the entry it was last sent; later ones did not match.
+  at = value.writeDoubleBE(session.sent, at)
+  at = value.writeUInt16BE(flights.length, at)
+  for (const flight of flights) {
+    at = value.writeUInt16BE(flight.packetId, at)
+    at = value.writeDoubleBE(flight.offset, at)
+    at = value.writeUInt8(flight.qos | flight.state << 2, at)
+  }
+  at = value.writeUInt8(gaps.length, at)
+  for (const [reason, count] of gaps) {
+    at = value.writeUInt8(GAP_REASONS.indexOf(reason), at)
+    at = value.writeUInt32BE(Math.min(count, 0xffff_ffff), at)
+  }
+  return { table: 'cursors', key: session.clientId, value }
+}
+
+export function readCursor (record: StoredRecord):
+{ sent: Offset, flights: CursorFlight[], gaps: Array<[GapReason, number]> } {
+  const value = unversioned(record.value, record.key)
+  const sent = value.readDoubleBE(0) as Offset
+  const count = value.readUInt16BE(8)
+  const flights: CursorFlight[] = []
+  let at = 10
+  for (let i = 0; i < count; i++, at += FLIGHT_BYTES) {
+    const bits = value.readUInt8(at + 10)
+    flights.push({
+      packetId: value.readUInt16BE(at) as PacketId,
+      offset: value.readDoubleBE(at + 2) as Offset,
+      qos: (bits & 3) as QoS,
+      state: (bits >> 2) as FlightState
+    })
+  }
+  const gaps: Array<[GapReason, number]> = []
+  const gapCount = value.readUInt8(at++)
+  for (let i = 0; i < gapCount; i++, at += GAP_BYTES) {
+    const reason = GAP_REASONS[value.readUInt8(at)]
+    if (reason !== undefined) gaps.push([reason, value.readUInt32BE(at + 1)])
+  }
+  return { sent, flights, gaps }
+}
+
+// --- single messages: retained ones and wills
+
+interface MessageFields { t: string, q: QoS, r: boolean, p: string, w: string, at: number, id: string }
+
+export function encodeMessage (message: Message): Buffer {
+  const fields: MessageFields = {
+    t: message.topic,
+    q: message.qos,
+    r: message.retain,
+    p: message.publisher,
+    w: message.principal,
+    at: message.time,
+    id: message.id
+  }
+  const head = Buffer.from(JSON.stringify(fields))
+  const size = Buffer.alloc(5)
+  size[0] = VERSION
+  size.writeUInt32BE(head.length, 1)
+  return Buffer.concat([size, head, message.payload])
+}
+
+export function decodeMessage (record: StoredRecord): Message {
+  const value = unversioned(record.value, record.key)
+  const size = value.readUInt32BE(0)
+  const fields = JSON.parse(value.toString('utf8', 4, 4 + size)) as MessageFields
+  return {
+    topic: fields.t,
+    qos: fields.q,
+    retain: fields.r,
+    publisher: fields.p as ClientId,
+    principal: fields.w as Principal,
+    time: fields.at as TimeMs,
+    id: fields.id,
+    payload: value.subarray(4 + size)
+  }
+}
+
+function versioned (value: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([VERSION]), value])
+}
+
+function unversioned (value: Buffer, key: string): Buffer {
+  if (value[0] !== VERSION) throw new Error(`record ${JSON.stringify(key)} has unknown version ${value[0]}`)
+  return value.subarray(1)
+}

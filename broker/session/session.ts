@@ -1,0 +1,104 @@
+/**
+ * A session: filters, a cursor into the log, and what is in flight. Detached it is little more than that, because
+ * there may be very many; what only a connection needs is in Live.
+ */
+import type { HoldfastError } from '../errors.ts'
+import { PENDING, type Subscriber, type Subscription } from '../log/route.ts'
+import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../message.ts'
+import type { Delivery, GapReason, Link } from './link.ts'
+import type { Window } from './window.ts'
+
+export interface QueuedMessage {
+  readonly message: Message
+  readonly qos: QoS
+}
+
+/** A retained message that a new subscription is still owed (MQTT 3.3.1-6). */
+export interface RetainedDue {
+  readonly topic: string
+  readonly subscription: Subscription<Session>
+}
+
+/** Retained messages that are due, those of one subscription behind each other. */
+export class RetainedQueue {
+  #list: RetainedDue[] = []
+  #head = 0
+
+  add (topic: string, subscription: Subscription<Session>): void { this.#list.push({ topic, subscription }) }
+  peek (): RetainedDue | undefined { return this.#list[this.#head] }
+  /** The caller has looked that there is one. */
+  take (): RetainedDue { return this.#list[this.#head++] }
+
+  putBack (due: RetainedDue): void {
+    if (this.#head > 0) this.#list[--this.#head] = due
+    else this.#list.unshift(due)
+  }
+}
+
+/** The connected side of a session. */
+export class Live {
+  readonly link: Link
+  /** Everything that matched up to the tail of the log was handed to the window. */
+  caughtUp = false
+  /** A read of the store is under way; nothing else is sent meanwhile. */
+  reading = false
+  /** Flights wait until it is written down that they are out (QoS 2). */
+  holding = false
+  outbox: Delivery[] = []
+  outboxBytes = 0
+  gathered = false
+  /** Number of the message that was last offered, and the QoS of the filters that matched it. */
+  offered = 0
+  offeredQos: QoS = 0
+  /** Clean sessions only: what did not fit the window. */
+  queue: QueuedMessage[] = []
+  queueHead = 0
+  queueBytes = 0
+
+  constructor (link: Link) {
+    this.link = link
+  }
+}
+
+export class Session implements Subscriber {
+  readonly clientId: ClientId
+  readonly principal: Principal
+  readonly clean: boolean
+  expiryMs: number
+  readonly subscriptions = new Map<string, Subscription<Session>>()
+  /** Every matching entry up to this one was handed to the window; those not in the window are acknowledged. */
+  sent: Offset
+  window: Window | undefined
+  live: Live | undefined
+  detachedAt: TimeMs | undefined
+  /**
+   * Packet identifiers of QoS 2 messages that were received and not yet released (MQTT 4.3.3): null once that is
+   * durable, until then those who wait for it.
+   */
+  incoming: Map<number, Array<(error?: HoldfastError) => void> | null> | undefined
+  retainedDue: RetainedQueue | undefined
+  gaps: Map<GapReason, number> | undefined
+  /** After a crash: entries up to this one may have been sent before, so they carry DUP [G4]. */
+  uncertainThrough: Offset
+  uncertainCount = 0
+  /** The cursor, or the record of the session itself, has changed and is to be written behind. */
+  cursorDirty = false
+  recordDirty = false
+  ended = false
+
+  constructor (clientId: ClientId, principal: Principal, clean: boolean, expiryMs: number, sent: Offset) {
+    this.clientId = clientId
+    this.principal = principal
+    this.clean = clean
+    this.expiryMs = expiryMs
+    this.sent = sent
+    this.uncertainThrough = 0 as Offset
+  }
+
+  /** Entries up to this one are not needed by the session any more [G2]. */
+  get position (): Offset {
+    const lowest = this.window?.lowest()
+    if (lowest !== undefined) return (lowest - 1) as Offset
+    return this.live?.caughtUp === true ? PENDING : this.sent
+  }
+}

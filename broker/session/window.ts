@@ -1,0 +1,126 @@
+/**
+ * The in-flight window of a session: which packet identifiers are out, for what, and how far all is acknowledged.
+ * Pure: no socket, disk or clock. (MQTT 3.1.1, 2.3.1, 4.3 and 4.4)
+ */
+import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../message.ts'
+import type { Delivery } from './link.ts'
+
+export const FLIGHT_SENT = 0
+/** PUBREC has come; PUBREL is out (QoS 2). */
+export const FLIGHT_RELEASED = 1
+export const FLIGHT_DONE = 2
+export type FlightState = typeof FLIGHT_SENT | typeof FLIGHT_RELEASED | typeof FLIGHT_DONE
+
+const PACKET_ID_MAX = 65_535
+/** Acknowledged flights that may stand between those that are out, before they are cleared away. */
+const ORDER_SLACK = 1_024
+
+export class Flight implements Delivery {
+  readonly packetId: PacketId
+  readonly qos: QoS
+  readonly retain: boolean
+  /** 0 for a retained message that was sent on SUBSCRIBE: it has no place in the cursor. */
+  readonly offset: Offset
+  dup: boolean
+  state: FlightState = FLIGHT_SENT
+  sentAt: TimeMs
+  /** undefined for a flight restored after a restart, until it was read from the log. */
+  entry: Message | Entry | undefined
+
+  constructor (packetId: PacketId, qos: QoS, retain: boolean, offset: Offset, dup: boolean, sentAt: TimeMs,
+    entry: Message | Entry | undefined) {
+    this.packetId = packetId
+    this.qos = qos
+    this.retain = retain
+    this.offset = offset
+    this.dup = dup
+    this.sentAt = sentAt
+    this.entry = entry
+  }
+
+  get message (): Message | Entry { return this.entry! }
+}
+
+export class Window {
+  readonly #sizeMax: number
+  readonly #byId = new Map<number, Flight>()
+  /** In the order of sending; done ones leave from the front. */
+  #order: Flight[] = []
+  #head = 0
+  #nextId = 1
+  #ofLog = 0
+
+  /** @param sizeMax at most 65,535 */
+  constructor (sizeMax: number) {
+    this.#sizeMax = Math.min(sizeMax, PACKET_ID_MAX)
+  }
+
+  get size (): number { return this.#byId.size }
+  get room (): number { return this.#sizeMax - this.#byId.size }
+  /** Unacknowledged flights that stand for entries of the log. */
+  get ofLog (): number { return this.#ofLog }
+
+  /** The oldest that is not acknowledged. */
+  get oldest (): Flight | undefined { return this.#order[this.#head] }
+
+  has (packetId: number): boolean { return this.#byId.has(packetId) }
+  get (packetId: number): Flight | undefined { return this.#byId.get(packetId) }
+
+  /** Takes an identifier that is not in use [MQTT-2.3.1-2]; the caller has looked at `room`. */
+  send (message: Message | Entry, qos: QoS, offset: Offset, retain: boolean, dup: boolean, now: TimeMs): Flight {
+    while (this.#byId.has(this.#nextId)) this.#nextId = this.#nextId % PACKET_ID_MAX + 1
+    const flight = new Flight(this.#nextId as PacketId, qos, retain, offset, dup, now, message)
+    this.#nextId = this.#nextId % PACKET_ID_MAX + 1
+    this.#put(flight)
+    return flight
+  }
+
+  /** Puts back a flight that was written down before a restart, in the order of offsets. */
+  restore (packetId: PacketId, qos: QoS, offset: Offset, state: FlightState, now: TimeMs): void {
+    const flight = new Flight(packetId, qos, false, offset, true, now, undefined)
+    flight.state = state
+    this.#put(flight)
+    this.#nextId = packetId % PACKET_ID_MAX + 1
+  }
+
+  /** PUBACK, PUBCOMP, or another proof of receipt. Returns the flight, undefined if the identifier is not out. */
+  acknowledge (packetId: number): Flight | undefined {
+    const flight = this.#byId.get(packetId)
+    if (flight === undefined) return undefined
+    this.#byId.delete(packetId)
+    if (flight.offset > 0) this.#ofLog--
+    flight.state = FLIGHT_DONE
+    while (this.#head < this.#order.length && this.#order[this.#head].state === FLIGHT_DONE) this.#head++
+    if (this.#head === this.#order.length) {
+      this.#order.length = 0
+      this.#head = 0
+    } else if (this.#order.length > ORDER_SLACK + 2 * this.#byId.size) {
+      this.#order = this.#order.filter((one) => one.state !== FLIGHT_DONE)
+      this.#head = 0
+    }
+    return flight
+  }
+
+  /** The lowest offset of the log that is out and not acknowledged. */
+  lowest (): Offset | undefined {
+    if (this.#ofLog === 0) return undefined
+    for (let i = this.#head; i < this.#order.length; i++) {
+      const flight = this.#order[i]
+      if (flight.state !== FLIGHT_DONE && flight.offset > 0) return flight.offset
+    }
+    return undefined
+  }
+
+  /** All that are out, in the order of sending [MQTT-4.6.0-1]. */
+  * flights (): IterableIterator<Flight> {
+    for (let i = this.#head; i < this.#order.length; i++) {
+      if (this.#order[i].state !== FLIGHT_DONE) yield this.#order[i]
+    }
+  }
+
+  #put (flight: Flight): void {
+    this.#byId.set(flight.packetId, flight)
+    this.#order.push(flight)
+    if (flight.offset > 0) this.#ofLog++
+  }
+}

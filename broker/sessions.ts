@@ -1,0 +1,289 @@
+/**
+ * All sessions: making, finding, ending, and how they are written down. Who a session belongs to is checked here [G7],
+ * and that it ends loudly [G5].
+ */
+import type { EventEmitter } from 'node:events'
+import type { Clock } from './clock.ts'
+import { HoldfastError } from './errors.ts'
+import type { BrokerEvents } from './events.ts'
+import type { Limits } from './limits.ts'
+import type { LogIndex } from './log/log-index.ts'
+import type { Log, RecordChange } from './log/log.ts'
+import type { Subscription } from './log/route.ts'
+import { ORIGIN, type ClientId, type Offset, type QoS, type TimeMs } from './message.ts'
+import { Session } from './session/session.ts'
+import { cursorChange, readCursor, readFilter, readSession, sessionChange } from './session/records.ts'
+import { Window } from './session/window.ts'
+import { sessionKey, splitSessionKey } from './store/keys.ts'
+import type { Recovery, Store } from './store/store.ts'
+import { show } from './topics.ts'
+import type { ConnectRequest, Connected } from './broker.ts'
+
+export interface SessionsOptions {
+  readonly store: Store
+  readonly index: LogIndex<Session>
+  readonly log: Log
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly events: EventEmitter<BrokerEvents>
+}
+
+/** Sessions whose cursors share one write. */
+const FLUSH_SESSIONS_MAX = 4_096
+
+export class Sessions {
+  readonly #options: SessionsOptions
+  readonly #all = new Map<ClientId, Session>()
+  #dirty: Session[] = []
+  /** Where the last slice of the round through all sessions ended. */
+  #round: Iterator<Session> | undefined
+
+  constructor (options: SessionsOptions) {
+    this.#options = options
+  }
+
+  get size (): number { return this.#all.size }
+  get (clientId: ClientId): Session | undefined { return this.#all.get(clientId) }
+  values (): IterableIterator<Session> { return this.#all.values() }
+
+  // --- at start
+
+  /** @param aliveAt when the server was last known to run: sessions that were attached then count as detached since */
+  async load (recovery: Recovery, aliveAt: TimeMs,
+    retainedDue: (subscription: Subscription<Session>) => void): Promise<void> {
+    const { store, limits, clock } = this.#options
+    for await (const records of store.records('sessions')) {
+      for (const record of records) {
+        const { clientId, principal, expiryMs, detachedAt } = readSession(record)
+        const session = new Session(clientId, principal, false, expiryMs, ORIGIN)
+        session.detachedAt = detachedAt ?? aliveAt
+        if (detachedAt === undefined && !recovery.clean) {
+          session.uncertainThrough = recovery.tail // it may have got any of these before the crash [G4]
+          session.uncertainCount = limits.inflightMessagesMax
+        }
+        this.#all.set(clientId, session)
+      }
+    }
+    for await (const records of store.records('filters')) {
+      for (const record of records) {
+        const { clientId, part } = splitSessionKey(record.key)
+        const session = this.#all.get(clientId)
+        if (session === undefined) continue
+        const filter = readFilter(record)
+        const subscription = this.#addSubscription(session, part, filter.qos, filter.from)
+        if (filter.retainedDue) retainedDue(subscription)
+      }
+    }
+    for await (const records of store.records('cursors')) {
+      for (const record of records) {
+        const session = this.#all.get(record.key as ClientId)
+        if (session === undefined) continue
+        const { sent, flights, gaps } = readCursor(record)
+        session.sent = sent
+        if (flights.length > 0) {
+          session.window = new Window(limits.inflightMessagesMax)
+          for (const { packetId, qos, offset, state } of flights) {
+            session.window.restore(packetId, qos, offset, state, clock.now())
+          }
+        }
+        if (gaps.length > 0) session.gaps = new Map(gaps)
+      }
+    }
+    for await (const records of store.records('incoming')) {
+      for (const record of records) {
+        const { clientId, part } = splitSessionKey(record.key)
+        const session = this.#all.get(clientId)
+        if (session !== undefined) (session.incoming ??= new Map()).set(Number(part), null)
+      }
+    }
+  }
+
+  // --- making and ending
+
+  async connect ({ clientId, principal, clean, expiryMs }: ConnectRequest): Promise<Connected> {
+    const { log, limits, clock, events } = this.#options
+    const bytes = Buffer.byteLength(clientId)
+    if (bytes === 0 || bytes > limits.clientIdBytesMax || clientId.includes('\u0000')) {
+      throw new HoldfastError('CLIENT_ID_INVALID',
+        `${show(clientId)} has ${bytes} bytes; clientIdBytesMax = ${limits.clientIdBytesMax}`)
+    }
+    let existing = this.#all.get(clientId)
+    if (existing !== undefined && existing.principal !== principal) { // [G7]
+      throw new HoldfastError('SESSION_FOREIGN', `${show(clientId)}; choose another client identifier`)
+    }
+    if (existing !== undefined && this.#isExpired(existing, clock.now())) {
+      this.end(existing, 'expired')
+      existing = undefined
+    }
+    if (existing !== undefined && !existing.clean && !clean) {
+      existing.expiryMs = expiryMs
+      existing.detachedAt = undefined // from here on it is attached, or release() says otherwise
+      try {
+        await log.recorded([sessionChange(existing)])
+      } catch (error) {
+        this.release(existing)
+        throw error
+      }
+      return { session: existing, present: true }
+    }
+    if (existing !== undefined) {
+      existing.live?.link.close('taken-over')
+      this.end(existing, 'clean-connect')
+    } else if (this.#all.size >= limits.sessionsMax) {
+      throw new HoldfastError('SESSIONS_FULL', `sessionsMax = ${limits.sessionsMax}`)
+    }
+    const session = new Session(clientId, principal, clean, expiryMs, log.tail)
+    this.#all.set(clientId, session)
+    try {
+      await log.recorded(clean ? [] : [sessionChange(session)])
+    } catch (error) {
+      this.#remove(session)
+      throw error
+    }
+    events.emit('session-created', { clientId, principal, clean })
+    return { session, present: false }
+  }
+
+  /** The connection it was made or found for is gone, or never attached. A clean session ends with it. */
+  release (session: Session): void {
+    if (session.live !== undefined || session.ended) return
+    if (session.clean) this.end(session, 'disconnected')
+    else {
+      session.detachedAt = this.#options.clock.now()
+      this.touch(session, true)
+    }
+  }
+
+  /** Forgets a session for good [G5]. Its records go with the next write. */
+  end (session: Session, reason: BrokerEvents['session-ended'][0]['reason']): void {
+    if (session.ended) return
+    const changes = session.clean ? [] : this.#removal(session)
+    this.#remove(session)
+    if (changes.length > 0) this.#write(changes)
+    this.#options.events.emit('session-ended', { clientId: session.clientId, reason })
+  }
+
+  #remove (session: Session): void {
+    session.ended = true
+    for (const subscription of session.subscriptions.values()) this.#options.index.unsubscribe(subscription)
+    session.subscriptions.clear()
+    if (this.#all.get(session.clientId) === session) this.#all.delete(session.clientId)
+  }
+
+  #removal (session: Session): RecordChange[] {
+    const { clientId } = session
+    const changes: RecordChange[] = [
+      { table: 'sessions', key: clientId, value: null },
+      { table: 'cursors', key: clientId, value: null }
+    ]
+    for (const filter of session.subscriptions.keys()) {
+      changes.push({ table: 'filters', key: sessionKey(clientId, filter), value: null })
+    }
+    for (const packetId of session.incoming?.keys() ?? []) {
+      changes.push({ table: 'incoming', key: sessionKey(clientId, String(packetId)), value: null })
+    }
+    return changes
+  }
+
+  /** Written as soon as the store takes it: a removal that failed is tried again. */
+  #write (changes: readonly RecordChange[]): void {
+    this.#options.log.record(changes, (error) => {
+      if (error !== undefined) this.#options.clock.after(this.#options.limits.cursorFlushMs, () => this.#retry(changes))
+    })
+  }
+
+  /** What a session of the same name that was made meanwhile has written itself is left alone. */
+  #retry (changes: readonly RecordChange[]): void {
+    const still = changes.filter(({ table, key }) => {
+      if (table === 'sessions' || table === 'cursors') return !this.#all.has(key as ClientId)
+      const { clientId, part } = splitSessionKey(key)
+      const session = this.#all.get(clientId)
+      const isAnew = table === 'filters' ? session?.subscriptions.has(part) : session?.incoming?.has(Number(part))
+      return isAnew !== true
+    })
+    if (still.length > 0) this.#write(still)
+  }
+
+  // --- subscriptions
+
+  /** As yet without a place: `from` is set when it is durable. */
+  addSubscription (session: Session, filter: string, qos: QoS, from: Offset): Subscription<Session> {
+    return this.#addSubscription(session, filter, qos, from)
+  }
+
+  #addSubscription (session: Session, filter: string, qos: QoS, from: Offset): Subscription<Session> {
+    const route = this.#options.index.route(filter)
+    const subscription: Subscription<Session> = { session, route, qos, from, place: -1, attachedPlace: -1 }
+    route.add(subscription)
+    if (session.live !== undefined) route.attach(subscription)
+    session.subscriptions.set(route.filter, subscription)
+    return subscription
+  }
+
+  removeSubscription (subscription: Subscription<Session>): void {
+    const { session, route } = subscription
+    if (session.subscriptions.get(route.filter) === subscription) session.subscriptions.delete(route.filter)
+    this.#options.index.unsubscribe(subscription)
+  }
+
+  // --- writing behind
+
+  /** The cursor, or with `record` the session itself, is written with the next flush. */
+  touch (session: Session, record = false): void {
+    if (session.clean || session.ended) return
+    if (record) session.recordDirty = true
+    if (session.cursorDirty) return
+    session.cursorDirty = true
+    this.#dirty.push(session)
+  }
+
+  /** Writes cursors that have moved: a crash costs duplicates inside what was not yet written, never a loss [G4]. */
+  flush (): void {
+    const some = this.#dirty.length <= FLUSH_SESSIONS_MAX ? this.#dirty : this.#dirty.slice(0, FLUSH_SESSIONS_MAX)
+    this.#dirty = some === this.#dirty ? [] : this.#dirty.slice(FLUSH_SESSIONS_MAX)
+    const changes: RecordChange[] = []
+    const written: Array<{ session: Session, record: boolean }> = []
+    for (const session of some) {
+      const record = session.recordDirty
+      session.cursorDirty = session.recordDirty = false
+      if (session.ended) continue
+      changes.push(cursorChange(session))
+      if (record) changes.push(sessionChange(session))
+      written.push({ session, record })
+    }
+    if (changes.length === 0) return
+    this.#options.log.record(changes, (error) => {
+      if (error !== undefined) for (const { session, record } of written) this.touch(session, record)
+    })
+  }
+
+  /** Everything at once, for a clean stop. */
+  async flushAll (): Promise<void> {
+    while (this.#dirty.length > 0) {
+      this.flush()
+      await this.#options.log.settled()
+      if (this.#options.log.failing) return
+    }
+  }
+
+  // --- looking after all of them, a slice at a time [G8]
+
+  /** Calls back for at most `count` sessions, going on where the last call ended; expired ones end first. */
+  round (count: number, look: (session: Session) => void): void {
+    const now = this.#options.clock.now()
+    for (let i = 0; i < count; i++) {
+      this.#round ??= this.#all.values()
+      const next = this.#round.next()
+      if (next.done === true) {
+        this.#round = undefined
+        return
+      }
+      if (this.#isExpired(next.value, now)) this.end(next.value, 'expired')
+      else look(next.value)
+    }
+  }
+
+  #isExpired (session: Session, now: TimeMs): boolean {
+    return session.live === undefined && session.detachedAt !== undefined && now - session.detachedAt >= session.expiryMs
+  }
+}

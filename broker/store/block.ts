@@ -1,0 +1,167 @@
+/**
+ * A block: the messages of one append as one value of the engine. Little-endian.
+ *
+ *   0  u32  CRC-32 of all that follows
+ *   4  u32  format of the block
+ *   8  u32  number of messages, n
+ *  12  u32  n times: where the message begins, 0 where it was trimmed
+ *
+ * and at each place:
+ *
+ *   0  f64  time, ms since 1970
+ *   8  u32  bytes of the payload
+ *  12  u32  bytes of the topic
+ *  16  u32  bytes of the id
+ *  20  u32  where the publisher is: u32 bytes, then UTF-8; written once for all messages of the block
+ *  24  u32  where the principal is, likewise
+ *  28  u8   QoS in bits 0 and 1, RETAIN in bit 2
+ *  29       topic (UTF-8), id (UTF-8), payload
+ */
+import assert from 'node:assert/strict'
+import { crc32 } from 'node:zlib'
+import type { ClientId, Message, Principal, QoS, TimeMs } from '../message.ts'
+
+const FORMAT = 1
+const CRC_END = 4
+const TABLE = 12
+const FIXED = 29
+const RETAIN = 4
+/** UTF-8 takes at most so many bytes for a UTF-16 unit. */
+const UTF8_MAX = 3
+
+/** What the index and the accounts need to know of a message, without its payload. */
+export interface BlockHeader {
+  readonly topic: string
+  /** As messageBytes() counts. */
+  readonly bytes: number
+  readonly time: TimeMs
+}
+
+/** The block of these messages; undefined leaves the place of a trimmed one. Their payloads are copied. */
+export function encodeBlock (messages: ReadonlyArray<Message | undefined>): Buffer {
+  const block = Buffer.allocUnsafe(sizeMax(messages))
+  const strings = new Map<string, number>()
+  let end = TABLE + messages.length * 4
+
+  const place = (text: string): number => {
+    const known = strings.get(text)
+    if (known !== undefined) return known
+    const at = end
+    const bytes = block.write(text, at + 4)
+    block.writeUInt32LE(bytes, at)
+    strings.set(text, at)
+    end = at + 4 + bytes
+    return at
+  }
+
+  block.writeUInt32LE(FORMAT, CRC_END)
+  block.writeUInt32LE(messages.length, 8)
+  for (let k = 0; k < messages.length; k++) {
+    const message = messages[k]
+    if (message === undefined) {
+      block.writeUInt32LE(0, TABLE + k * 4)
+      continue
+    }
+    const publisher = place(message.publisher)
+    const principal = place(message.principal)
+    const at = end
+    const topicBytes = block.write(message.topic, at + FIXED)
+    const idBytes = message.id === '' ? 0 : block.write(message.id, at + FIXED + topicBytes)
+    const payloadAt = at + FIXED + topicBytes + idBytes
+    block.set(message.payload, payloadAt)
+    end = payloadAt + message.payload.length
+
+    block.writeUInt32LE(at, TABLE + k * 4)
+    block.writeDoubleLE(message.time, at)
+    block.writeUInt32LE(message.payload.length, at + 8)
+    block.writeUInt32LE(topicBytes, at + 12)
+    block.writeUInt32LE(idBytes, at + 16)
+    block.writeUInt32LE(publisher, at + 20)
+    block.writeUInt32LE(principal, at + 24)
+    block[at + 28] = message.qos | (message.retain ? RETAIN : 0)
+  }
+  const whole = block.subarray(0, end)
+  whole.writeUInt32LE(crc32(whole.subarray(CRC_END)), 0)
+  return whole
+}
+
+/** Bytes that the block takes at most. */
+function sizeMax (messages: ReadonlyArray<Message | undefined>): number {
+  let size = TABLE + messages.length * 4
+  for (const message of messages) {
+    if (message !== undefined) size += messageSizeMax(message)
+  }
+  return size
+}
+
+/** Bytes that a message adds to a block at most. */
+export function messageSizeMax ({ topic, id, publisher, principal, payload }: Message): number {
+  return FIXED + 8 + payload.length + (topic.length + id.length + publisher.length + principal.length) * UTF8_MAX
+}
+
+/** Why these bytes are not a sound block; undefined if they are one. */
+export function blockFault (block: Uint8Array): string | undefined {
+  if (block.length < TABLE) return `it has ${block.length} bytes, fewer than its head`
+  const bytes = Buffer.from(block.buffer, block.byteOffset, block.length)
+  const expected = bytes.readUInt32LE(0)
+  const found = crc32(bytes.subarray(CRC_END))
+  if (found !== expected) return `its checksum is ${hex(found)} and should be ${hex(expected)}`
+  if (bytes.readUInt32LE(CRC_END) !== FORMAT) return `its format is ${bytes.readUInt32LE(CRC_END)}, not ${FORMAT}`
+  return undefined
+}
+
+function hex (crc: number): string {
+  return crc.toString(16).padStart(8, '0')
+}
+
+/** Reads a sound block (see blockFault). The payloads it gives are views of `bytes`, which must not change. */
+export class Block {
+  readonly #bytes: Buffer
+  readonly #strings = new Map<number, string>()
+  readonly count: number
+
+  constructor (bytes: Buffer) {
+    assert.equal(bytes.readUInt32LE(CRC_END), FORMAT)
+    this.#bytes = bytes
+    this.count = bytes.readUInt32LE(8)
+  }
+
+  /** The k-th message, from 0; undefined where it was trimmed before the block was written. */
+  message (k: number): Message | undefined {
+    const bytes = this.#bytes
+    const at = bytes.readUInt32LE(TABLE + k * 4)
+    if (at === 0) return undefined
+    const topicAt = at + FIXED
+    const idAt = topicAt + bytes.readUInt32LE(at + 12)
+    const payloadAt = idAt + bytes.readUInt32LE(at + 16)
+    const flags = bytes[at + 28]
+    return {
+      topic: bytes.toString('utf8', topicAt, idAt),
+      payload: bytes.subarray(payloadAt, payloadAt + bytes.readUInt32LE(at + 8)),
+      qos: (flags & 3) as QoS,
+      retain: (flags & RETAIN) !== 0,
+      publisher: this.#string(bytes.readUInt32LE(at + 20)) as ClientId,
+      principal: this.#string(bytes.readUInt32LE(at + 24)) as Principal,
+      time: bytes.readDoubleLE(at) as TimeMs,
+      id: idAt === payloadAt ? '' : bytes.toString('utf8', idAt, payloadAt)
+    }
+  }
+
+  /** Like message(), without what only delivery needs. */
+  header (k: number): BlockHeader | undefined {
+    const bytes = this.#bytes
+    const at = bytes.readUInt32LE(TABLE + k * 4)
+    if (at === 0) return undefined
+    const topic = bytes.toString('utf8', at + FIXED, at + FIXED + bytes.readUInt32LE(at + 12))
+    return { topic, bytes: topic.length + bytes.readUInt32LE(at + 8), time: bytes.readDoubleLE(at) as TimeMs }
+  }
+
+  #string (at: number): string {
+    let text = this.#strings.get(at)
+    if (text === undefined) {
+      text = this.#bytes.toString('utf8', at + 4, at + 4 + this.#bytes.readUInt32LE(at))
+      this.#strings.set(at, text)
+    }
+    return text
+  }
+}

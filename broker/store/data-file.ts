@@ -1,0 +1,83 @@
+/**
+ * A look at LMDB's file before LMDB maps it: a file that is cut short would kill the process (SIGBUS) and a head
+ * full of noise would lead it anywhere. Knows the head of data format 2 and nothing else:
+ * two pages, each with a page header of 24 bytes and then the fields below.
+ */
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { HoldfastError } from '../errors.ts'
+
+export const DATA_FILE = 'data.mdb'
+
+const MAGIC = 0xBEEFC0DE
+const DATA_FORMAT = 2
+const META_FLAG = 0x08
+const HEAD_BYTES = 168
+const PAGE_BYTES_MIN = 256
+const PAGE_BYTES_MAX = 65_536
+const PAGES_MAX = 2 ** 48
+const NO_ROOT = 2n ** 64n - 1n
+
+// Places in a head page.
+const AT = { flags: 18, magic: 24, version: 28, pageBytes: 48, freeRoot: 88, mainRoot: 136, lastPage: 144, transaction: 152 }
+
+interface Head {
+  readonly pageBytes: number
+  readonly lastPage: number
+}
+
+/**
+ * Resolves to what was found and done, in sentences. Throws HoldfastError DATA_DAMAGED or DATA_NEWER, naming the file.
+ * A file that is too short is made longer again with empty pages: what was in them is then found damaged, and the rest
+ * can be read.
+ */
+export function checkDataFile (folder: string): string[] {
+  const path = join(folder, DATA_FILE)
+  let file: number
+  try {
+    file = openSync(path, 'r+')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+  try {
+    const bytes = fstatSync(file).size
+    if (bytes === 0) return []
+    const first = readHead(file, 0, path)
+    const second = readHead(file, first.pageBytes, path)
+    if (second.pageBytes !== first.pageBytes) throw damaged(path, 'its two heads contradict each other')
+    const needed = (Math.max(first.lastPage, second.lastPage) + 1) * first.pageBytes
+    if (bytes >= needed) return []
+    ftruncateSync(file, needed)
+    return [`${path} had ${bytes} bytes and must have ${needed}: its end was missing.`]
+  } finally {
+    closeSync(file)
+  }
+}
+
+function readHead (file: number, position: number, path: string): Head {
+  const head = Buffer.alloc(HEAD_BYTES)
+  if (readSync(file, head, 0, HEAD_BYTES, position) < HEAD_BYTES) throw damaged(path, 'it ends within its head')
+  if (head.readUInt32LE(AT.magic) !== MAGIC || (head.readUInt16LE(AT.flags) & META_FLAG) === 0) {
+    throw damaged(path, `its head at byte ${position} is not LMDB's`)
+  }
+  const version = head.readUInt32LE(AT.version) & 0xFFFF
+  if (version !== DATA_FORMAT) {
+    throw new HoldfastError('DATA_NEWER', `${path} has LMDB data format ${version}, this version reads ${DATA_FORMAT}`)
+  }
+  const pageBytes = head.readUInt32LE(AT.pageBytes)
+  const lastPage = Number(head.readBigUInt64LE(AT.lastPage))
+  const sound = pageBytes >= PAGE_BYTES_MIN && pageBytes <= PAGE_BYTES_MAX && (pageBytes & (pageBytes - 1)) === 0 &&
+    lastPage >= 1 && lastPage < PAGES_MAX && head.readBigUInt64LE(AT.transaction) < PAGES_MAX &&
+    [AT.freeRoot, AT.mainRoot].every(at => {
+      const root = head.readBigUInt64LE(at)
+      return root === NO_ROOT || root <= lastPage
+    })
+  if (!sound) throw damaged(path, `its head at byte ${position} makes no sense`)
+  return { pageBytes, lastPage }
+}
+
+function damaged (path: string, what: string): HoldfastError {
+  return new HoldfastError('DATA_DAMAGED',
+    `${path}: ${what}. Restore the folder from a copy, or move it away to begin with an empty log`)
+}

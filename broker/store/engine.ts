@@ -1,0 +1,115 @@
+/**
+ * What the embedded store needs of LMDB (package lmdb), and the handling of what that package does when a disk fails.
+ * One environment in `data.mdb`, one database of binary keys and values, one transaction at a time.
+ */
+import { open } from 'lmdb'
+import type { RootDatabase, RootDatabaseOptions } from 'lmdb'
+
+/** Address space that is set aside, tried from the left: growing inside costs nothing, growing beyond a new mapping. */
+const MAP_BYTES = [2 ** 40, 2 ** 36, 2 ** 33]
+
+export interface Operation {
+  readonly key: Buffer
+  /** null removes the key. */
+  readonly value: Buffer | null
+}
+
+export class Engine {
+  readonly #folder: string
+  #db: RootDatabase<Buffer, Buffer> | undefined
+  #reopening: Promise<void> | undefined
+
+  /** Opens or creates the environment. Throws what LMDB says. The caller holds the lock of the folder. */
+  constructor (folder: string) {
+    this.#folder = folder
+    this.#db = openEnvironment(folder)
+  }
+
+  /**
+   * Resolves when all of it is on disk and synced [G1]; rejects when nothing of it is kept, and then the environment
+   * has been opened anew: LMDB refuses all writes after a failed write of its head, and the package would wait for
+   * ever for a lock. The values must not change before. Only one call at a time.
+   */
+  async commit (operations: readonly Operation[]): Promise<void> {
+    if (this.#db === undefined) await this.#reopen()
+    const db = this.#db
+    if (db === undefined) throw new Error(`${this.#folder} could not be opened again`)
+    // All writes of one turn of the event loop are one transaction (eventTurnBatching), mostly with one promise.
+    const done = new Set<Promise<boolean>>()
+    try {
+      for (const { key, value } of operations) done.add(value === null ? db.remove(key) : db.put(key, value))
+      await Promise.all(done)
+    } catch (error) {
+      const reason = await reasonOf(error)
+      await this.#reopen()
+      throw reason
+    }
+  }
+
+  /** The value as it was committed last, a copy. Must not be called while `reopening` is pending. */
+  get (key: Buffer): Buffer | undefined {
+    return this.#open().getBinary(key)
+  }
+
+  /** The first entries from `start` (inclusive) to `end` (exclusive), as many as `limit`, in the order of the keys. */
+  range (start: Buffer, end: Buffer, limit: number): Array<{ key: Buffer, value: Buffer }> {
+    return [...this.#open().getRange({ start, end, limit })]
+  }
+
+  /** While the environment is opened anew after a failure: nothing can be read until it resolves. */
+  get reopening (): Promise<void> | undefined {
+    return this.#reopening
+  }
+
+  async close (): Promise<void> {
+    await this.#reopening
+    const db = this.#db
+    this.#db = undefined
+    await db?.close()
+  }
+
+  #open (): RootDatabase<Buffer, Buffer> {
+    if (this.#db === undefined) throw new Error(`${this.#folder} could not be opened again after a failure`)
+    return this.#db
+  }
+
+  async #reopen (): Promise<void> {
+    this.#reopening = (async () => {
+      const db = this.#db
+      this.#db = undefined
+      await db?.close()
+      try {
+        this.#db = openEnvironment(this.#folder)
+      } catch {} // The next commit tries again, and says why if it fails.
+    })()
+    await this.#reopening
+    this.#reopening = undefined
+  }
+}
+
+function openEnvironment (folder: string): RootDatabase<Buffer, Buffer> {
+  const options: RootDatabaseOptions = {
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    noSubdir: false,
+    // With overlapping syncs a transaction is visible before it is synced, and is found again if its sync failed.
+    overlappingSync: false
+  }
+  for (const [i, mapSize] of MAP_BYTES.entries()) {
+    try {
+      return open<Buffer, Buffer>({ ...options, path: folder, mapSize })
+    } catch (error) {
+      const noSpace = /cannot allocate memory/i.test(String(error)) && i < MAP_BYTES.length - 1
+      if (!noSpace) throw error
+    }
+  }
+  throw new Error('not reached')
+}
+
+/** The package rejects with a general error that holds a promise of the reason; that one must not stay unhandled. */
+async function reasonOf (error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<unknown> }
+  if (commitError === undefined) return error
+  const later = new Promise(resolve => setImmediate(resolve, error))
+  return await Promise.race([commitError.catch((reason: unknown) => reason), later.then(() => later)])
+}

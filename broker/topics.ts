@@ -1,0 +1,84 @@
+/** Topic names and topic filters: validation and matching (MQTT 3.1.1, section 4.7). Pure. */
+import { HoldfastError } from './errors.ts'
+
+export interface TopicLimits {
+  readonly topicBytesMax: number
+  readonly topicLevelsMax: number
+}
+
+/** Prefixes that only the server publishes to. */
+export const RESERVED_PREFIXES = ['$SYS/', '$holdfast/'] as const
+
+/** A session that subscribes to it is told here what it lost [G5], as JSON `{"count":N,"reason":"..."}`. */
+export const GAP_TOPIC = '$holdfast/gap'
+
+const NUL = '\u0000'
+
+/** Throws TOPIC_INVALID with what is wrong: a name to publish to [MQTT-3.3.2-2, MQTT-4.7.3-1]. */
+export function checkTopic (topic: string, limits: TopicLimits, allowReserved = false): void {
+  const wrong = topic.includes('+') || topic.includes('#')
+    ? 'a topic to publish to holds no + and no #'
+    : malformed(topic, limits) ??
+      (!allowReserved && isReserved(topic) ? `${RESERVED_PREFIXES.join(' and ')} belong to the server` : undefined)
+  if (wrong !== undefined) throw new HoldfastError('TOPIC_INVALID', `${show(topic)}: ${wrong}`)
+}
+
+/** Throws FILTER_INVALID with what is wrong [MQTT-4.7.1-2, MQTT-4.7.1-3, MQTT-4.7.3-1]. */
+export function checkFilter (filter: string, limits: TopicLimits): void {
+  let wrong = malformed(filter, limits)
+  if (wrong === undefined && (filter.includes('+') || filter.includes('#'))) {
+    const levels = filter.split('/')
+    for (let i = 0; i < levels.length && wrong === undefined; i++) {
+      const level = levels[i]
+      if (level.includes('#') && (level !== '#' || i !== levels.length - 1)) {
+        wrong = '# stands alone in the last level only'
+      } else if (level.includes('+') && level !== '+') wrong = '+ stands alone in its level'
+    }
+  }
+  if (wrong !== undefined) throw new HoldfastError('FILTER_INVALID', `${show(filter)}: ${wrong}`)
+}
+
+function malformed (topic: string, limits: TopicLimits): string | undefined {
+  if (topic.length === 0) return 'it is empty'
+  if (topic.length > limits.topicBytesMax || Buffer.byteLength(topic) > limits.topicBytesMax) {
+    return `it is longer than topicBytesMax = ${limits.topicBytesMax}`
+  }
+  if (topic.includes(NUL)) return 'it holds U+0000'
+  if (levelCount(topic) > limits.topicLevelsMax) {
+    return `it has more levels than topicLevelsMax = ${limits.topicLevelsMax}`
+  }
+  return undefined
+}
+
+export function isReserved (topic: string): boolean {
+  return topic.charCodeAt(0) === 36 && RESERVED_PREFIXES.some((prefix) => topic.startsWith(prefix))
+}
+
+export function hasWildcard (filter: string): boolean {
+  return filter.includes('+') || filter.includes('#')
+}
+
+function levelCount (topic: string): number {
+  let levels = 1
+  for (let i = 0; i < topic.length; i++) if (topic.charCodeAt(i) === 47) levels++
+  return levels
+}
+
+/** Does a topic name match a filter (MQTT 4.7)? For few comparisons; FilterTree is for many. */
+export function matches (filter: string, topic: string): boolean {
+  if (!hasWildcard(filter)) return filter === topic
+  const first = filter.charCodeAt(0)
+  if (topic.charCodeAt(0) === 36 && (first === 43 || first === 35)) return false // [MQTT-4.7.2-1]
+  const wanted = filter.split('/')
+  const levels = topic.split('/')
+  for (let i = 0; i < wanted.length; i++) {
+    if (wanted[i] === '#') return true
+    if (i >= levels.length || (wanted[i] !== '+' && wanted[i] !== levels[i])) return false
+  }
+  return wanted.length === levels.length
+}
+
+/** A name from the wire, short and escaped, for a sentence that a person reads. */
+export function show (name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name)
+}
