@@ -1,3 +1,10 @@
 /** Holdfast as a library. */
-export { createHoldfast, type Holdfast, type HoldfastOptions, type HoldfastAddresses } from './bin/server.ts'
-export { HoldfastError, type ErrorCode, type Auth, type Credentials, type Clock, type BrokerEvents } from './broker/index.ts'
+export {
+  ListenError, createHoldfast, type Address, type Holdfast, type HoldfastAddresses, type HoldfastOptions,
+  type HoldfastStats, type PublishOptions
+} from './bin/server.ts'
+export {
+  ERRORS, HoldfastError, type Auth, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode,
+  type Logger, type Principal, type QoS, type SessionInfo, type Store
+} from './broker/index.ts'
+export { ConfigError, type Problem } from './config/problem.ts'

@@ -40,7 +40,8 @@ export const LIMIT_OPTIONS = {
     'disconnected.'),
 
   sessionsMax: count('sessions', { min: 1, max: 100_000_000 }, 1_000_000,
-    'Sessions, attached and detached. At the bound a client that would need a new one is refused; existing ones go on.'),
+    'Sessions, attached and detached. At the bound a client that would need a new one is refused; existing ones go ' +
+    'on.'),
   filtersPerSessionMax: count('sessions', { min: 1, max: 10_000_000 }, 10_000,
     'Topic filters of one session. A further subscription is refused (0x80).'),
   inflightMessagesMax: count('sessions', { min: 1, max: PACKET_IDS }, 64,

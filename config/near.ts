@@ -35,14 +35,18 @@ function plain (name: string): string {
   return name.toLowerCase().replace(/[-_]/g, '')
 }
 
-/** Insertions, deletions and replacements that make one of the other (Levenshtein). */
+/** Insertions, deletions, replacements and swaps of neighbours that make one of the other (Damerau, Levenshtein). */
 function edits (a: string, b: string): number {
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)))
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const least = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
+      next.push(swapped ? Math.min(least, before[j - 2] + 1) : least)
     }
+    before = row
     row = next
   }
   return row[b.length]

@@ -24,7 +24,7 @@ export const SERVER_OPTIONS = {
     'Least serious kind of line that is logged. The log goes to standard error; it never holds a payload or a secret.'),
   logFormat: choice('server', ['auto', 'json', 'pretty'], 'auto',
     'Form of the log: one JSON object a line, or readable lines. auto is pretty on a terminal, json elsewhere.'),
-  shutdownGraceMs: ms('server', { min: 0, max: TIMER_MS_MAX }, 10_000,
+  shutdownGraceMs: ms('server', { min: 100, max: TIMER_MS_MAX }, 10_000,
     'Time for a stop on SIGTERM or SIGINT: to sync what was accepted and to close clients. After it the process ' +
     'exits with code 1; what got a receipt is on disk all the same [G1].'),
 

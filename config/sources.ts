@@ -19,6 +19,7 @@ export interface Reading {
 const FLAGS = new Map(OPTION_NAMES.map((name) => [flagOf(name).slice(2), name]))
 const VARIABLES = new Map(OPTION_NAMES.map((name) => [variableOf(name), name]))
 const NEGATION = 'no-'
+const BOOLEANS = new Map([['true', true], ['1', true], ['false', false], ['0', false]])
 
 /** @param args what follows the command's name @param switches flags without a value that are no options, as `json` */
 export function readFlags (args: readonly string[], switches: readonly string[] = []):
@@ -144,7 +145,7 @@ function fromText (name: OptionName, value: string | boolean): unknown {
   if (typeof value === 'boolean') return value
   switch (kindOf(name)) {
     case 'number': return /^-?\d{1,16}$/.test(value) ? Number(value) : value
-    case 'boolean': return value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value
+    case 'boolean': return BOOLEANS.get(value) ?? value
     default: return value
   }
 }

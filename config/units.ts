@@ -16,7 +16,8 @@ export function count (value: number): string {
 /** 65536 as `64 KiB`; what is not round is rounded to one decimal place. */
 export function bytes (value: number): string {
   const size = SIZES.find(([, one]) => value >= one)
-  return size === undefined ? `${count(value)} ${value === 1 ? 'byte' : 'bytes'}` : `${short(value / size[1])} ${size[0]}`
+  if (size === undefined) return `${count(value)} ${value === 1 ? 'byte' : 'bytes'}`
+  return `${short(value / size[1])} ${size[0]}`
 }
 
 /** 90000 as `1.5 minutes`; what is not round is rounded to one decimal place. */

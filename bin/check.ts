@@ -1,0 +1,80 @@
+/** `holdfast check`: validates a configuration and says what it means. Opens no port and writes nothing. */
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { type CommandLine, type Resolved, loadConfig } from '../config/load.ts'
+import { isLoopback } from '../config/loopback.ts'
+import { where } from '../config/problem.ts'
+import { GROUPS, OPTIONS, OPTION_NAMES } from '../config/schema.ts'
+import { human } from '../config/units.ts'
+import { elsewhere, survives, urls } from './words.ts'
+
+/**
+ * What to print on standard output: sentences, or with the switch `json` the resolved configuration.
+ * @throws ConfigError
+ */
+export function check (line: CommandLine): string {
+  const resolved = loadConfig({ ...line, switches: ['json'] })
+  const { config, from } = resolved
+  if (resolved.switches.has('json')) return JSON.stringify({ config, from }, null, 2) + '\n'
+  return [
+    'The configuration is valid. Nothing was started.',
+    '',
+    'Addresses' + elsewhere(config) + (config.mqttPort === 0 || config.httpPort === 0 ? ' (for port 0 the system picks one)' : ''),
+    ...table(urls(placesOf(resolved), config)),
+    '',
+    'Access',
+    `  ${access(resolved)}`,
+    '',
+    'Data',
+    `  ${dataFolder(config.data)}`,
+    ...survives(config).map((line) => '  ' + line),
+    '',
+    'Bounds and times',
+    ...table(OPTION_NAMES.filter(isBound).map((name) => [name, human(OPTIONS[name].unit, config[name])])),
+    '',
+    'Set, other than the default',
+    ...differences(resolved),
+    ''
+  ].join('\n')
+}
+
+function placesOf ({ config: { host, mqttPort, httpPort } }: Resolved) {
+  return { mqtt: { host, port: mqttPort }, http: { host, port: httpPort } }
+}
+
+function access ({ config: { host } }: Resolved): string {
+  const who = isLoopback(host) ? 'every program on this machine' : 'everybody who reaches these addresses'
+  return `There is no authentication: ${who} can read and write everything.`
+}
+
+/** Whether the folder can be used, as far as looking can tell. */
+function dataFolder (data: string): string {
+  const folder = resolve(data)
+  const there = existsSync(folder)
+  try {
+    accessSync(there ? folder : nearestFolder(folder), constants.W_OK)
+  } catch {
+    return `${folder}: this user can't write it; the server would not start.`
+  }
+  return there ? `${folder}` : `${folder}: not there yet; the server makes it.`
+}
+
+function nearestFolder (folder: string): string {
+  return existsSync(folder) || dirname(folder) === folder ? folder : nearestFolder(dirname(folder))
+}
+
+function isBound (name: keyof typeof OPTIONS): boolean {
+  return ['bytes', 'ms', 'count'].includes(OPTIONS[name].unit)
+}
+
+function differences ({ config, from }: Resolved): string[] {
+  const set = OPTION_NAMES.filter((name) => config[name] !== OPTIONS[name].default)
+  if (set.length === 0) return ['  nothing']
+  return table(set.map((name) =>
+    [name, `${human(OPTIONS[name].unit, config[name])}  (${where(from[name])}; ${GROUPS[OPTIONS[name].group]})`]))
+}
+
+function table (rows: ReadonlyArray<readonly [string, string]>): string[] {
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)
+}

@@ -1,0 +1,42 @@
+/** What a failure means to the person at the terminal: one line for each problem, and the code of the process. */
+import { type ErrorCode, HoldfastError } from '../broker/index.ts'
+import { ConfigError, lineOf } from '../config/problem.ts'
+import { ListenError } from './listen.ts'
+
+export const EXIT = {
+  ok: 0,
+  /** Could not start, or was forced to stop. */
+  failed: 1,
+  /** What was asked for makes no sense (sysexits.h, EX_USAGE). */
+  usage: 64,
+  /** An error of the program itself (sysexits.h, EX_SOFTWARE). */
+  internal: 70
+} as const
+
+/** The command line makes no sense. */
+export class UsageError extends Error {}
+
+const ADVICE: { readonly [Code in ErrorCode]?: string } = {
+  DATA_LOCKED: 'stop that server, or choose another folder with --data',
+  DATA_NOT_WRITABLE: 'give this user write access to it, or choose another folder with --data',
+  DATA_NEWER: 'install the newer version again, or choose another folder with --data',
+  DATA_DAMAGED: 'restore the folder from a copy, or choose another one with --data'
+}
+
+export function explain (error: unknown): { readonly lines: readonly string[], readonly exitCode: number } {
+  if (error instanceof ConfigError) return { lines: error.problems.map(lineOf), exitCode: EXIT.usage }
+  if (error instanceof UsageError) return { lines: [error.message], exitCode: EXIT.usage }
+  if (error instanceof ListenError) return { lines: [oneLine(error.message)], exitCode: EXIT.failed }
+  if (error instanceof HoldfastError) {
+    const advice = ADVICE[error.code]
+    const says = oneLine(error.message)
+    const told = advice === undefined || says.includes('--data')
+    return { lines: [told ? says : `${says}; ${advice}`], exitCode: EXIT.failed }
+  }
+  const says = error instanceof Error ? error.message : String(error)
+  return { lines: [`internal error: ${oneLine(says)}`], exitCode: EXIT.internal }
+}
+
+function oneLine (text: string): string {
+  return text.replace(/\s*\n\s*/g, ' ')
+}

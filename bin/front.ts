@@ -1,0 +1,135 @@
+/**
+ * The HTTP front: health, readiness, and which upgrade belongs to whom. Socket.IO attaches itself beside it.
+ * On a program's own server only mqttPath, /healthz and /readyz are answered; everything else stays the program's.
+ */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+export interface FrontOptions {
+  readonly http: Server
+  /** False on a program's own server. */
+  readonly own: boolean
+  readonly mqttPath: string
+  /** Why the server is not ready, or undefined where it is. */
+  readonly notReady: () => string | undefined
+  /** Takes an upgrade to MQTT over WebSocket; called once the server has started, until it stops. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+}
+
+export interface Front {
+  /** Everything that attaches itself to the server has done so: its upgrades are known to have an owner. */
+  open (): void
+  /** Refuses new work with 503, health aside. */
+  refuse (reason: string): void
+  /** Leaves the server as it was found, but for what others attached. */
+  detach (): void
+}
+
+const SOCKETIO_PATH = '/socket.io'
+const HEALTH_PATHS = ['/healthz', '/readyz']
+
+export function createFront ({ http, own, mqttPath, notReady, upgrade }: FrontOptions): Front {
+  let refusal: string | undefined = 'starting'
+  let attached = true
+  let upgradersOfOurs = 1
+  const programs = http.listeners('request') as RequestListener[]
+  const upgradersBefore = http.listenerCount('upgrade')
+
+  function onRequest (request: IncomingMessage, response: ServerResponse): void {
+    const path = pathOf(request)
+    if (attached && HEALTH_PATHS.includes(path)) answerHealth(path, request, response)
+    else if (attached && path === mqttPath) {
+      answer(response, 426, 'MQTT over WebSocket is here: connect with ws, subprotocol mqtt.\n',
+        { Upgrade: 'websocket' })
+    } else if (!own) {
+      for (const listener of programs) listener.call(http, request, response)
+    } else if (refusal !== undefined) {
+      answer(response, 503, `The server is ${refusal}. Try again soon.\n`, { 'Retry-After': '1' })
+    } else {
+      answer(response, 404, `There is nothing at ${path.slice(0, 200)}. There is ${places(mqttPath)}.\n`)
+    }
+  }
+
+  function answerHealth (path: string, request: IncomingMessage, response: ServerResponse): void {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      answer(response, 405, `${path} can only be read.\n`, { Allow: 'GET, HEAD' })
+    } else if (path === '/healthz') {
+      answerJson(response, 200, { status: 'ok' })
+    } else {
+      const reason = refusal ?? notReady()
+      answerJson(response, reason === undefined ? 200 : 503, { ready: reason === undefined, reason })
+    }
+  }
+
+  function onUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const path = pathOf(request)
+    if (path === mqttPath) {
+      if (refusal === undefined) upgrade(request, socket, head)
+      else refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
+    } else if (path.startsWith(SOCKETIO_PATH + '/') || path === SOCKETIO_PATH) {
+      if (refusal !== undefined && own) {
+        refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
+      }
+    } else if (own || http.listenerCount('upgrade') <= upgradersOfOurs) {
+      // with no other listener nobody would ever answer: the socket would stay open for good
+      refuseUpgrade(socket, '404 Not Found', `There is nothing at this path. There is ${places(mqttPath)}.\n`)
+    }
+  }
+
+  if (!own) http.removeAllListeners('request')
+  http.on('request', onRequest)
+  http.on('upgrade', onUpgrade)
+  return {
+    open () {
+      refusal = undefined
+      upgradersOfOurs = http.listenerCount('upgrade') - upgradersBefore
+    },
+    refuse (reason) {
+      refusal = reason
+      if (!own) return
+      // what others attached must not take new work either
+      http.removeAllListeners('request').on('request', onRequest)
+      http.removeAllListeners('upgrade').on('upgrade', onUpgrade)
+    },
+    detach () {
+      attached = false
+      http.off('upgrade', onUpgrade)
+      if (own || !http.listeners('request').includes(onRequest)) return
+      http.off('request', onRequest)
+      for (const listener of programs) http.on('request', listener)
+    }
+  }
+}
+
+function places (mqttPath: string): string {
+  return `MQTT over WebSocket at ${mqttPath}, Socket.IO at ${SOCKETIO_PATH}/, health at ${HEALTH_PATHS.join(' and ')}`
+}
+
+function pathOf (request: IncomingMessage): string {
+  return (request.url ?? '/').split('?', 1)[0]
+}
+
+function answer (response: ServerResponse, status: number, says: string, headers: Record<string, string> = {}): void {
+  response.writeHead(status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(says),
+    'X-Content-Type-Options': 'nosniff',
+    'Cache-Control': 'no-store',
+    ...headers
+  })
+  response.end(says)
+}
+
+function answerJson (response: ServerResponse, status: number, body: object): void {
+  const json = JSON.stringify(body) + '\n'
+  response.writeHead(status, {
+    'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(json), 'Cache-Control': 'no-store'
+  })
+  response.end(json)
+}
+
+function refuseUpgrade (socket: Duplex, status: string, says: string): void {
+  socket.on('error', () => {}) // the client may be gone already
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+    `Content-Length: ${Buffer.byteLength(says)}\r\n\r\n${says}`, () => socket.destroy())
+}

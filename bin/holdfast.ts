@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+/** The command. What goes wrong is one line each on standard error and a code other than 0, never a stack trace. */
+import { readFileSync } from 'node:fs'
+import { didYouMean } from '../config/near.ts'
+import { check } from './check.ts'
+import { UsageError, explain } from './failure.ts'
+import { help } from './help.ts'
+import { complain, start } from './start.ts'
+import { version } from './version.ts'
+
+const COMMANDS = ['start', 'check', 'help'] as const
+
+async function run (command: string | undefined, args: readonly string[]): Promise<void> {
+  const line = { args, env: process.env, read: (file: string) => readFileSync(file, 'utf8') }
+  const asksForHelp = args.includes('--help') || args.includes('-h')
+  switch (command) {
+    case 'start': return asksForHelp ? print(help(undefined)) : start(line)
+    case 'check': return print(asksForHelp ? help(undefined) : check(line))
+    case undefined:
+    case 'help':
+    case '--help':
+    case '-h': return print(help(args[0]))
+    case '--version':
+    case '-v': return print(version() + '\n')
+    default: throw new UsageError(command.startsWith('-')
+      ? `the first word must be a command (${COMMANDS.join(', ')}), not ${command}`
+      : `there is no command ${command}${didYouMean(command, COMMANDS) || `; there is ${COMMANDS.join(', ')}`}`)
+  }
+}
+
+function print (text: string): void {
+  process.stdout.write(text)
+}
+
+try {
+  await run(process.argv[2], process.argv.slice(3))
+} catch (error) {
+  const { lines, exitCode } = explain(error)
+  complain(lines)
+  process.exitCode = exitCode
+}

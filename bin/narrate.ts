@@ -1,0 +1,25 @@
+/** What happens to sessions and to the store, as sentences in the log [G5]: what, to whom, what is done about it. */
+import type { Broker, Logger, Recovery } from '../broker/index.ts'
+
+export function narrate (events: Broker['events'], log: Logger): void {
+  events.on('session-created', (session) => log.debug(session, 'session made'))
+  events.on('attached', (session) => log.debug(session, 'client attached to its session'))
+  events.on('detached', (session) => log.debug(session, 'client gone; its session goes on until it expires'))
+  events.on('session-ended', (session) => {
+    if (session.reason === 'disconnected') log.debug(session, 'clean session ended with its connection')
+    else log.info(session, 'session ended; nothing is kept for it any more')
+  })
+  events.on('gap', (gap) => log.warn(gap, 'a session reached a bound and skipped messages; it is told how many'))
+  events.on('store-failed', ({ error }) =>
+    log.error({ err: error }, 'the log can\'t be written; publishers get no receipts until it can, and send again'))
+  events.on('store-recovered', () => log.info({}, 'the log can be written again; receipts are given again'))
+}
+
+export function narrateRecovery ({ epoch, tail, clean, notes, damaged }: Recovery, data: string, log: Logger): void {
+  for (const note of notes) log.warn({ data }, note)
+  if (damaged.length > 0) {
+    log.warn({ data, messages: damaged.length }, 'damaged messages are gone; the sessions concerned are told')
+  }
+  log.info({ data, epoch, tail, clean },
+    clean ? 'log opened' : 'log opened, which was not closed cleanly; what had a receipt is there')
+}

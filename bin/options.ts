@@ -1,0 +1,60 @@
+/** What a program can set, and what becomes of it. */
+import type { Server } from 'node:http'
+import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
+import { programConfig } from '../config/load.ts'
+import { isLoopback } from '../config/loopback.ts'
+import { ConfigError } from '../config/problem.ts'
+import type { Config } from '../config/schema.ts'
+import { addressOf } from './listen.ts'
+
+/** Options by name, as docs/configuration.md lists them, and what only a program can hand over. */
+export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPort'>> {
+  /** TCP port for MQTT; 0 lets the system pick, false listens on none. Default 1883. */
+  readonly mqttPort?: number | false
+  /** Who may do what. Default: everybody, from this machine only. */
+  readonly auth?: Auth
+  /**
+   * The program's own HTTP server, instead of one of ours on httpPort. Its request handlers must be there already; they
+   * keep every path but mqttPath, /socket.io/, /healthz and /readyz. The program listens and closes by itself.
+   */
+  readonly http?: Server
+  /** Default: pino to standard error, by logLevel and logFormat. */
+  readonly logger?: Logger
+  /** Default: the embedded store in the folder `data`. */
+  readonly store?: Store
+}
+
+/** @throws ConfigError */
+export function configOf (
+  options: Omit<HoldfastOptions, 'auth' | 'http' | 'logger' | 'store'>, auth: Auth, http: Server | undefined
+): Config {
+  if (http !== undefined && options.httpPort !== undefined) {
+    throw new ConfigError([{
+      option: 'httpPort',
+      where: 'httpPort and http',
+      says: 'the program\'s own server listens by itself; leave httpPort out'
+    }])
+  }
+  const { config } = programConfig({
+    ...options,
+    // a port that is not listened on contradicts no other
+    ...(options.mqttPort === false && { mqttPort: 0 }),
+    ...(http !== undefined && { httpPort: 0 })
+  }, { authenticated: !auth.anonymous })
+  const where = http === undefined ? config.host : addressOf(http)?.host
+  if (auth.anonymous && !config.allowAnonymous && (where === undefined || !isLoopback(where))) {
+    throw new ConfigError([{
+      option: 'allowAnonymous',
+      where: 'http',
+      says: 'the program\'s own server ' + (where === undefined ? 'does not listen yet' : `listens on ${where}`) +
+        ', and there is no authentication: everybody who reaches it could read and write everything. ' +
+        'Hand over auth, set allowAnonymous, or have it listen on 127.0.0.1 before'
+    }])
+  }
+  return config
+}
+
+export function limitsOf (config: Config): Limits {
+  const names = Object.keys(DEFAULT_LIMITS) as Array<keyof Limits>
+  return Object.freeze(Object.fromEntries(names.map((name) => [name, config[name]]))) as unknown as Limits
+}

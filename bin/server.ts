@@ -1,0 +1,136 @@
+/**
+ * The composition root: store, broker, MQTT, Socket.IO and HTTP, wired, started in order and stopped in the opposite
+ * order. The command and programs use the same.
+ */
+import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
+import { createSocketioBridge } from '../bridge/socketio/server.ts'
+import {
+  type Broker, type BrokerStats, type MqttServer, type SessionInfo, anonymous, createBroker, createMqttServer,
+  systemClock
+} from '../broker/index.ts'
+import { createEmbeddedStore } from '../broker/store/embedded.ts'
+import type { Config } from '../config/schema.ts'
+import { createFront } from './front.ts'
+import { type Address, addressOf, listen, orListenError } from './listen.ts'
+import { createLog } from './log.ts'
+import { narrate, narrateRecovery } from './narrate.ts'
+import { type HoldfastOptions, configOf, limitsOf } from './options.ts'
+import { createOwnHttp } from './own-http.ts'
+import { type PublishOptions, publish, trustingTheProgram } from './program.ts'
+
+export { ListenError, type Address } from './listen.ts'
+export type { HoldfastOptions } from './options.ts'
+export type { PublishOptions } from './program.ts'
+
+export interface HoldfastAddresses {
+  readonly mqtt?: Address
+  readonly http?: Address
+}
+
+export interface HoldfastStats extends BrokerStats {
+  readonly connections: { readonly mqtt: number, readonly socketio: number }
+}
+
+export interface Holdfast {
+  /** Where it can be reached now. */
+  readonly addresses: HoldfastAddresses
+  readonly events: Broker['events']
+  /** Resolves when the message is durable [G1] (QoS 0: passed on). Rejects with HoldfastError: then it is not kept. */
+  publish (message: PublishOptions): Promise<void>
+  stats (): HoldfastStats
+  sessions (): IterableIterator<SessionInfo>
+  /** Stops accepting, syncs what was accepted, closes clients. Every call gives the same promise. */
+  close (): Promise<void>
+}
+
+/**
+ * Starts a server; resolves when it accepts connections.
+ * Rejects with ConfigError (an option is wrong), ListenError (a port can't be had) or HoldfastError (the data folder);
+ * then everything that was started is stopped again.
+ */
+export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
+  const { auth = anonymous, logger, store: given, http: programs, ...rest } = options
+  const config = configOf(rest, auth, programs)
+  const log = logger ?? createLog(config)
+  const data = resolve(config.data)
+  /** What was started, and must be stopped in the opposite order. */
+  const started: Array<() => Promise<void>> = []
+  async function stop (): Promise<void> {
+    for (const end of started.splice(0).reverse()) {
+      // one part that can't end must not keep the others from ending
+      await end().catch((err: unknown) => log.error({ err }, 'a part of the server did not stop as it should'))
+    }
+  }
+
+  const ownHttp = programs === undefined ? createOwnHttp(config, log) : undefined
+  const http = programs ?? ownHttp!.server
+  const store = given ?? createEmbeddedStore({ folder: data })
+  const broker = createBroker({
+    store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, makeId: randomUUID
+  })
+  narrate(broker.events, log)
+  const mqtt = createMqttServer({
+    broker,
+    log,
+    tcpSessionExpiryMs: config.mqttSessionExpiryMs,
+    websocketSessionExpiryMs: config.websocketSessionExpiryMs
+  })
+  const front = createFront({
+    http,
+    own: ownHttp !== undefined,
+    mqttPath: config.mqttPath,
+    notReady: () => broker.stats().storeFailing ? 'the log can\'t be written' : undefined,
+    upgrade: (request, socket, head) => mqtt.upgrade(request, socket, head)
+  })
+  started.push(async () => front.detach())
+
+  try {
+    // first, so that health can be asked for while a large log is opened; the rest is refused until then
+    if (ownHttp !== undefined) {
+      await listen(ownHttp.server, 'HTTP', { host: config.host, port: config.httpPort }, 'httpPort')
+      started.push(() => ownHttp.close())
+    }
+    // a broker that could not open can't close either; its store may hold the lock of the folder already
+    narrateRecovery(await broker.open().catch(async (error) => {
+      await store.close().catch(() => {})
+      throw error
+    }), data, log)
+    started.push(() => broker.close())
+    started.push(() => mqtt.close())
+    const mqttAddress = options.mqttPort === false ? undefined : await listenMqtt(mqtt, config)
+    const bridge = createSocketioBridge({
+      broker,
+      http,
+      log,
+      sessionExpiryMs: config.socketioSessionExpiryMs,
+      pingIntervalMs: config.pingIntervalMs,
+      pingTimeoutMs: config.pingTimeoutMs,
+      httpBufferBytesMax: config.packetBytesMax
+    })
+    started.push(() => bridge.close())
+    front.open()
+    let closing: Promise<void> | undefined
+    return {
+      get addresses () { return { mqtt: closing === undefined ? mqttAddress : undefined, http: addressOf(http) } },
+      events: broker.events,
+      publish: (message) => publish(broker, message),
+      stats: () => ({ ...broker.stats(), connections: { mqtt: mqtt.connections, socketio: bridge.connections } }),
+      sessions: () => broker.sessions(),
+      close () {
+        front.refuse('stopping')
+        return closing ??= stop()
+      }
+    }
+  } catch (error) {
+    front.refuse('stopping')
+    await stop()
+    throw error
+  }
+}
+
+async function listenMqtt (mqtt: MqttServer, { host, mqttPort }: Config): Promise<Address> {
+  const { address, port } = await orListenError('MQTT', { host, port: mqttPort }, 'mqttPort',
+    () => mqtt.listen(host, mqttPort))
+  return { host: address, port }
+}

@@ -1,0 +1,63 @@
+/** `holdfast start`: runs the server until a signal ends it. */
+import type { CommandLine } from '../config/load.ts'
+import { loadConfig } from '../config/load.ts'
+import { EXIT, explain } from './failure.ts'
+import { createLog } from './log.ts'
+import { type Holdfast, createHoldfast } from './server.ts'
+import { version } from './version.ts'
+import { readyLine, welcome } from './words.ts'
+
+/** Ends the process by itself; the promise rejects only where the configuration is wrong. */
+export async function start (line: CommandLine): Promise<void> {
+  const { config: { config: _file, ...config } } = loadConfig(line)
+  const log = createLog(config)
+
+  // the state after an unexpected error is unknown; what has a receipt is on disk [G1], so ending loses nothing
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'the program has an error and ends; start it again, nothing that has a receipt is lost')
+    process.exit(EXIT.internal)
+  })
+  // whoever read the output may have gone; that is no reason to stop serving
+  process.stdout.on('error', () => {})
+  process.stderr.on('error', () => {})
+
+  let stopping = false
+  const starting = createHoldfast({ ...config, logger: log })
+  function onSignal (signal: NodeJS.Signals): void {
+    if (stopping) return force('a second signal came')
+    stopping = true
+    log.info({ signal, shutdownGraceMs: config.shutdownGraceMs },
+      'stopping: syncing what was accepted, closing clients')
+    setTimeout(() => force('shutdownGraceMs has passed'), config.shutdownGraceMs).unref()
+    starting.then(stop, () => {}) // a start that failed is reported below
+  }
+  function force (why: string): void {
+    log.warn({ why }, 'stopping at once; what has a receipt is on disk')
+    process.exit(EXIT.failed)
+  }
+  async function stop (holdfast: Holdfast): Promise<void> {
+    await holdfast.close()
+    log.info({}, 'stopped')
+    process.exit(EXIT.ok)
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+
+  try {
+    const { addresses: { mqtt, http } } = await starting
+    if (stopping) return
+    const places = { mqtt: mqtt!, http: http! }
+    process.stdout.write(welcome(version(), places, { config: '', ...config }) + readyLine(places))
+    log.info({ mqtt, http, data: config.data }, 'ready')
+  } catch (error) {
+    const { lines, exitCode } = explain(error)
+    if (exitCode === EXIT.internal) log.fatal({ err: error }, 'the server could not start')
+    complain(lines)
+    process.exit(exitCode)
+  }
+}
+
+/** One line each on standard error, with the name of the program. */
+export function complain (lines: readonly string[]): void {
+  process.stderr.write(lines.map((line) => `holdfast: ${line}\n`).join(''))
+}
