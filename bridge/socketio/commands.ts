@@ -1,0 +1,67 @@
+/** What a client's event asks for. Pure; Socket.IO's own refusals (reserved names, malformed packets) came before. */
+import { encodeEnvelope, EnvelopeError } from './envelope.ts'
+import { eventTopic, scopeFilter, type Scope } from './names.ts'
+import { isReservedEvent } from './translate.ts'
+
+export type Command =
+  | { readonly kind: 'publish', readonly topic: string, readonly payload: Buffer, readonly id: string }
+  | { readonly kind: 'join' | 'leave', readonly filter: string }
+  | { readonly kind: 'refused', readonly code: RefusalCode, readonly message: string }
+
+export const REFUSAL_CODES = ['EVENT_INVALID', 'ARGUMENTS_INVALID'] as const
+export type RefusalCode = typeof REFUSAL_CODES[number]
+
+/**
+ * - `join`, room and `leave`, room: the room's messages, durably
+ * - `send`, { user } or { room }, event, ...args: to that user or room
+ * - any other event, ...args: to everyone in the namespace, the sender too
+ */
+export function parseCommand (namespace: string, packet: readonly unknown[], makeId: () => string): Command {
+  const [event, ...args] = packet
+  if (typeof event !== 'string') return refuse('EVENT_INVALID', 'the name of an event must be a string')
+  switch (event) {
+    case 'join':
+    case 'leave':
+      if (typeof args[0] !== 'string') {
+        return refuse('ARGUMENTS_INVALID', `emit('${event}', room): room must be a string`)
+      }
+      return { kind: event, filter: scopeFilter(namespace, { room: args[0] }) }
+    case 'send': {
+      const scope = parseTarget(args[0])
+      if (scope === undefined || typeof args[1] !== 'string') {
+        return refuse('ARGUMENTS_INVALID',
+          'emit(\'send\', { user } or { room }, event, ...args): either user or room, a string as event is')
+      }
+      return publish(namespace, scope, args[1], args.slice(2), makeId())
+    }
+    default:
+      return publish(namespace, { all: true }, event, args, makeId())
+  }
+}
+
+function publish (namespace: string, scope: Scope, event: string, args: readonly unknown[], id: string): Command {
+  if (isReservedEvent(event)) {
+    return refuse('EVENT_INVALID', `the event name ${JSON.stringify(event.slice(0, 80))} is reserved`)
+  }
+  try {
+    const bytes = encodeEnvelope({ id, args })
+    const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    return { kind: 'publish', topic: eventTopic(namespace, scope, event), payload, id }
+  } catch (error) {
+    if (error instanceof EnvelopeError) return refuse('ARGUMENTS_INVALID', error.message)
+    throw error
+  }
+}
+
+function parseTarget (target: unknown): Scope | undefined {
+  if (typeof target !== 'object' || target === null) return undefined
+  const user: unknown = Object.hasOwn(target, 'user') ? (target as { user: unknown }).user : undefined
+  const room: unknown = Object.hasOwn(target, 'room') ? (target as { room: unknown }).room : undefined
+  if (typeof user === 'string' && room === undefined) return { user }
+  if (typeof room === 'string' && user === undefined) return { room }
+  return undefined
+}
+
+function refuse (code: RefusalCode, message: string): Command {
+  return { kind: 'refused', code, message }
+}

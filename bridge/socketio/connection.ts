@@ -1,0 +1,153 @@
+/**
+ * One Engine.IO connection under all its namespaces: asks for receipts, and bounds what is written to it and what is
+ * taken from it.
+ */
+import type { Logger, PacketId } from '../../broker/index.ts'
+import type { EnginePacket, EngineSocket } from './engine.ts'
+import { Receipts } from './receipts.ts'
+
+/** One namespace on the connection. */
+export interface Channel {
+  /** The client has handled the message that was delivered under this identifier. */
+  proven (packetId: PacketId): void
+  /** The client has left the namespace: what it drops from now on is answered by its engine all the same. */
+  left (): void
+  /** The connection takes bytes again. */
+  drained (): void
+}
+
+export interface ConnectionLimits {
+  readonly writeBufferBytesMax: number
+  readonly pendingBytesMax: number
+}
+
+interface Mark {
+  readonly channel: Channel
+  readonly packetId: PacketId
+}
+
+/** Type digit of a Socket.IO DISCONNECT packet: `1` for the root namespace, `1/chat,` for another (protocol 5). */
+const DISCONNECT = '1'
+
+export class Connection {
+  readonly engine: EngineSocket
+  /** By namespace. */
+  readonly channels = new Map<string, Channel>()
+  readonly #limits: ConnectionLimits
+  readonly #log: Logger
+  readonly #receipts = new Receipts<Mark>()
+  /** Handed to the engine and not yet to its transport. */
+  #queuedBytes = 0
+  #blocked = false
+  #pingDue = false
+  /** Taken from the client and not yet durable. */
+  #pendingBytes = 0
+  #paused = false
+
+  constructor (engine: EngineSocket, limits: ConnectionLimits, log: Logger) {
+    this.engine = engine
+    this.#limits = limits
+    this.#log = log
+    engine.on('packetCreate', packet => {
+      if (packet.type === 'ping') this.#receipts.pinged()
+      this.#queuedBytes += packet.data?.length ?? 0
+    })
+    engine.on('flush', () => { this.#queuedBytes = 0 })
+    engine.on('packet', packet => this.#read(packet))
+  }
+
+  get open (): boolean {
+    return this.engine.readyState === 'open'
+  }
+
+  /** False while more than writeBufferBytesMax wait to be sent; the channels are told when that has changed [G8]. */
+  get writable (): boolean {
+    const { transport } = this.engine
+    const sent = transport.name === 'websocket' ? transport.socket.bufferedAmount : 0
+    if (this.#queuedBytes + sent < this.#limits.writeBufferBytesMax) return true
+    this.#blocked = true
+    return false
+  }
+
+  /** The message was written to the engine; its receipt is asked for with all others of this turn of the event loop. */
+  delivered (channel: Channel, packetId: PacketId): void {
+    this.#receipts.delivered({ channel, packetId })
+    if (this.#pingDue) return
+    this.#pingDue = true
+    setImmediate(() => {
+      this.#pingDue = false
+      this.#ping()
+    })
+  }
+
+  /**
+   * Counts bytes taken from the client. Beyond pendingBytesMax the connection is not read until the disk has caught up;
+   * false where that is not enough (long polling can't be paused) and twice as much waits: the client must go [G6].
+   */
+  take (bytes: number): boolean {
+    this.#pendingBytes += bytes
+    if (this.#pendingBytes > this.#limits.pendingBytesMax) this.#pause()
+    return this.#pendingBytes <= 2 * this.#limits.pendingBytesMax
+  }
+
+  /** The bytes are durable, or refused. */
+  settle (bytes: number): void {
+    this.#pendingBytes -= bytes
+    if (this.#paused && this.#pendingBytes <= this.#limits.pendingBytesMax / 2) {
+      this.#paused = false
+      const { transport } = this.engine
+      if (transport.name === 'websocket') transport.socket.resume()
+    }
+  }
+
+  /** The client comes back by itself: to it the network broke. What was written goes out first. */
+  close (): void {
+    this.engine.close()
+  }
+
+  /** As close(), for a client that does not take what was written. */
+  cut (): void {
+    const { transport } = this.engine
+    this.engine.close(true)
+    if (transport.name === 'websocket') transport.socket.terminate()
+  }
+
+  #pause (): void {
+    const { transport } = this.engine
+    if (transport.name !== 'websocket' || transport.socket.isPaused) return
+    this.#paused = true
+    transport.socket.pause()
+  }
+
+  #read (packet: EnginePacket): void {
+    if (packet.type === 'pong') this.#answered()
+    if (packet.type === 'message' && typeof packet.data === 'string' && packet.data.startsWith(DISCONNECT)) {
+      // Socket.IO handles the packet in a later turn; a pong right behind it must not count any more.
+      this.channels.get(packet.data.slice(1).replace(/,.*$/s, '') || '/')?.left()
+    }
+  }
+
+  #answered (): void {
+    const proven = this.#receipts.answered()
+    if (proven === undefined) {
+      this.#log.warn({ connection: this.engine.id },
+        'a Socket.IO client answered a ping that was not sent; it is disconnected and gets everything unproven again')
+      this.engine.close(true)
+      return
+    }
+    for (const { channel, packetId } of proven) channel.proven(packetId)
+    this.#ping()
+    this.#drained()
+  }
+
+  #ping (): void {
+    if (this.#receipts.wantsPing && this.open) this.engine.sendPacket('ping', undefined, {}, () => this.#drained())
+  }
+
+  #drained (): void {
+    if (!this.#blocked || !this.open) return
+    this.#blocked = false
+    if (!this.writable) return // and blocked again
+    for (const channel of this.channels.values()) channel.drained()
+  }
+}

@@ -1,0 +1,142 @@
+/** What a client emits, carried out in its order and answered in its order. */
+import type { Socket } from 'socket.io'
+import { HoldfastError, type Broker, type Logger, type Session } from '../../broker/index.ts'
+import type { Connection } from './connection.ts'
+import { parseCommand, type Command } from './commands.ts'
+import { OWN_EVENTS } from './translate.ts'
+
+/** What an emit's ack callback gets. Never before the message, or the change of rooms, is durable [G1]. */
+export type Answer =
+  | { readonly status: 'ok' }
+  | { readonly status: 'error', readonly code: string, readonly message: string }
+
+type Ack = (answer: Answer) => void
+
+interface Slot {
+  /** The name, shortened. */
+  readonly event: string
+  readonly ack: Ack | undefined
+  readonly bytes: number
+  /** Undefined while it is under way; 'none' where no answer may be given. */
+  answer: Answer | 'none' | undefined
+}
+
+export interface InboundOptions {
+  readonly socket: Socket
+  readonly connection: Connection
+  readonly session: Session
+  readonly broker: Broker
+  readonly makeId: () => string
+  readonly log: Logger
+}
+
+/** Counted for every emit on top of its bytes, so that many small ones are bounded too. */
+const OVERHEAD_BYTES = 256
+const OK: Answer = { status: 'ok' }
+
+export class Inbound {
+  readonly #options: InboundOptions
+  /** Emits that were taken and not yet answered, oldest first; their bytes are bounded by Connection.take [G6]. */
+  readonly #slots: Slot[] = []
+  /** A join or leave under way and what was emitted behind it, which waits so that it finds the room as it should. */
+  #tail: Promise<void> | undefined
+  #stopped = false
+  #idle: (() => void) | undefined
+
+  constructor (options: InboundOptions) {
+    this.#options = options
+  }
+
+  /** One event as it came from the socket: name, arguments, and the ack function where the client asked for one. */
+  handle (packet: readonly unknown[]): void {
+    if (this.#stopped) return
+    const ack = typeof packet.at(-1) === 'function' ? packet.at(-1) as Ack : undefined
+    const { socket, makeId, connection } = this.#options
+    const command = parseCommand(socket.nsp.name, ack === undefined ? packet : packet.slice(0, -1), makeId)
+    const bytes = OVERHEAD_BYTES + size(command)
+    const slot: Slot = { event: String(packet[0]).slice(0, 80), ack, bytes, answer: undefined }
+    this.#slots.push(slot)
+    if (!connection.take(bytes)) {
+      this.#options.log.warn({ session: this.#session.clientId },
+        'a Socket.IO client sends faster than the disk takes it; it is disconnected (pendingBytesMax)')
+      connection.close()
+    }
+    const step = (): void | Promise<void> => this.#carryOut(command, slot)
+    const done = this.#tail === undefined ? step() : this.#tail.then(step)
+    if (done === undefined) return
+    const tail = done.then(() => { if (this.#tail === tail) this.#tail = undefined })
+    this.#tail = tail
+  }
+
+  /** Takes nothing more; resolves when everything taken is answered. */
+  async stop (): Promise<void> {
+    this.#stopped = true
+    if (this.#slots.length > 0) await new Promise<void>(resolve => { this.#idle = resolve })
+  }
+
+  get #session (): Session {
+    return this.#options.session
+  }
+
+  /** Resolves when what comes behind it may start; a message takes its place at once, so nothing waits for it. */
+  #carryOut (command: Command, slot: Slot): void | Promise<void> {
+    const { broker } = this.#options
+    const settle = (error?: unknown): void => this.#settle(slot, error)
+    switch (command.kind) {
+      case 'publish': {
+        const { topic, payload, id } = command
+        broker.publish(this.#session, { topic, payload, id, qos: 1, retain: false }, settle)
+        return
+      }
+      case 'join':
+        return broker.subscribe(this.#session, command.filter, 1).then(() => settle(), settle)
+      case 'leave':
+        return broker.unsubscribe(this.#session, command.filter).then(() => settle(), settle)
+      case 'refused':
+        this.#answer(slot, { status: 'error', code: command.code, message: command.message })
+    }
+  }
+
+  #settle (slot: Slot, error?: unknown): void {
+    if (error === undefined) {
+      this.#answer(slot, OK) // [G1]
+    } else if (error instanceof HoldfastError && !error.retriable) {
+      this.#answer(slot, { status: 'error', code: error.code, message: error.message })
+    } else {
+      // No answer, which an ack callback would take for success; the connection breaks, so that the client knows.
+      this.#options.log.warn({ session: this.#session.clientId, error },
+        'what a Socket.IO client sent could not be made durable; it is disconnected without a receipt')
+      this.#stopped = true
+      this.#options.connection.close()
+      this.#answer(slot, 'none')
+    }
+  }
+
+  /** Answers go out in the order of the emits. */
+  #answer (slot: Slot, answer: Answer | 'none'): void {
+    slot.answer = answer
+    for (let first = this.#slots[0]; first?.answer !== undefined; first = this.#slots[0]) {
+      this.#slots.shift()
+      this.#options.connection.settle(first.bytes)
+      if (first.answer !== 'none') this.#send(first, first.answer)
+    }
+    if (this.#slots.length === 0) this.#idle?.()
+  }
+
+  #send ({ event, ack }: Slot, answer: Answer): void {
+    if (ack !== undefined) ack(answer)
+    else if (answer.status === 'error') {
+      // Nobody waits for an answer, and still it is not refused in silence.
+      this.#options.socket.emit(`${OWN_EVENTS}error`, { event, code: answer.code, message: answer.message })
+    }
+  }
+}
+
+function size (command: Command): number {
+  switch (command.kind) {
+    case 'publish': return command.topic.length + command.payload.length
+    case 'join':
+    case 'leave': return command.filter.length
+    case 'refused': return 0
+  }
+}

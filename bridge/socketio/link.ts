@@ -1,0 +1,82 @@
+/** A Socket.IO socket as a link of a broker session: deliveries become events, receipts come from the connection. */
+import type { Socket } from 'socket.io'
+import type { Attachment, CloseReason, Delivery, GapReason, Link, PacketId } from '../../broker/index.ts'
+import type { Channel, Connection } from './connection.ts'
+import { OWN_EVENTS, translate } from './translate.ts'
+
+export class SocketLink implements Link, Channel {
+  readonly #socket: Socket
+  readonly #connection: Connection
+  #attachment: Attachment | undefined
+  #left = false
+
+  constructor (socket: Socket, connection: Connection) {
+    this.#socket = socket
+    this.#connection = connection
+  }
+
+  /** Deliveries may have come before; receipts can't. */
+  attached (attachment: Attachment): void {
+    this.#attachment = attachment
+  }
+
+  detach (): void {
+    this.#left = true
+    this.#attachment?.detach()
+  }
+
+  get writable (): boolean {
+    return this.#connection.writable
+  }
+
+  deliver (deliveries: readonly Delivery[]): void {
+    for (const { message, qos, packetId } of deliveries) {
+      const { event, args } = translate(message)
+      this.#socket.emit(event, ...args)
+      if (qos > 0) this.#connection.delivered(this, packetId)
+    }
+  }
+
+  /** Never needed: the bridge subscribes with QoS 1, so nothing is delivered with QoS 2. */
+  release (): void {}
+
+  gap (count: number, reason: GapReason): void {
+    this.#socket.emit(`${OWN_EVENTS}gap`, { count, reason }) // [G5]
+  }
+
+  close (reason: CloseReason): void {
+    // Closing tells the session that the connection is gone; a link must not do that while the session calls it.
+    setImmediate(() => this.#close(reason))
+  }
+
+  proven (packetId: PacketId): void {
+    if (!this.#left) this.#attachment?.acknowledge(packetId)
+  }
+
+  left (): void {
+    this.#left = true
+  }
+
+  drained (): void {
+    this.#attachment?.drained()
+  }
+
+  #close (reason: CloseReason): void {
+    switch (reason) {
+      case 'taken-over':
+      case 'ended':
+      case 'protocol':
+        // The client sees 'io server disconnect' and stays away until its application connects again: two clients
+        // with one name would otherwise throw each other out for ever.
+        this.#socket.disconnect()
+        if (this.#connection.channels.size === 0) this.#connection.close()
+        break
+      case 'stalled':
+        this.#connection.cut()
+        break
+      case 'store-unavailable':
+      case 'shutdown':
+        this.#connection.close()
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Socket.IO clients, unmodified, as followers of broker sessions. Which versions and transports, and what each event
+ * means, is in docs/socketio.md; the proof of receipt is in receipts.ts.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Server as HttpServer } from 'node:http'
+import { Server, type Socket } from 'socket.io'
+import type { Broker, Logger } from '../../broker/index.ts'
+import { Admission } from './admission.ts'
+import { Connection } from './connection.ts'
+import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
+import { guardPolling } from './guard.ts'
+import { Inbound } from './inbound.ts'
+import { SocketLink } from './link.ts'
+import { OWN_EVENTS } from './translate.ts'
+
+export interface SocketioBridgeOptions {
+  readonly broker: Broker
+  /** Gets a handler for requests and upgrades under `path`; everything else stays with whoever had it. */
+  readonly http: HttpServer
+  readonly log: Logger
+  /** How long the session of a client with a client id is kept after its connection is gone. */
+  readonly sessionExpiryMs: number
+  /** A dead link is noticed after at most pingIntervalMs + pingTimeoutMs (Engine.IO 4). */
+  readonly pingIntervalMs: number
+  readonly pingTimeoutMs: number
+  /** Largest packet or polling request taken from a client. */
+  readonly httpBufferBytesMax: number
+  /** '/socket.io/' */
+  readonly path?: string
+  /** Makes message ids, and session ids for clients without one. */
+  readonly makeId?: () => string
+}
+
+export interface SocketioBridge {
+  /** Connections that are open now; each can have several namespaces. */
+  readonly connections: number
+  /**
+   * Takes nothing more; what was taken gets its answer, for CLOSE_GRACE_MS at most; then closes the connections. The
+   * HTTP server stays open.
+   */
+  close (): Promise<void>
+}
+
+export const CLOSE_GRACE_MS = 5_000
+
+const UNSUPPORTED_PROTOCOL = 5
+
+export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
+  const { broker, http, log, sessionExpiryMs } = options
+  const makeId = options.makeId ?? (() => randomBytes(12).toString('base64url'))
+  const connections = new WeakMap<EngineSocket, Connection>()
+  const inbounds = new Set<Inbound>()
+  const admission = new Admission({ broker, connections, makeId, sessionExpiryMs, log })
+
+  const io = new Server(http, {
+    path: options.path ?? '/socket.io/',
+    transports: ['polling', 'websocket'], // a client with default options begins with polling and upgrades
+    allowEIO3: false,
+    pingInterval: options.pingIntervalMs,
+    pingTimeout: options.pingTimeoutMs,
+    maxHttpBufferSize: options.httpBufferBytesMax,
+    connectTimeout: broker.limits.connectTimeoutMs,
+    upgradeTimeout: broker.limits.connectTimeoutMs,
+    destroyUpgrade: false, // other upgrades on this server belong to others
+    cleanupEmptyChildNamespaces: true,
+    allowRequest: (request, answer) => {
+      const refused = admission.mayConnect(request as EngineRequest, engine)
+      answer(refused, refused === undefined)
+    }
+  })
+  const engine = io.engine as unknown as EngineServer
+  engine.on('connection', socket => {
+    const connection = new Connection(socket, broker.limits, log)
+    connections.set(socket, connection)
+    socket.on('close', () => admission.gone(connection))
+  })
+  engine.on('connection_error', error => logRefused(log, error))
+  guardPolling(engine, log)
+
+  for (const namespace of [io.of('/'), io.of(/.*/)]) {
+    namespace.use(admission.middleware)
+    namespace.on('connection', safely(log, follow))
+  }
+
+  /** The client's `connect` is on its way; from here on the session's messages follow it. */
+  function follow (socket: Socket): void {
+    const connection = connections.get(engineOf(socket))
+    const admitted = connection && admission.take(connection, socket)
+    if (connection === undefined || admitted === undefined) {
+      socket.disconnect()
+      return
+    }
+    const { session, present, identity } = admitted
+    const namespace = socket.nsp.name
+    const link = new SocketLink(socket, connection)
+    const inbound = new Inbound({ socket, connection, session, broker, makeId, log })
+    connection.channels.set(namespace, link)
+    inbounds.add(inbound)
+    socket.on('disconnect', safely(log, reason => {
+      if (connection.channels.get(namespace) === link) connection.channels.delete(namespace)
+      link.detach()
+      inbound.stop().then(() => inbounds.delete(inbound), () => {})
+      log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
+    }))
+    socket.use(safely(log, packet => inbound.handle(packet))) // calls no next: nothing here listens to events
+    if (identity.name !== undefined) socket.emit(`${OWN_EVENTS}session`, { clientId: identity.name, present }) // [G5]
+    link.attached(broker.attach(session, link))
+    log.debug({ session: session.clientId, present }, 'a Socket.IO client came')
+  }
+
+  return {
+    get connections () { return engine.clientsCount },
+    async close () {
+      admission.closed = true
+      let cancel = (): void => {}
+      const grace = new Promise<void>(resolve => { cancel = broker.clock.after(CLOSE_GRACE_MS, resolve) })
+      await Promise.race([grace, Promise.all([...inbounds].map(inbound => inbound.stop()))])
+      cancel()
+      for (const socket of Object.values(engine.clients)) socket.close()
+      engine.close()
+    }
+  }
+}
+
+/** Nothing that a client sends may end the process. */
+function safely<A extends unknown[]> (log: Logger, handler: (...args: A) => void): (...args: A) => void {
+  return (...args) => {
+    try {
+      handler(...args)
+    } catch (error) {
+      log.error({ error }, 'a Socket.IO client could not be served; its packet is ignored')
+    }
+  }
+}
+
+function logRefused (log: Logger, error: { req: EngineRequest, code: number, message: string, context: object }): void {
+  const fields = { code: error.code, ...error.context, remoteAddress: error.req.socket.remoteAddress }
+  if (error.code === UNSUPPORTED_PROTOCOL) {
+    log.warn(fields, 'a Socket.IO 2 client was refused: it needs socket.io-client 3 or 4')
+  } else log.info(fields, `a Socket.IO connection was refused: ${error.message}`)
+}

@@ -1,0 +1,38 @@
+/** What a message of the log is to a Socket.IO client: an event with arguments. */
+import type { Message } from '../../broker/index.ts'
+import { decodePayload } from './envelope.ts'
+import { topicEvent } from './names.ts'
+
+export interface SocketEvent {
+  readonly event: string
+  readonly args: readonly unknown[]
+}
+
+/** What the bridge itself tells a client. Nobody else can emit an event whose name begins so. */
+export const OWN_EVENTS = 'holdfast:'
+
+/** Names that mean something else to every Socket.IO client or server (socket.io-parser, RESERVED_EVENTS). */
+const RESERVED = new Set(['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'])
+
+export function isReservedEvent (event: string): boolean {
+  return RESERVED.has(event) || event.startsWith(OWN_EVENTS)
+}
+
+/** One message reaches many clients and is translated once. */
+const translated = new WeakMap<Message, SocketEvent>()
+
+export function translate (message: Message): SocketEvent {
+  let event = translated.get(message)
+  if (event === undefined) {
+    event = read(message)
+    translated.set(message, event)
+  }
+  return event
+}
+
+function read (message: Message): SocketEvent {
+  const event = topicEvent(message.topic)
+  if (!isReservedEvent(event)) return { event, args: decodePayload(message.payload).args }
+  // An MQTT client published it. No Socket.IO client could receive it, and nothing is dropped in silence [G5].
+  return { event: `${OWN_EVENTS}undeliverable`, args: [{ topic: message.topic, reason: 'reserved-event' }] }
+}
