@@ -156,6 +156,24 @@ export class Block {
     return { topic, bytes: topic.length + bytes.readUInt32LE(at + 8), time: bytes.readDoubleLE(at) as TimeMs }
   }
 
+  /** Bytes of the k-th message as messageBytes() counts them, -1 where it was trimmed. */
+  messageBytes (k: number): number {
+    const bytes = this.#bytes
+    const at = bytes.readUInt32LE(TABLE + k * 4)
+    if (at === 0) return -1
+    // messageBytes() counts UTF-16 units of the topic. Where all bytes are ASCII, that is their number.
+    const topicAt = at + FIXED
+    const topicEnd = topicAt + bytes.readUInt32LE(at + 12)
+    let units = topicEnd - topicAt
+    for (let i = topicAt; i < topicEnd; i++) {
+      if (bytes[i] >= 0x80) {
+        units = bytes.toString('utf8', topicAt, topicEnd).length
+        break
+      }
+    }
+    return units + bytes.readUInt32LE(at + 8)
+  }
+
   #string (at: number): string {
     let text = this.#strings.get(at)
     if (text === undefined) {

@@ -31,7 +31,7 @@ export interface FolderLock {
  * and the process, or DATA_NOT_WRITABLE.
  * @param makeId 16 hexadecimal digits, never the same twice
  */
-export async function lockFolder (folder: string, makeId = (): string => randomBytes(8).toString('hex')): Promise<FolderLock> {
+export async function lockFolder (folder: string, makeId: () => string = randomId): Promise<FolderLock> {
   const name = `${process.pid}-${makeId()}`
   const directory = openDirectory(folder)
   const candidate = `candidate-${name}`
@@ -45,7 +45,7 @@ export async function lockFolder (folder: string, makeId = (): string => randomB
   try {
     // It must listen before it can be seen: a socket that does not answer counts as dead.
     server = await listen(directory.path(`draft-${name}`), folder)
-    renameSync(join(folder, `draft-${name}`), join(folder, candidate))
+    publish(folder, `draft-${name}`, candidate)
     await becomeOnly(folder, directory.path, candidate)
     // The name of the candidate stays: a rename could hide both from somebody who lists the folder just then.
     linkSync(join(folder, candidate), join(folder, owner))
@@ -56,10 +56,25 @@ export async function lockFolder (folder: string, makeId = (): string => randomB
   }
 }
 
+function randomId (): string {
+  return randomBytes(8).toString('hex')
+}
+
+function publish (folder: string, draft: string, candidate: string): void {
+  try {
+    renameSync(join(folder, draft), join(folder, candidate))
+  } catch (error) {
+    // Only an owner tidies up, and it takes a draft that does not listen yet for a dead one.
+    const owner = readdirSync(folder).find(file => OWNER.test(file))
+    throw owner === undefined ? error : locked(folder, owner)
+  }
+}
+
 async function becomeOnly (folder: string, pathOf: (file: string) => string, candidate: string): Promise<void> {
+  let rivals: string[] = []
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const owners: string[] = []
-    const rivals: string[] = []
+    rivals = []
     const dead: string[] = []
     for (const file of readdirSync(folder)) {
       if (file === candidate || !(CANDIDATE.test(file) || OWNER.test(file) || DRAFT.test(file))) continue
@@ -77,7 +92,7 @@ async function becomeOnly (folder: string, pathOf: (file: string) => string, can
     // The rivals are about to give up, or one of them looked before this candidate was there and becomes the owner.
     await delay(PATIENCE_MS)
   }
-  throw locked(folder, candidate)
+  throw locked(folder, rivals[0])
 }
 
 function locked (folder: string, file: string): HoldfastError {

@@ -1,0 +1,248 @@
+/**
+ * The store on this machine's disk: blocks of messages and records in one LMDB environment.
+ *
+ * A trimmed message in a block that lives on for the sake of others may appear in scan() again after a restart; what
+ * rebuilds the index finds that nobody wants it and trims it again. Nothing else comes back.
+ */
+import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { HoldfastError } from '../errors.ts'
+import { ORIGIN } from '../message.ts'
+import type { Entry, Offset } from '../message.ts'
+import { Block, blockFault } from './block.ts'
+import { BlockCache, CachedBlock } from './block-cache.ts'
+import { BlockTable } from './block-table.ts'
+import type { BlockFacts } from './block-table.ts'
+import { checkBatch } from './check.ts'
+import { DATA_FILE } from './data-file.ts'
+import type { Engine } from './engine.ts'
+import {
+  afterKey, blockKey, BLOCKS_END, BLOCKS_START, decodeRecord, encodeState, FORMAT, keyOfRecord, recordKey,
+  splitBlockKey, STATE_KEY, tableRange
+} from './layout.ts'
+import { LiveBytes } from './live-bytes.ts'
+import type { FolderLock } from './lock.ts'
+import { openFolder } from './recovery.ts'
+import type { Batch, EntryHeader, Recovery, Store, StoredRecord, StoreUsage, Table } from './store.ts'
+import { Transaction } from './transaction.ts'
+
+export interface EmbeddedStoreOptions {
+  /** Is made if it is not there. Belongs to one server at a time. */
+  readonly folder: string
+  /** Bytes of blocks that were read last and are kept for the next reader. */
+  readonly cacheBytesMax?: number
+  readonly makeEpoch?: () => string
+  /** Told in a sentence what turns out to be damaged after open(). */
+  readonly report?: (sentence: string) => void
+}
+
+const CACHE_BYTES_MAX = 33_554_432
+/** A transaction takes up no more batches once it has so many bytes of messages. */
+const TRANSACTION_BYTES_MAX = 16_777_216
+const CHUNK_RECORDS = 1_000
+const CHUNK_BLOCKS = 128
+
+interface Waiting {
+  readonly batch: Batch
+  readonly resolve: (tail: Offset) => void
+  readonly reject: (error: unknown) => void
+}
+
+export function createEmbeddedStore (options: EmbeddedStoreOptions): Store {
+  return new EmbeddedStore(options)
+}
+
+class EmbeddedStore implements Store {
+  readonly #folder: string
+  readonly #makeEpoch: () => string
+  readonly #report: (sentence: string) => void
+  readonly #cache: BlockCache
+  readonly #listeners: Array<(entries: readonly Entry[]) => void> = []
+  /** Bounded by the callers, who wait for each append or count its bytes (limits.pendingBytesMax). */
+  #waiting: Waiting[] = []
+  #writing: Promise<void> | undefined
+  #closed = false
+  #tail: Offset = ORIGIN
+  #epoch = ''
+  #blocks = new BlockTable()
+  #live = new LiveBytes()
+  #engine!: Engine
+  #lock!: FolderLock
+
+  constructor ({ folder, cacheBytesMax, makeEpoch, report }: EmbeddedStoreOptions) {
+    this.#folder = folder
+    this.#makeEpoch = makeEpoch ?? randomUUID
+    this.#report = report ?? (() => {})
+    this.#cache = new BlockCache(cacheBytesMax ?? CACHE_BYTES_MAX)
+  }
+
+  async open (): Promise<Recovery> {
+    const { lock, engine, blocks, live, recovery } = await openFolder(this.#folder, this.#makeEpoch)
+    this.#lock = lock
+    this.#engine = engine
+    this.#blocks = blocks
+    this.#live = live
+    this.#tail = recovery.tail
+    this.#epoch = recovery.epoch
+    return recovery
+  }
+
+  append (batch: Batch): Promise<Offset> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw new HoldfastError('CLOSED')
+      checkBatch(batch)
+      this.#waiting.push({ batch, resolve, reject })
+      this.#writing ??= this.#write()
+    })
+  }
+
+  /** Writes what waits, one transaction after the other; what came in during one shares the next [G1]. */
+  async #write (): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#takeGroup()
+      const transaction = new Transaction(
+        { blocks: this.#blocks, live: this.#live, load: facts => this.#loadBlock(facts) },
+        this.#tail, group.map(({ batch }) => batch))
+      const { operations, tail } = transaction
+      if (transaction.losesTail) operations.push({ key: STATE_KEY, value: this.#state(tail, false) })
+      try {
+        await this.#engine.commit(operations)
+      } catch (cause) {
+        const error = new HoldfastError('STORE_UNAVAILABLE', `${this.#folder}: ${sentenceOf(cause)}`, { cause })
+        for (const { reject } of group) reject(error)
+        continue
+      }
+      transaction.apply()
+      this.#tail = tail
+      for (const { first } of transaction.changed) this.#cache.delete(first)
+      if (transaction.entries.length > 0) for (const listener of this.#listeners) listener(transaction.entries)
+      group.forEach(({ resolve }, i) => resolve(transaction.tails[i]))
+    }
+    this.#writing = undefined
+  }
+
+  #takeGroup (): Waiting[] {
+    let bytes = 0
+    let n = 0
+    for (; n < this.#waiting.length && bytes < TRANSACTION_BYTES_MAX; n++) {
+      const { messages, trim } = this.#waiting[n].batch
+      // A batch that trims what an earlier one of the group brings has to come after it.
+      if (n > 0 && trim.length > 0 && trim[trim.length - 1] > this.#tail) break
+      for (const { payload } of messages) bytes += payload.length
+    }
+    return this.#waiting.splice(0, n)
+  }
+
+  follow (listener: (entries: readonly Entry[]) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  read (offsets: readonly Offset[]): readonly Entry[] | Promise<readonly Entry[]> {
+    const { reopening } = this.#engine
+    if (reopening !== undefined) return reopening.then(() => this.read(offsets))
+    const entries: Entry[] = []
+    let block: CachedBlock | undefined
+    for (const offset of offsets) {
+      if (this.#live.get(offset) < 0) continue
+      if (block === undefined || offset < block.first || offset >= block.end) block = this.#cachedBlock(offset)
+      const entry = block?.entry(offset)
+      if (entry !== undefined) entries.push(entry)
+    }
+    return entries
+  }
+
+  #cachedBlock (offset: Offset): CachedBlock | undefined {
+    const facts = this.#blocks.find(offset)
+    if (facts === undefined) return undefined
+    const known = this.#cache.get(facts.first)
+    if (known !== undefined) return known
+    const bytes = this.#loadBytes(facts)
+    if (bytes === undefined) return undefined
+    const block = new CachedBlock(facts.first, bytes)
+    this.#cache.set(block)
+    return block
+  }
+
+  #loadBlock (facts: BlockFacts): Block | undefined {
+    const bytes = this.#loadBytes(facts)
+    return bytes === undefined ? undefined : new Block(bytes)
+  }
+
+  /** The bytes of a block, checked again after reading. */
+  #loadBytes ({ first, count }: BlockFacts): Buffer | undefined {
+    const bytes = this.#engine.get(blockKey(first, count))
+    const fault = bytes === undefined ? 'it is missing' : blockFault(bytes)
+    if (fault === undefined) return bytes
+    this.#report(`The messages ${first} to ${first + count - 1} in ${this.#folder} can not be read: ${fault}.`)
+    return undefined
+  }
+
+  async * scan (): AsyncGenerator<readonly EntryHeader[]> {
+    let start: Buffer = BLOCKS_START
+    for (;;) {
+      await this.#engine.reopening
+      const found = this.#engine.range(start, BLOCKS_END, CHUNK_BLOCKS)
+      if (found.length === 0) return
+      const headers: EntryHeader[] = []
+      for (const { key, value } of found) {
+        const { first, count } = splitBlockKey(key)
+        const block = new Block(value)
+        for (let k = 0; k < count; k++) {
+          const offset = first + k as Offset
+          if (this.#live.get(offset) < 0) continue
+          const header = block.header(k)
+          if (header !== undefined) headers.push({ offset, topic: header.topic, bytes: header.bytes, time: header.time })
+        }
+      }
+      yield headers
+      start = afterKey(found[found.length - 1].key)
+    }
+  }
+
+  async * records (table: Table): AsyncGenerator<readonly StoredRecord[]> {
+    let { start, end } = tableRange(table)
+    for (;;) {
+      await this.#engine.reopening
+      const found = this.#engine.range(start, end, CHUNK_RECORDS)
+      if (found.length === 0) return
+      yield found.map(({ key, value }) => decodeRecord(keyOfRecord(key), value))
+      start = afterKey(found[found.length - 1].key)
+    }
+  }
+
+  get (table: Table, key: string): StoredRecord | undefined | Promise<StoredRecord | undefined> {
+    const { reopening } = this.#engine
+    if (reopening !== undefined) return reopening.then(() => this.get(table, key))
+    const value = this.#engine.get(recordKey(table, key))
+    return value === undefined ? undefined : decodeRecord(key, value)
+  }
+
+  usage (): StoreUsage {
+    return {
+      messages: this.#live.messages,
+      messageBytes: this.#live.bytes,
+      storedBytes: statSync(join(this.#folder, DATA_FILE)).size
+    }
+  }
+
+  async close (): Promise<void> {
+    this.#closed = true
+    await this.#writing
+    try {
+      await this.#engine.commit([{ key: STATE_KEY, value: this.#state(this.#tail, true) }])
+    } catch (error) {
+      this.#report(`${this.#folder} could not be marked as closed: ${sentenceOf(error)}.`)
+    }
+    await this.#engine.close()
+    await this.#lock.release()
+  }
+
+  #state (tail: Offset, clean: boolean): Buffer {
+    return encodeState({ format: FORMAT, epoch: this.#epoch, tail, clean })
+  }
+}
+
+function sentenceOf (error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
