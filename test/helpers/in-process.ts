@@ -37,7 +37,7 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
   })
   await broker.open()
   const expiryMs = options.sessionExpiryMs ?? DAY_MS
-  const server = createMqttServer({
+  const server = await createMqttServer({
     broker, log: options.log ?? silent, tcpSessionExpiryMs: expiryMs, websocketSessionExpiryMs: expiryMs
   })
   const address: AddressInfo = await server.listen('127.0.0.1', 0)

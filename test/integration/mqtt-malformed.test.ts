@@ -80,7 +80,7 @@ t.test('acknowledgements of what is not known do not end the connection', async 
   }
 })
 
-t.test('[MQTT-3.1.2-8] a connection that breaks the protocol has not said DISCONNECT: its will is published', async t => {
+t.test('[MQTT-3.1.2-8] breaking the protocol is not saying DISCONNECT: the will is published', async t => {
   const server = await startInProcess(t)
   const { client: watcher } = await connectWire(t, server)
   await subscribe(watcher, { 'will/#': 1 })
