@@ -1,0 +1,111 @@
+/** A broker with its MQTT server and its Socket.IO bridge inside the test, and unmodified clients for it. */
+import { createServer, type Server } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
+import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
+import type { Test } from 'tap'
+import { silent, type Auth, type Broker, type Limits, type Logger, type Store } from '../../broker/index.ts'
+import { createSocketioBridge, type SocketioBridge } from '../../bridge/socketio/server.ts'
+import { startInProcess } from '../helpers/in-process.ts'
+import { within } from '../helpers/wait.ts'
+
+export interface Bridged {
+  readonly broker: Broker
+  readonly bridge: SocketioBridge
+  readonly http: Server
+  readonly url: string
+  readonly port: number
+  readonly mqttUrl: string
+}
+
+export interface BridgedOptions {
+  readonly limits?: Partial<Limits>
+  readonly auth?: Auth
+  readonly store?: Store
+  readonly log?: Logger
+  readonly pingIntervalMs?: number
+  readonly pingTimeoutMs?: number
+}
+
+export async function startBridged (t: Test, options: BridgedOptions = {}): Promise<Bridged> {
+  const { broker, port: mqttPort } = await startInProcess(t, options)
+  const http = createServer((_request, response) => { response.writeHead(404).end('elsewhere') })
+  const bridge = createSocketioBridge({
+    broker,
+    http,
+    log: options.log ?? silent,
+    sessionExpiryMs: 3_600_000,
+    pingIntervalMs: options.pingIntervalMs ?? 25_000,
+    pingTimeoutMs: options.pingTimeoutMs ?? 20_000,
+    httpBufferBytesMax: 1_048_576
+  })
+  http.listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  t.teardown(async () => {
+    await bridge.close()
+    http.closeAllConnections()
+    http.close()
+  })
+  const { port } = http.address() as AddressInfo
+  return { broker, bridge, http, port, url: `http://127.0.0.1:${port}`, mqttUrl: `mqtt://127.0.0.1:${mqttPort}` }
+}
+
+export type ClientOptions = Partial<ManagerOptions & SocketOptions>
+
+/** A client that has not connected yet; over WebSocket unless told otherwise. */
+export function newClient (t: Test, url: string, options: ClientOptions = {}): Socket {
+  const socket = io(url, {
+    transports: ['websocket'], forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 50, ...options
+  })
+  t.teardown(() => socket.disconnect())
+  return socket
+}
+
+export async function connectClient (t: Test, url: string, options: ClientOptions = {}): Promise<Socket> {
+  const socket = newClient(t, url, options)
+  await connected(socket)
+  return socket
+}
+
+export async function connected (socket: Socket): Promise<void> {
+  if (!socket.connected) await heard(socket, 'connect')
+}
+
+/** The arguments of the next such event. */
+export async function heard (socket: Socket, event: string, ms?: number): Promise<unknown[]> {
+  return await within(new Promise<unknown[]>(resolve => {
+    socket.once(event, (...args: unknown[]) => resolve(args))
+  }), `the event ${event}`, ms)
+}
+
+/** The message with which connecting is refused. */
+export async function refused (socket: Socket): Promise<Error & { data?: { code: string } }> {
+  return (await heard(socket, 'connect_error'))[0] as Error & { data?: { code: string } }
+}
+
+/** Collects the first argument of an event from now on; wait() resolves when there are so many. */
+export function collect (socket: Socket, event: string): { readonly values: unknown[], wait (count: number): Promise<unknown[]> } {
+  const values: unknown[] = []
+  let wake = (): void => {}
+  socket.on(event, (value: unknown) => {
+    values.push(value)
+    wake()
+  })
+  return {
+    values,
+    async wait (count) {
+      await within(new Promise<void>(resolve => {
+        wake = () => { if (values.length >= count) resolve() }
+        wake()
+      }), `${count} times ${event}`)
+      return values
+    }
+  }
+}
+
+export async function connectMqtt (t: Test, url: string, options: IClientOptions = {}): Promise<MqttClient> {
+  const client = await connectAsync(url, options)
+  t.teardown(async () => await client.endAsync(true))
+  return client
+}

@@ -1,0 +1,157 @@
+import t from 'tap'
+import { createMemoryStore } from '../../broker/store/memory.ts'
+import { HoldfastError } from '../../broker/index.ts'
+import type { Broker, ClientId } from '../../broker/index.ts'
+import { createProxy } from '../helpers/proxy.ts'
+import { until, within } from '../helpers/wait.ts'
+import { collect, connectClient, connected, heard, newClient, startBridged } from './socketio-harness.ts'
+
+const U1 = 'io:_:U1' as ClientId
+const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index)
+
+function backlog (broker: Broker): number {
+  return broker.session(U1)!.backlogMessages + broker.session(U1)!.inflightMessages
+}
+
+async function detached (broker: Broker): Promise<void> {
+  await within(new Promise<void>(resolve => broker.events.once('detached', () => resolve())), 'the dead link to be noticed')
+}
+
+t.test('messages stay until the client has handled them, and only until then [G2]', async t => {
+  const { broker, url } = await startBridged(t)
+  const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
+  const got = collect(client, 'x')
+  for (const n of numbers(0, 500)) client.emit('x', n)
+  t.same(await got.wait(500), numbers(0, 500))
+  await until(() => backlog(broker) === 0, 'every receipt')
+})
+
+t.test('an idle client costs two pings for a batch, and none after that', async t => {
+  const { broker, url } = await startBridged(t)
+  const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
+  let pings = 0
+  client.io.on('ping', () => pings++)
+  const got = collect(client, 'x')
+  for (const n of numbers(0, 20)) client.emit('x', n)
+  await got.wait(20)
+  await until(() => backlog(broker) === 0, 'every receipt')
+  t.ok(pings >= 2 && pings <= 20, `${pings} pings for 20 messages`)
+})
+
+t.test('what a black hole swallowed comes after the reconnect, once and in order [G2] [G3] [G4]', async t => {
+  const { broker, port, url } = await startBridged(t, { pingIntervalMs: 200, pingTimeoutMs: 200 })
+  const proxy = await createProxy(t, { port })
+  const sender = await connectClient(t, url)
+  const client = newClient(t, `http://127.0.0.1:${proxy.port}`, { auth: { clientId: 'U1' }, timeout: 1_000 })
+  const got = collect(client, 'x')
+  await connected(client)
+  for (const n of numbers(0, 10)) await sender.emitWithAck('send', { user: 'U1' }, 'x', n)
+  await got.wait(10)
+  await until(() => backlog(broker) === 0, 'every receipt')
+
+  proxy.hole('both')
+  const noticed = detached(broker)
+  for (const n of numbers(10, 110)) await sender.emitWithAck('send', { user: 'U1' }, 'x', n)
+  await noticed
+  t.equal(backlog(broker), 100, 'nothing that went into the hole counts as received')
+  proxy.pass()
+  t.same(await got.wait(110), numbers(0, 110))
+})
+
+t.test('whatever way the connection breaks, nothing is lost and the order of first sight is kept [G2] [G3]', async t => {
+  const { broker, port, url } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 300 })
+  const sender = await connectClient(t, url)
+  const proxy = await createProxy(t, { port })
+  const faults: Record<string, () => void> = {
+    reset: () => proxy.cut('reset'),
+    finish: () => proxy.cut('finish'),
+    'hole down': () => proxy.hole('down'),
+    'hole up': () => proxy.hole('up'),
+    'hole both': () => proxy.hole('both'),
+    'inside a frame, down': () => proxy.cutAfter(700, 'down', 'reset'),
+    'inside a frame, up': () => proxy.cutAfter(20, 'up', 'finish')
+  }
+  for (const transports of [['websocket'], ['polling', 'websocket'], ['polling']]) {
+    for (const [name, fault] of Object.entries(faults)) {
+      const id = `${transports}/${name}`
+      proxy.pass()
+      const client = newClient(t, `http://127.0.0.1:${proxy.port}`, { auth: { clientId: id }, transports, timeout: 1_000 })
+      const seen = new Set<unknown>()
+      const complete = new Promise<void>(resolve => client.on('x', (n: unknown) => {
+        seen.add(n)
+        if (seen.size === 60) resolve()
+      }))
+      await connected(client)
+      let disconnects = 0
+      client.on('disconnect', () => disconnects++)
+      for (const n of numbers(0, 60)) {
+        await sender.emitWithAck('send', { user: id }, 'x', n)
+        if (n === 20) fault()
+      }
+      if (!name.includes('inside') && disconnects === 0) await heard(client, 'disconnect').catch(() => {})
+      proxy.pass()
+      await within(complete, `everything, ${id}`)
+      t.same([...seen], numbers(0, 60), id)
+      client.disconnect()
+    }
+  }
+  t.equal(broker.stats().gapMessages, 0)
+})
+
+t.test('a new connection of the same client gets what its half-open predecessor did not handle [G2]', async t => {
+  const { broker, port, url } = await startBridged(t)
+  const proxy = await createProxy(t, { port })
+  const sender = await connectClient(t, url)
+  const dead = await connectClient(t, `http://127.0.0.1:${proxy.port}`, { auth: { clientId: 'U1' }, reconnection: false })
+  const lost = collect(dead, 'x')
+  proxy.hole('both')
+  for (const n of numbers(0, 30)) await sender.emitWithAck('send', { user: 'U1' }, 'x', n)
+  const back = newClient(t, url, { auth: { clientId: 'U1' } })
+  const got = collect(back, 'x')
+  t.same(await got.wait(30), numbers(0, 30))
+  t.same(lost.values, [])
+  await until(() => backlog(broker) === 0, 'every receipt')
+})
+
+t.test('a client that leaves its namespace gets no receipt for what it did not handle [G2]', async t => {
+  const { broker, url } = await startBridged(t)
+  const sender = await connectClient(t, url)
+  const other = { forceNew: false, auth: { clientId: 'U1' } }
+  const root = await connectClient(t, url, other)
+  await connectClient(t, `${url}/keeps-the-connection-open`, other)
+  const handled: unknown[] = []
+  root.on('x', (n: number) => {
+    handled.push(n)
+    if (n === 5) root.disconnect()
+  })
+  const gone = detached(broker)
+  for (const n of numbers(0, 40)) sender.emit('send', { user: 'U1' }, 'x', n)
+  await gone
+  await sender.emitWithAck('send', { user: 'U1' }, 'x', 40)
+  const got = collect(root, 'x')
+  root.off('x')
+  root.on('x', (n: number) => { got.values.push(n) })
+  root.connect()
+  await until(() => got.values.includes(40), 'the last message')
+  t.same(handled, numbers(0, 6))
+  t.same(got.values.slice(-35), numbers(6, 41))
+  t.ok(got.values.length <= 41)
+})
+
+t.test('no answer and no silence when a message can\'t be made durable [G1]', async t => {
+  const store = createMemoryStore()
+  const { url } = await startBridged(t, { store })
+  await connectClient(t, url, { auth: { clientId: 'keeps' } })
+  const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
+  const append = store.append
+  store.append = async () => { throw new HoldfastError('STORE_UNAVAILABLE', 'disk full') }
+  let answered = false
+  client.emit('x', 1, () => { answered = true })
+  t.same((await heard(client, 'disconnect'))[0], 'transport close')
+  t.equal(answered, false)
+  store.append = append
+  await heard(client, 'connect')
+  const got = collect(client, 'x')
+  t.same(await client.emitWithAck('x', 2), { status: 'ok' })
+  t.same(await got.wait(1), [2])
+})
