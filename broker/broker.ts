@@ -138,6 +138,9 @@ export interface Broker {
   session (clientId: ClientId): SessionInfo | undefined
   stats (): BrokerStats
 
+  /** Resolves when everything handed over so far is durable and has its receipt. */
+  settled (): Promise<void>
+
   /** Finishes and syncs what was accepted; links are closed with 'shutdown' first. */
   close (): Promise<void>
 }

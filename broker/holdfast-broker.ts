@@ -121,6 +121,8 @@ export class HoldfastBroker implements Broker {
     return recovery
   }
 
+  async settled (): Promise<void> { await this.#log.settled() }
+
   async close (): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
@@ -274,8 +276,10 @@ export class HoldfastBroker implements Broker {
           ? NO_CHANGES
           : [{ table: 'incoming' as const, key: sessionKey(session.clientId, String(packetId)), value: INCOMING_VALUE }]
         this.#publish(this.#message(session, request), (error) => {
-          if (error === undefined) incoming.set(packetId, null)
-          else incoming.delete(packetId)
+          if (incoming.get(packetId) === waiting) { // not released meanwhile
+            if (error === undefined) incoming.set(packetId, null)
+            else incoming.delete(packetId)
+          }
           for (const one of waiting) one(error)
         }, changes)
       }
@@ -295,7 +299,8 @@ export class HoldfastBroker implements Broker {
   }
 
   #message ({ clientId, principal }: Publisher, { topic, payload, qos, retain, id }: PublishRequest): Message {
-    return { topic, payload, qos, retain, publisher: clientId, principal, time: this.clock.now(), id }
+    const time = this.clock.now()
+    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined }
   }
 
   /** Calls `then` at once where access control answers at once; the messages of a publisher never overtake each other. */

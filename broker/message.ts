@@ -38,6 +38,8 @@ export interface Message {
   readonly time: TimeMs
   /** Identifier given by the publishing client library or bridge; '' where there is none. */
   readonly id: string
+  /** Belongs to the transport that encodes it: the bytes are made once and shared by all subscribers. */
+  wire?: Buffer | undefined
 }
 
 /** A message with its place in the log. */
@@ -45,10 +47,7 @@ export interface Entry extends Message {
   readonly offset: Offset
 }
 
-/**
- * Gives a message its place. Made for every message on the hot path, so it is a class: one shape, one allocation.
- * `wire` belongs to the transport that encodes it: the bytes are made once and shared by all subscribers.
- */
+/** Gives a message its place. Made for every message on the hot path, so it is a class: one shape, one allocation. */
 export class Placed implements Entry {
   readonly topic: string
   readonly payload: Buffer
@@ -71,7 +70,7 @@ export class Placed implements Entry {
     this.time = message.time
     this.id = message.id
     this.offset = offset
-    this.wire = undefined
+    this.wire = message.wire
   }
 }
 

@@ -20,6 +20,8 @@ export class Wills {
   readonly #options: WillsOptions
   /** Wills whose publication failed because the log could not be written. */
   readonly #owed = new Map<ClientId, Message>()
+  /** Clients with a will that is written down. */
+  readonly #stored = new Set<ClientId>()
 
   constructor (options: WillsOptions) {
     this.#options = options
@@ -28,12 +30,13 @@ export class Wills {
   /** Durable when it resolves. `message.publisher` is the client; an earlier will of it is replaced. */
   async put (message: Message): Promise<void> {
     this.#owed.delete(message.publisher)
+    this.#stored.add(message.publisher)
     await this.#options.log.recorded([{ table: 'wills', key: message.publisher, value: encodeMessage(message) }])
   }
 
   /** Forgotten without being published, as after DISCONNECT [MQTT-3.1.2-10]. */
   async remove (clientId: ClientId): Promise<void> {
-    if (this.#owed.has(clientId)) return
+    if (this.#owed.has(clientId) || !this.#stored.delete(clientId)) return
     await this.#options.log.recorded([{ table: 'wills', key: clientId, value: null }])
   }
 
@@ -51,6 +54,7 @@ export class Wills {
   /** Publishes it and forgets it; while the log can't be written it stays owed. */
   publish (message: Message): void {
     this.#owed.set(message.publisher, message)
+    this.#stored.delete(message.publisher)
     const changes: RecordChange[] = [{ table: 'wills', key: message.publisher, value: null }]
     this.#options.publish(message, changes, (error) => {
       const isLasting = error !== undefined && !error.retriable // a topic that is not allowed will never be

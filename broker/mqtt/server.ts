@@ -1,9 +1,19 @@
 /** MQTT over TCP and over WebSocket, spoken by Aedes, promised by the broker. */
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
 import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
+import { createAedes } from './aedes.ts'
+import { MqttConnection, type Wire } from './connection.ts'
+import { tcpWire, websocketWire } from './wires.ts'
+
+/** The subprotocol of MQTT over WebSocket [MQTT-6.0.0-3], and the name older clients offer. */
+const SUBPROTOCOLS = ['mqtt', 'mqttv3.1']
+/** A frame may hold the header of the packet besides its payload, and packets behind it. */
+const FRAME_SLACK_BYTES = 65_536
 
 export interface MqttServerOptions {
   readonly broker: Broker
@@ -22,4 +32,75 @@ export interface MqttServer {
   readonly connections: number
   /** Stops accepting; publishes in progress get their receipts; then closes the connections. */
   close (): Promise<void>
+}
+
+export async function createMqttServer (options: MqttServerOptions): Promise<MqttServer> {
+  const { broker, log } = options
+  const { limits, clock } = broker
+  const aedes = await createAedes({
+    broker,
+    log,
+    makeId: () => `auto-${randomUUID()}`,
+    sessionExpiryMs: (via) => via === 'mqtt' ? options.tcpSessionExpiryMs : options.websocketSessionExpiryMs
+  })
+  const tcp = createServer({ noDelay: true })
+  const websockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: limits.packetBytesMax + FRAME_SLACK_BYTES,
+    handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false
+  })
+  let connections = 0
+  let isClosing = false
+
+  function handle (wire: Wire): void {
+    connections++
+    wire.onClose(() => { connections-- })
+    aedes.handle(new MqttConnection({ wire, limits, clock, log }))
+  }
+
+  function isFull (): boolean {
+    if (connections < limits.connectionsMax) return false
+    log.warn({ connections, connectionsMax: limits.connectionsMax }, 'connection refused: there are too many')
+    return true
+  }
+
+  tcp.on('connection', (socket) => {
+    if (isClosing || isFull()) socket.destroy()
+    else handle(tcpWire(socket))
+  })
+  tcp.on('error', (error) => { log.error({ error: error.message }, 'MQTT listener') })
+
+  return {
+    async listen (host, port) {
+      await new Promise<void>((resolve, reject) => {
+        tcp.once('error', reject)
+        tcp.listen(port, host, () => {
+          tcp.removeListener('error', reject)
+          resolve()
+        })
+      })
+      return tcp.address() as AddressInfo
+    },
+    upgrade (request, socket, head) {
+      if (isClosing || isFull()) {
+        socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+        return
+      }
+      websockets.handleUpgrade(request, socket, head, (websocket) => {
+        websocket.on('error', (error) => { log.info({ error: error.message }, 'WebSocket closed after an error') })
+        handle(websocketWire(websocket, request))
+      })
+    },
+    get connections () { return connections },
+    async close () {
+      isClosing = true
+      const listening = tcp.listening ? new Promise<void>((resolve) => { tcp.close(() => { resolve() }) }) : undefined
+      aedes.pause()
+      await broker.settled() // what was accepted gets its receipt before its connection ends
+      await aedes.close()
+      await listening
+      websockets.close()
+    }
+  }
 }

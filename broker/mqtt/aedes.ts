@@ -1,0 +1,283 @@
+/**
+ * Aedes speaks the protocol; what it must never do is promise. This is the one file that knows how Aedes works inside,
+ * and test/integration/aedes-contract.test.ts fails when an upgrade changes one of these details:
+ *
+ * - `authorizePublish` runs before anything else is done with a PUBLISH, and may take its time. The message is
+ *   appended there, the receipt is written from there, and what Aedes goes on with is a QoS 0 packet that its emitter
+ *   swallows: so no PUBACK is Aedes's own [G1], and nothing is delivered by Aedes [G3].
+ * - Every client is told to Aedes as CleanSession 0: then it passes SUBSCRIBE, UNSUBSCRIBE, PUBREC and PUBREL on to the
+ *   persistence, whatever the session is.
+ * - It calls `subscriptionsByClient` in the same turn in which `authenticate` calls back, and takes "has subscriptions"
+ *   for "session present". It is given one marker that is never subscribed [G5].
+ * - Between CONNACK and the end of its own (empty) outgoing queue, it would let new packets overtake those that came in
+ *   the same chunk as CONNECT. 'connected' is emitted as soon as CONNACK is out, which puts them first.
+ * - `client._parser.parse` is given every chunk as it was read: the place to refuse a packet by its length.
+ */
+import { Aedes, type Client } from 'aedes'
+import type { Broker } from '../broker.ts'
+import { HoldfastError, type ErrorCode } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { ClientId, Message, PacketId, QoS } from '../message.ts'
+import type { MqttConnection } from './connection.ts'
+import { SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription } from './persistence.ts'
+
+export interface AedesOptions {
+  readonly broker: Broker
+  readonly log: Logger
+  readonly makeId: () => string
+  sessionExpiryMs (via: 'mqtt' | 'websocket'): number
+}
+
+export interface AedesServer {
+  /** Starts speaking MQTT on a connection. */
+  handle (connection: MqttConnection): void
+  /** Stops reading from all clients: nothing new is accepted. */
+  pause (): void
+  close (): Promise<void>
+}
+
+const CONNECTION = Symbol('connection')
+
+/** Aedes's client with the details that are used of it. */
+interface InnerClient extends Client {
+  [CONNECTION]: MqttConnection
+  _parser: { parse (chunk: Buffer): number }
+  will: ContractPacket | null
+  pause (): void
+  resume (): void
+}
+
+interface InnerConnect { clientId: string, clean: boolean, will?: ContractPacket }
+type Callback = (error?: Error | null) => void
+
+const PRESENT_MARKER: readonly ContractSubscription[] = [{ topic: '$holdfast/present', qos: 0 }]
+/** Packets that may follow CONNECT before CONNACK; their bytes are bounded by one read of the socket. */
+const EARLY_PACKETS_MAX = 4_096
+
+/** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
+const REFUSED = { identifier: 2, unavailable: 3, credentials: 4, notAuthorized: 5 } as const
+
+const RETURN_CODES: Partial<Record<ErrorCode, number>> = {
+  CLIENT_ID_INVALID: REFUSED.identifier,
+  SESSION_FOREIGN: REFUSED.notAuthorized,
+  NOT_AUTHORIZED: REFUSED.notAuthorized
+}
+
+export async function createAedes (options: AedesOptions): Promise<AedesServer> {
+  const { broker, log, makeId, sessionExpiryMs } = options
+  const { limits } = broker
+  /** Set for the one call of subscriptionsByClient that follows in the same turn. */
+  let isPresent = false
+
+  /** The client that connected last under an identifier. */
+  const latest = new Map<string, InnerClient>()
+
+  const connectionOf = (client: ContractClient): MqttConnection | undefined => (client as InnerClient)[CONNECTION]
+
+  class AedesPersistence extends SessionPersistence {
+    override subscriptionsByClient (): ReturnType<SessionPersistence['subscriptionsByClient']> {
+      return Promise.resolve(isPresent ? PRESENT_MARKER : [])
+    }
+
+    /**
+     * Aedes forgets the will of a client when it connects and again when its connection has ended. In a takeover the
+     * latter comes after the new connection has put its own will, which must stay.
+     */
+    override async delWill (client: ContractClient): Promise<void> {
+      const last = latest.get(client.id)
+      if (client === last || last === undefined || last.closed) await broker.wills.remove(client.id as ClientId)
+    }
+  }
+  const persistence = new AedesPersistence({
+    broker,
+    sessionOf: (client) => connectionOf(client)?.session,
+    acknowledge: (client, packetId) => { connectionOf(client)?.attachment?.acknowledge(packetId) },
+    received: async (client, packetId) => { await connectionOf(client)?.attachment?.received(packetId) },
+    failed: (client) => { connectionOf(client)?.close('store-unavailable') }
+  })
+
+  const aedes = await Aedes.createBroker({
+    persistence,
+    mq: silentEmitter,
+    queueLimit: EARLY_PACKETS_MAX,
+    connectTimeout: limits.connectTimeoutMs,
+    drainTimeout: limits.stallTimeoutMs,
+    maxTopicLevels: 100, // its own bound on filters disconnects; ours answers 0x80
+    maxInflightInbound: 0, // incomingMax is looked after by the broker
+
+    preConnect (client, packet, done) {
+      const connection = connectionOf(client)!
+      const connect = packet as unknown as InnerConnect
+      connection.clean = connect.clean
+      if (connect.clientId === '') {
+        if (connect.clean) connect.clientId = makeId() // [MQTT-3.1.3-6]
+        else connection.refusal = REFUSED.identifier // [MQTT-3.1.3-8]
+      }
+      connect.clean = false
+      if (connect.will !== undefined) {
+        try {
+          broker.checkTopic(connect.will.topic)
+        } catch (error) {
+          log.warn({ clientId: connect.clientId, error: (error as Error).message }, 'will refused')
+          connection.refusal = REFUSED.notAuthorized
+        }
+      }
+      done(null, true)
+    },
+
+    authenticate (client, username, password, done) {
+      const connection = connectionOf(client)!
+      connect(client as InnerClient, connection, username, password).then((present) => {
+        if (connection.isClosed) {
+          if (connection.session !== undefined) broker.release(connection.session)
+          return
+        }
+        latest.set(client.id, client as InnerClient)
+        isPresent = present
+        done(null, true)
+        isPresent = false
+      }, (error: Error) => {
+        const code = error instanceof HoldfastError ? RETURN_CODES[error.code] ?? REFUSED.unavailable : REFUSED.unavailable
+        log.warn({ clientId: client.id, remoteAddress: connection.wire.remoteAddress, error: error.message },
+          'connection refused')
+        done(Object.assign(error, { returnCode: connection.refusal ?? code }) as Parameters<typeof done>[0], null)
+      })
+    },
+
+    authorizeSubscribe (client, subscription, done) {
+      const session = connectionOf(client)?.session
+      if (session === undefined || subscription.topic === PRESENT_MARKER[0].topic) {
+        done(null, null)
+        return
+      }
+      broker.subscribe(session, subscription.topic, subscription.qos as QoS).then((qos) => {
+        done(null, { ...subscription, qos })
+      }, (error: HoldfastError) => {
+        log.warn({ clientId: client.id, error: error.message }, 'subscription refused')
+        if (error.retriable) done(error)
+        else done(null, null) // 0x80 (3.9.3)
+      })
+    },
+
+    authorizePublish (client, packet, done) {
+      const inner = client as InnerClient | null
+      const publish = packet as unknown as ContractPacket
+      const connection = inner === null ? undefined : connectionOf(inner)
+      const session = connection?.session
+      if (inner === null || connection === undefined || session === undefined) {
+        done(null)
+        return
+      }
+      if (inner.closed) { // its will: it stays owed until it is durable, which Aedes would not wait for
+        if (inner.will !== null) broker.wills.publish(willMessage(session, publish, broker))
+        done(new Error('published as a will'))
+        return
+      }
+      accept(inner, connection, publish, done)
+    }
+  })
+
+  async function connect (client: InnerClient, connection: MqttConnection, username: string | undefined,
+    password: Buffer | undefined): Promise<boolean> {
+    if (connection.refusal !== undefined) {
+      throw new HoldfastError('CLIENT_ID_INVALID', 'empty with CleanSession 0, or its will has a topic that is not allowed')
+    }
+    const clientId = client.id as ClientId
+    const { via, remoteAddress } = connection.wire
+    const principal = await broker.auth.authenticate({ clientId, username, password, via, remoteAddress })
+    if (principal === undefined) {
+      connection.refusal = username === undefined ? REFUSED.notAuthorized : REFUSED.credentials
+      throw new HoldfastError('NOT_AUTHORIZED', 'unknown user or wrong password')
+    }
+    const { clean } = connection
+    const connected = await broker.connect({ clientId, principal, clean, expiryMs: sessionExpiryMs(via) })
+    connection.session = connected.session
+    return connected.present
+  }
+
+  /** PUBLISH, of any QoS: appended, then its receipt [G1]. */
+  function accept (client: InnerClient, connection: MqttConnection, packet: ContractPacket, done: Callback): void {
+    const { qos, messageId } = packet
+    const bytes = packet.payload.length
+    // A copy: the packet is a view of all that was read from the socket at once, which it would keep alive.
+    const request: Pick<Message, 'topic' | 'payload' | 'qos' | 'retain' | 'id'> =
+      { topic: packet.topic, payload: Buffer.from(packet.payload), qos, retain: packet.retain, id: '' }
+    packet.qos = 0
+    packet.retain = false
+    connection.pendingBytes += bytes
+    if (!connection.isPaused && connection.pendingBytes > limits.pendingBytesMax) {
+      connection.isPaused = true
+      client.pause()
+    }
+    const receipt = (error?: HoldfastError): void => {
+      connection.pendingBytes -= bytes
+      if (connection.isPaused && connection.pendingBytes <= limits.pendingBytesMax / 2) {
+        connection.isPaused = false
+        client.resume()
+      }
+      if (error !== undefined) {
+        log.warn({ clientId: client.id, error: error.message }, 'message refused; its publisher is disconnected')
+        done(error)
+        return
+      }
+      if (qos > 0) connection.receipt(messageId!, qos)
+      done(null)
+    }
+    if (qos === 2) broker.publishOnce(connection.session!, messageId as PacketId, request, receipt)
+    else broker.publish(connection.session!, request, receipt)
+  }
+
+  aedes.on('connackSent', (connack, client) => {
+    const connection = connectionOf(client)!
+    if (connack.returnCode !== 0 || connection.isClosed || connection.session === undefined) return
+    connection.guard.packetBytesMax = limits.packetBytesMax
+    connection.attachment = broker.attach(connection.session, connection)
+    client.emit('connected')
+  })
+  aedes.on('clientError', (client, error) => {
+    log.info({ clientId: client.id, error: error.message }, 'connection closed after an error')
+  })
+  aedes.on('connectionError', (client, error) => {
+    log.info({ remoteAddress: connectionOf(client)?.wire.remoteAddress, error: error.message },
+      'connection closed before it had a session')
+  })
+  ;(aedes as unknown as NodeJS.EventEmitter).on('error', (error: Error) => {
+    log.error({ error: error.message }, 'MQTT engine')
+  })
+
+  const clients = new Set<InnerClient>()
+  return {
+    handle (connection) {
+      const client = aedes.handle(connection.wire.stream) as InnerClient
+      client[CONNECTION] = connection
+      clients.add(client)
+      connection.wire.onClose(() => {
+        clients.delete(client)
+        client.close(() => { if (latest.get(client.id) === client) latest.delete(client.id) })
+      })
+      watchLengths(client, connection)
+    },
+    pause () { for (const client of clients) client.pause() },
+    async close () { await new Promise<void>((resolve) => { aedes.close(() => { resolve() }) }) }
+  }
+}
+
+/** Refuses a packet as soon as its length is known: a CONNECT of 200 MB costs its sender five bytes, not us 200 MB. */
+function watchLengths (client: InnerClient, connection: MqttConnection): void {
+  const parser = client._parser
+  const parse = parser.parse
+  parser.parse = (chunk) => {
+    const wrong = connection.guard.feed(chunk)
+    if (wrong === undefined) return parse.call(parser, chunk)
+    client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong))
+    return 0
+  }
+}
+
+/** Carries nothing: Aedes's own topics ($SYS) would tell everybody who is connected and what he subscribes to. */
+const silentEmitter = {
+  on (_topic: string, _listener: unknown, done?: () => void) { done?.() },
+  removeListener (_topic: string, _listener: unknown, done?: () => void) { done?.() },
+  emit (_packet: unknown, done?: () => void) { done?.() },
+  close (done?: () => void) { done?.() }
+}

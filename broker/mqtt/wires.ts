@@ -1,0 +1,55 @@
+/** The two byte streams that MQTT travels on, as wires. */
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import websocketStream from 'websocket-stream/stream.js'
+import type { WebSocket } from 'ws'
+import type { Wire } from './connection.ts'
+
+export function tcpWire (socket: Socket): Wire {
+  socket.setNoDelay(true)
+  return {
+    stream: socket,
+    via: 'mqtt',
+    remoteAddress: socket.remoteAddress ?? '',
+    bufferedBytes: () => socket.writableLength,
+    takenBytes: () => socket.bytesWritten - socket.writableLength,
+    onClose: (listener) => { socket.once('close', listener) }
+  }
+}
+
+/** What is used of websocket-stream's Transform, which is of readable-stream 2 and lacks the newer accessors. */
+interface OldTransform {
+  _writableState: { length: number }
+  _readableState: { length: number }
+  _read (bytes: number): void
+}
+
+/** Received and not yet read by the broker; beyond it the WebSocket is paused. */
+const INBOUND_BYTES_MAX = 65_536
+
+/**
+ * websocket-stream joins small writes into one frame, which makes it two to three times as fast as ws's own stream;
+ * what it lacks is backpressure inwards: it is added here.
+ */
+export function websocketWire (socket: WebSocket, request: IncomingMessage): Wire {
+  socket.binaryType = 'arraybuffer'
+  const stream = websocketStream(socket) as unknown as Duplex
+  const old = stream as unknown as OldTransform
+  const read = old._read
+  socket.on('message', () => { // runs after websocket-stream's own listener has pushed it
+    if (old._readableState.length > INBOUND_BYTES_MAX) socket.pause()
+  })
+  old._read = function (this: OldTransform, bytes: number) {
+    read.call(this, bytes)
+    if (socket.isPaused) socket.resume()
+  }
+  return {
+    stream,
+    via: 'websocket',
+    remoteAddress: request.socket.remoteAddress ?? '',
+    bufferedBytes: () => old._writableState.length + request.socket.writableLength,
+    takenBytes: () => request.socket.bytesWritten - request.socket.writableLength,
+    onClose: (listener) => { socket.once('close', listener) }
+  }
+}
