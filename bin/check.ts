@@ -19,7 +19,7 @@ export function check (line: CommandLine): string {
   return [
     'The configuration is valid. Nothing was started.',
     '',
-    'Addresses' + elsewhere(config) + (config.mqttPort === 0 || config.httpPort === 0 ? ' (for port 0 the system picks one)' : ''),
+    'Addresses' + elsewhere(config) + systemPicks(resolved),
     ...table(urls(placesOf(resolved), config)),
     '',
     'Access',
@@ -40,6 +40,10 @@ export function check (line: CommandLine): string {
 
 function placesOf ({ config: { host, mqttPort, httpPort } }: Resolved) {
   return { mqtt: { host, port: mqttPort }, http: { host, port: httpPort } }
+}
+
+function systemPicks ({ config: { mqttPort, httpPort } }: Resolved): string {
+  return mqttPort === 0 || httpPort === 0 ? ' (for port 0 the system picks one)' : ''
 }
 
 function access ({ config: { host } }: Resolved): string {

@@ -41,7 +41,7 @@ export function configOf (
     ...(options.mqttPort === false && { mqttPort: 0 }),
     ...(http !== undefined && { httpPort: 0 })
   }, { authenticated: !auth.anonymous })
-  const where = http === undefined ? config.host : addressOf(http)?.host
+  const where = http === undefined ? config.host : whereOf(http)
   if (auth.anonymous && !config.allowAnonymous && (where === undefined || !isLoopback(where))) {
     throw new ConfigError([{
       option: 'allowAnonymous',
@@ -52,6 +52,11 @@ export function configOf (
     }])
   }
   return config
+}
+
+/** Undefined where it does not listen yet. A socket of the file system stays on this machine. */
+function whereOf (http: Server): string | undefined {
+  return typeof http.address() === 'string' ? 'localhost' : addressOf(http)?.host
 }
 
 export function limitsOf (config: Config): Limits {

@@ -65,23 +65,18 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
 
   const ownHttp = programs === undefined ? createOwnHttp(config, log) : undefined
   const http = programs ?? ownHttp!.server
-  const store = given ?? createEmbeddedStore({ folder: data })
+  const store = given ?? createEmbeddedStore({ folder: data, report: (sentence) => log.error({ data }, sentence) })
   const broker = createBroker({
     store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, makeId: randomUUID
   })
   narrate(broker.events, log)
-  const mqtt = createMqttServer({
-    broker,
-    log,
-    tcpSessionExpiryMs: config.mqttSessionExpiryMs,
-    websocketSessionExpiryMs: config.websocketSessionExpiryMs
-  })
+  let mqtt: MqttServer | undefined
   const front = createFront({
     http,
     own: ownHttp !== undefined,
     mqttPath: config.mqttPath,
-    notReady: () => broker.stats().storeFailing ? 'the log can\'t be written' : undefined,
-    upgrade: (request, socket, head) => mqtt.upgrade(request, socket, head)
+    notReady: () => notReady(broker),
+    upgrade: (request, socket, head) => mqtt?.upgrade(request, socket, head)
   })
   started.push(async () => front.detach())
 
@@ -97,8 +92,14 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       throw error
     }), data, log)
     started.push(() => broker.close())
-    started.push(() => mqtt.close())
-    const mqttAddress = options.mqttPort === false ? undefined : await listenMqtt(mqtt, config)
+    const mqttServer = mqtt = await createMqttServer({
+      broker,
+      log,
+      tcpSessionExpiryMs: config.mqttSessionExpiryMs,
+      websocketSessionExpiryMs: config.websocketSessionExpiryMs
+    })
+    started.push(() => mqttServer.close())
+    const mqttAddress = options.mqttPort === false ? undefined : await listenMqtt(mqttServer, config)
     const bridge = createSocketioBridge({
       broker,
       http,
@@ -115,7 +116,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       get addresses () { return { mqtt: closing === undefined ? mqttAddress : undefined, http: addressOf(http) } },
       events: broker.events,
       publish: (message) => publish(broker, message),
-      stats: () => ({ ...broker.stats(), connections: { mqtt: mqtt.connections, socketio: bridge.connections } }),
+      stats: () => ({ ...broker.stats(), connections: { mqtt: mqttServer.connections, socketio: bridge.connections } }),
       sessions: () => broker.sessions(),
       close () {
         front.refuse('stopping')
@@ -129,8 +130,17 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   }
 }
 
-async function listenMqtt (mqtt: MqttServer, { host, mqttPort }: Config): Promise<Address> {
+/** A question about health must not be what ends the server. */
+function notReady (broker: Broker): string | undefined {
+  try {
+    return broker.stats().storeFailing ? 'the log can\'t be written' : undefined
+  } catch (error) {
+    return `the store does not answer: ${(error as Error).message}`
+  }
+}
+
+async function listenMqtt (server: MqttServer, { host, mqttPort }: Config): Promise<Address> {
   const { address, port } = await orListenError('MQTT', { host, port: mqttPort }, 'mqttPort',
-    () => mqtt.listen(host, mqttPort))
+    () => server.listen(host, mqttPort))
   return { host: address, port }
 }

@@ -99,18 +99,23 @@ export function readFile (file: string, content: string): Reading {
     const says = 'must hold one JSON object, like {"mqttPort": 1883}'
     return { found: [], problems: [{ option: 'config', where: file, says }] }
   }
-  const { found, problems } = readObject(json, (key) => ({ kind: 'file', file, key }))
-  const itself = found.find(({ name }) => name === 'config')
-  if (itself === undefined) return { found, problems }
-  return {
-    found: found.filter((one) => one !== itself),
-    problems: [...problems, { option: 'config', where: where(itself.source), says: 'a file can\'t name another file' }]
-  }
+  return withoutConfig(readObject(json, (key) => ({ kind: 'file', file, key })), 'a file can\'t name another file')
 }
 
 /** What a program hands over; `undefined` counts as not set. */
 export function readProgram (options: object): Reading {
-  return readObject(options, (name) => ({ kind: 'program', name }))
+  return withoutConfig(readObject(options, (name) => ({ kind: 'program', name })),
+    'a program reads its configuration by itself and sets the options')
+}
+
+/** A configuration file can be named on the command line and in the environment only. */
+function withoutConfig ({ found, problems }: Reading, says: string): Reading {
+  const named = found.find(({ name }) => name === 'config')
+  if (named === undefined) return { found, problems }
+  return {
+    found: found.filter((one) => one !== named),
+    problems: [...problems, { option: 'config', where: where(named.source), says }]
+  }
 }
 
 function readObject (object: object, sourceOf: (key: string) => Source): Reading {
@@ -132,7 +137,8 @@ function unknownKey (key: string, source: Source): Problem {
 function nested (key: string, value: object, source: Source): Problem {
   const inner = Object.keys(value).find(isOptionName)
   if (inner === undefined) return unknownKey(key, source)
-  return { option: inner, where: where(source), says: `there is no such option; put ${inner} at the top, not inside it` }
+  const says = `there is no such option; put ${inner} at the top, not inside it`
+  return { option: inner, where: where(source), says }
 }
 
 function unknown (name: string, what: string, known: readonly string[]): Problem {

@@ -64,7 +64,8 @@ t.test('the result is frozen', async (t) => {
 
 t.test('a switch can be turned on and off', async (t) => {
   t.equal(load({ args: ['--allow-anonymous'] }).config.allowAnonymous, true)
-  t.equal(load({ args: ['--no-allow-anonymous'], env: { HOLDFAST_ALLOW_ANONYMOUS: 'true' } }).config.allowAnonymous, false)
+  const env = { HOLDFAST_ALLOW_ANONYMOUS: 'true' }
+  t.equal(load({ args: ['--no-allow-anonymous'], env }).config.allowAnonymous, false)
   t.equal(load({ args: ['--allow-anonymous=false'] }).config.allowAnonymous, false)
   t.equal(load({ env: { HOLDFAST_ALLOW_ANONYMOUS: '1' } }).config.allowAnonymous, true)
 })
@@ -129,7 +130,8 @@ t.test('a bad value is shown with what is allowed', async (t) => {
 })
 
 t.test('a value that is overridden must still be valid', async (t) => {
-  t.match(lines(() => load({ args: ['--mqtt-port', '1'], env: { HOLDFAST_MQTT_PORT: 'x' } })), [/^HOLDFAST_MQTT_PORT: "x"/])
+  t.match(lines(() => load({ args: ['--mqtt-port', '1'], env: { HOLDFAST_MQTT_PORT: 'x' } })),
+    [/^HOLDFAST_MQTT_PORT: "x"/])
 })
 
 t.test('a flag without a value says what it needs', async (t) => {
@@ -148,10 +150,11 @@ t.test('a word that belongs to no flag is refused', async (t) => {
 })
 
 t.test('a configuration file that is missing, no JSON or no object is named', async (t) => {
-  t.same(lines(() => load({ args: ['--config', 'a.json'] })), ['--config: the file a.json can\'t be read (there is none)'])
-  t.match(lines(() => load({ args: ['--config', 'a.json'], files: { 'a.json': '{"a":' } })), [/^a.json: is not JSON/])
-  t.match(lines(() => load({ args: ['--config', 'a.json'], files: { 'a.json': '[]' } })), [/^a.json: must hold one JSON object/])
-  t.match(lines(() => load({ args: ['--config', 'a.json'], files: { 'a.json': '{"config": "b.json"}' } })),
+  const args = ['--config', 'a.json']
+  t.same(lines(() => load({ args })), ['--config: the file a.json can\'t be read (there is none)'])
+  t.match(lines(() => load({ args, files: { 'a.json': '{"a":' } })), [/^a.json: is not JSON/])
+  t.match(lines(() => load({ args, files: { 'a.json': '[]' } })), [/^a.json: must hold one JSON object/])
+  t.match(lines(() => load({ args, files: { 'a.json': '{"config": "b.json"}' } })),
     [/^a.json: config: a file can't name another file/])
 })
 
@@ -199,4 +202,9 @@ t.test('a program sets options by the same names', async (t) => {
     ['mqtPort: there is no such option; did you mean mqttPort?'])
   t.same(lines(() => programConfig({ mqttPort: '0' }, { authenticated: false })),
     ['mqttPort: "0" must be a whole number from 0 to 65,535'])
+  t.match(lines(() => programConfig({ config: 'a.json' }, { authenticated: false })), [/^config: a program reads/])
+})
+
+t.test('neighbouring letters that changed places are seen as one slip', async (t) => {
+  t.same(lines(() => load({ args: ['--dtaa=x'] })), ['--dtaa: there is no such option; did you mean --data?'])
 })
