@@ -1,0 +1,251 @@
+/**
+ * Knows every receipt, every subscription and every session's life, and holds what the broker does against the promise.
+ * It sees only what crosses the seams: calls of the broker, what it hands to links, and what is on the disk.
+ */
+import type { Limits } from '../../broker/limits.ts'
+import type { ClientId, Entry, Offset, PacketId, QoS } from '../../broker/message.ts'
+import type { CloseReason } from '../../broker/session/link.ts'
+import { Deliveries, type Connection } from './deliveries.ts'
+import type { DiskWitness } from './disk.ts'
+import { Ledger, type Publication } from './ledger.ts'
+import type { FilterCall, Life } from './life.ts'
+import type { Referee } from './referee.ts'
+import { Sessions, type ConnectCall } from './sessions.ts'
+import type { Sent } from './wire.ts'
+
+/** Slack for what the broker writes behind: a few syncs of a slow disk. */
+export const WRITE_SLACK_MS = 400
+
+export class Checker implements DiskWitness {
+  readonly ledger = new Ledger()
+  readonly sessions: Sessions
+  readonly deliveries: Deliveries
+  readonly #referee: Referee
+  #process = 0
+  #connections = 0
+  /** The connections that follow a session, by their number. */
+  readonly #attached = new Map<number, Connection>()
+  readonly #lives = new Map<number, Life>()
+  #diskTroubleMs = -1
+
+  constructor (referee: Referee, limits: Limits) {
+    this.#referee = referee
+    const flushSlackMs = limits.cursorFlushMs + limits.sweepMs + WRITE_SLACK_MS
+    this.sessions = new Sessions(referee, 2 * limits.sweepMs + WRITE_SLACK_MS, flushSlackMs)
+    this.deliveries = new Deliveries(referee, this.ledger, limits, flushSlackMs, () => this.#diskTroubleMs)
+  }
+
+  /** When the disk was last full or slow. */
+  get diskTroubleMs (): number { return this.#diskTroubleMs }
+  diskTrouble (): void { this.#diskTroubleMs = this.#referee.nowMs }
+
+  // --- the disk
+
+  durable (entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const publication = this.ledger.find(entry)
+      if (publication === undefined) {
+        this.#referee.violate('contract', `what nobody published is at ${entry.offset}`)
+        continue
+      }
+      this.#referee.trace?.(`disk: ${publication.key} on ${entry.topic} is at ${entry.offset}`)
+      this.#expect('contract', this.ledger.durable(publication, entry.offset, this.#referee.nowMs))
+      for (const life of this.sessions.alive()) this.#claim(life, publication)
+    }
+  }
+
+  trimmed (offsets: readonly Offset[]): void {
+    this.#referee.trace?.(`disk: trimmed ${offsets.join(' ')}`)
+    this.#referee.count('trimmed', offsets.length)
+  }
+
+  damaged (entry: Entry): void {
+    const publication = this.ledger.find(entry)
+    this.#referee.trace?.(`disk: ${publication?.key} at ${entry.offset} is damaged`)
+    this.#referee.count('damaged')
+    for (const life of this.sessions.alive()) {
+      const claim = publication && life.claims.get(publication.key)
+      if (claim !== undefined) claim.damaged = true
+    }
+  }
+
+  misused (what: string): void {
+    this.#referee.violate('contract', `the store was misused: ${what}`)
+  }
+
+  // --- the server process
+
+  started (): void { this.#process++ }
+
+  opened (): void {
+    this.sessions.opened()
+    this.#referee.trace?.(`=== server ${this.#process} is open`)
+  }
+
+  crashed (): void {
+    this.#referee.trace?.(`=== server ${this.#process} crashes`)
+    this.#referee.count('crash')
+    this.sessions.crashed()
+    this.ledger.forgetWaiting()
+  }
+
+  stopped (): void {
+    this.#referee.trace?.(`=== server ${this.#process} has stopped`)
+    this.#referee.count('graceful stop')
+    this.sessions.stopped()
+    const waiting = this.ledger.oldestWaiting()
+    if (waiting !== undefined) this.#referee.violate('G1', `the server stopped without an answer for ${waiting.key}`)
+  }
+
+  // --- connections
+
+  connecting (clientId: ClientId, clean: boolean, expiryMs: number, writable: () => boolean):
+  { call: ConnectCall, connection: Connection } {
+    const connection: Connection = {
+      number: ++this.#connections,
+      clientId,
+      life: undefined,
+      attached: false,
+      over: false,
+      closedWith: undefined,
+      lastOffset: 0,
+      readySinceMs: 0,
+      writable
+    }
+    const call = { clientId, clean, expiryMs }
+    this.sessions.called(call)
+    return { call, connection }
+  }
+
+  connected (call: ConnectCall, connection: Connection, present: boolean): void {
+    connection.life = this.sessions.succeeded(call, present)
+    this.#lives.set(connection.life.number, connection.life)
+    this.#referee.count(present ? 'session resumed' : 'session made')
+    this.#referee.trace?.(`${connection.life.name}#${connection.number} connected, ${present ? 'present' : 'new'}`)
+  }
+
+  attached (connection: Connection): void {
+    connection.attached = true
+    connection.readySinceMs = this.#referee.nowMs
+    this.#attached.set(connection.number, connection)
+    this.sessions.attached(connection.life!, connection.number)
+  }
+
+  released (connection: Connection): void {
+    connection.over = true
+    this.sessions.released(connection.life!)
+  }
+
+  closing (connection: Connection, reason: CloseReason): void {
+    if (connection.over) this.#referee.violate('contract', `${connection.clientId}#${connection.number} was closed again`)
+    connection.over = true
+    connection.closedWith = reason
+    this.#referee.count(`closed: ${reason}`)
+    this.#referee.trace?.(`${connection.clientId}#${connection.number} is closed by the server: ${reason}`)
+    if (connection.life !== undefined) this.sessions.closing(connection.life, connection.number)
+  }
+
+  detached (connection: Connection): void {
+    connection.over = true
+    this.#referee.trace?.(`${connection.clientId}#${connection.number} is gone`)
+    if (connection.life !== undefined) this.sessions.detached(connection.life, connection.number)
+  }
+
+  /** The connection that follows a session now. */
+  connectionOf (life: Life): Connection | undefined {
+    return life.attached === 0 ? undefined : this.#attached.get(life.attached)
+  }
+
+  arrived (clientId: ClientId, number: number, sent: Sent, wasHandled: boolean): void {
+    const life = this.#lives.get(number)
+    this.#referee.trace?.(`${clientId} gets ${sent.message.payload.toString().split('|', 1)[0]}${wasHandled ? '' : ', again'}`)
+    if (life !== undefined) this.deliveries.arrived(life, sent, wasHandled)
+  }
+
+  filtersOf (clientId: ClientId): string[] {
+    return this.sessions.of(clientId)?.subscribed() ?? []
+  }
+
+  drained (connection: Connection): void {
+    connection.readySinceMs = this.#referee.nowMs
+  }
+
+  receivedDurably (connection: Connection, packetId: PacketId): void {
+    const claim = connection.life?.inUse.get(packetId)
+    if (claim !== undefined) claim.received = true
+  }
+
+  // --- subscriptions
+
+  subscribing (life: Life, filter: string, qos: QoS | undefined): FilterCall {
+    this.#referee.trace?.(`${life.name} ${qos === undefined ? 'unsubscribes' : `subscribes at q${qos}`}: ${filter}`)
+    return life.called(filter, qos, this.#referee.step())
+  }
+
+  subscribed (life: Life, call: FilterCall): void {
+    this.#referee.trace?.(`${life.name} has ${call.qos === undefined ? 'un' : ''}subscribed: ${call.filter}`)
+    this.#referee.count(call.qos === undefined ? 'unsubscribed' : 'subscribed')
+    life.succeeded(call)
+  }
+
+  // --- publishing
+
+  /** @param key a publisher that sends the same key again must get it appended once (QoS 2) */
+  publishing (publisher: ClientId, key: string, topic: string, qos: QoS): Publication {
+    this.#referee.trace?.(`${publisher} publishes ${key} on ${topic} (q${qos})`)
+    this.#referee.count(`published at QoS ${qos}`)
+    const known = this.ledger.find({ payload: Buffer.from(`${key}|`) })
+    if (known !== undefined) {
+      this.#referee.count('published again')
+      const isNew = known.process !== this.#process || known.receipt === 'refused'
+      if (isNew) this.ledger.again(known, this.#referee.step(), this.#process)
+      return known
+    }
+    const lives = [...this.sessions.alive()]
+    const step = this.#referee.step()
+    const publication: Publication = {
+      key,
+      topic,
+      qos,
+      publisher,
+      calledAt: step,
+      handedAt: step,
+      calledMs: this.#referee.nowMs,
+      process: this.#process,
+      wantedBy: lives.filter(life => this.#certainlyWants(life, topic, qos)),
+      offset: undefined,
+      durableMs: 0,
+      receipt: undefined,
+      receiptAt: Infinity
+    }
+    this.ledger.add(publication)
+    // A session that is not kept is owed what it asked for before; one that is kept, what stands in the log behind that.
+    for (const life of lives) if (!life.kept && life.attached !== 0) this.#claim(life, publication)
+    return publication
+  }
+
+  receipt (publication: Publication, error: Error | undefined): void {
+    const { key, qos, topic } = publication
+    this.#referee.trace?.(`receipt for ${key}${error === undefined ? '' : `: ${error.message}`}`)
+    this.#referee.count(error === undefined ? 'receipt' : 'refused')
+    this.#expect('G1', this.ledger.receipt(publication, error === undefined, this.#referee.step()))
+    if (error !== undefined || qos === 0 || publication.offset !== undefined) return
+    const wanting = publication.wantedBy.find(life => this.#certainlyWants(life, topic, qos))
+    if (wanting !== undefined) this.#referee.violate('G1', `${key} got a receipt, but is not on the disk; ${wanting.name} wants it`)
+  }
+
+  #certainlyWants (life: Life, topic: string, qos: QoS): boolean {
+    return life.kept && life.ended === undefined && !life.mayHaveEnded && !life.mayHaveExpired(this.#referee.nowMs) &&
+      life.coverage(topic, qos).qosMin > 0
+  }
+
+  #claim (life: Life, publication: Publication): void {
+    if (life.claims.has(publication.key)) return
+    const coverage = life.coverage(publication.topic, publication.qos)
+    if (coverage.possible.size > 0) life.claim(publication, coverage)
+  }
+
+  #expect (clause: 'G1' | 'contract', wrong: string | undefined): void {
+    if (wrong !== undefined) this.#referee.violate(clause, wrong)
+  }
+}

@@ -1,0 +1,229 @@
+/** What a session sends on a connection, held against order, duplicates, identifiers and bounds [G3, G4, G5, G6]. */
+import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
+import type { ClientId, PacketId } from '../../broker/message.ts'
+import type { CloseReason, Delivery, GapReason } from '../../broker/session/link.ts'
+import type { Ledger } from './ledger.ts'
+import type { Claim, Life } from './life.ts'
+import type { Clause, Referee } from './referee.ts'
+import type { Sent } from './wire.ts'
+
+/** A connection as the server sees it, from CONNECT on. */
+export interface Connection {
+  readonly number: number
+  readonly clientId: ClientId
+  /** Set when connect() is answered. */
+  life: Life | undefined
+  attached: boolean
+  /** The server closed it, or was told that it is gone: nothing may be sent any more. */
+  over: boolean
+  closedWith: CloseReason | undefined
+  /** Offset of the last message that was sent on it. */
+  lastOffset: number
+  /** Since when there is nothing to wait for: it takes bytes and the window has room. */
+  readySinceMs: number
+  readonly writable: () => boolean
+}
+
+export class Deliveries {
+  readonly #referee: Referee
+  readonly #ledger: Ledger
+  readonly #limits: Limits
+  /** An acknowledgement older than this at a crash was written down before it, if the disk was well. */
+  readonly #flushSlackMs: number
+  readonly #diskWasWellMs: () => number
+
+  constructor (referee: Referee, ledger: Ledger, limits: Limits, flushSlackMs: number, diskWasWellMs: () => number) {
+    this.#referee = referee
+    this.#ledger = ledger
+    this.#limits = limits
+    this.#flushSlackMs = flushSlackMs
+    this.#diskWasWellMs = diskWasWellMs
+  }
+
+  sent (connection: Connection, deliveries: readonly Delivery[]): void {
+    const life = this.#lifeOf(connection, 'a delivery')
+    if (life === undefined) return
+    if (!connection.writable()) this.#violate('G6', `${life.name} was sent more while its connection takes no bytes`)
+    connection.readySinceMs = this.#referee.nowMs
+    for (const delivery of deliveries) {
+      const publication = this.#ledger.find(delivery.message)
+      if (publication === undefined) return this.#violate('contract', `${life.name} was sent what nobody published`)
+      this.#referee.trace?.(`  to ${life.name}#${connection.number}: ${publication.key} on ${publication.topic} ` +
+        `(offset ${publication.offset ?? '-'}, q${delivery.qos}, id ${delivery.packetId}${delivery.dup ? ', dup' : ''})`)
+      const claim = life.claims.get(publication.key) ??
+        life.claim(publication, life.coverage(publication.topic, publication.qos, publication.receiptAt))
+      this.#checkAllowed(life, claim, delivery)
+      if (delivery.qos === 0) this.#sendOnce(life, claim, delivery)
+      else this.#send(connection, life, claim, delivery)
+      claim.acknowledgedMs = undefined
+      claim.sends++
+      claim.sentOn = connection.number
+      claim.sentMs = this.#referee.nowMs
+    }
+    if (life.inUse.size > this.#limits.inflightMessagesMax) {
+      this.#violate('G6', `${life.name} has ${life.inUse.size} in flight; inflightMessagesMax is ${this.#limits.inflightMessagesMax}`)
+    }
+  }
+
+  #checkAllowed (life: Life, claim: Claim, { qos, retain }: Delivery): void {
+    const { publication } = claim
+    if (retain) this.#violate('contract', `${publication.key} was sent with RETAIN`)
+    if (claim.sends > 0 && qos > 0) return // it is completed whatever was unsubscribed meanwhile [MQTT-3.10.4-3]
+    if (claim.possible.size === 0) {
+      this.#violate('contract', `${life.name} was sent ${publication.key} on ${publication.topic}; no subscription of it counts`)
+    } else if (!claim.qosPossible.has(qos)) {
+      this.#violate('contract', `${life.name} was sent ${publication.key} at QoS ${qos}; no subscription grants that`)
+    } else if (qos < claim.qosMin && claim.certain.size > 0) {
+      this.#violate('contract', `${life.name} was sent ${publication.key} at QoS ${qos}, below the highest that matches, ${claim.qosMin}`)
+    }
+  }
+
+  #sendOnce (life: Life, claim: Claim, { packetId, dup }: Delivery): void {
+    const { key } = claim.publication
+    if (claim.sends > 0) this.#violate('G4', `${life.name} was sent ${key} again, at QoS 0`)
+    if (packetId !== 0 || dup) this.#violate('contract', `${life.name} was sent ${key} at QoS 0 with an identifier or DUP`)
+    this.#checkPublisherOrder(life, claim, 0)
+  }
+
+  #send (connection: Connection, life: Life, claim: Claim, { packetId, qos, dup }: Delivery): void {
+    const { key, offset } = claim.publication
+    const owner = life.inUse.get(packetId)
+    if (packetId < 1 || packetId > 65_535) this.#violate('contract', `${key} was sent with identifier ${packetId}`)
+    if (owner !== undefined && owner !== claim) {
+      this.#violate('G4', `${life.name}: identifier ${packetId} was given to ${key}, but ${owner.publication.key} still has it`)
+    }
+    if (claim.sends > 0) this.#checkAgain(connection, life, claim, packetId, dup)
+    else this.#checkFirst(life, claim, dup)
+    if (offset !== undefined) {
+      if (offset <= connection.lastOffset) {
+        this.#violate('G3', `${life.name}: ${key} at ${offset} was sent after what stands at ${connection.lastOffset}`)
+      }
+      connection.lastOffset = offset
+    }
+    claim.packetId = packetId
+    life.inUse.set(packetId, claim)
+    this.#referee.count(`sent at QoS ${qos}`)
+  }
+
+  #checkFirst (life: Life, claim: Claim, dup: boolean): void {
+    const { key, offset, durableMs } = claim.publication
+    // What was about to be sent when a connection broke or the server crashed is possibly sent: it has to say DUP.
+    const possiblySent = durableMs <= Math.max(life.brokenMs, life.crashedMs ?? -1)
+    if (dup && !possiblySent) this.#violate('G4', `${life.name} was sent ${key} with DUP, for the first time`)
+    if (offset !== undefined) {
+      if (offset < life.firstSentMax) {
+        this.#violate('G3', `${life.name}: ${key} at ${offset} was overtaken by what stands at ${life.firstSentMax}`)
+      }
+      life.firstSentMax = Math.max(life.firstSentMax, offset)
+    }
+    this.#checkPublisherOrder(life, claim, 1)
+  }
+
+  /** Of one publisher on one topic, whether stored or not [MQTT-4.6.0-6]. */
+  #checkPublisherOrder (life: Life, claim: Claim, level: 0 | 1): void {
+    const { key, publisher, topic, qos, calledAt } = claim.publication
+    const line = `${publisher} ${topic} ${Math.min(1, qos)} ${level}`
+    const last = life.lastOf.get(line) ?? -1
+    if (calledAt < last) this.#violate('G3', `${life.name}: ${key} was overtaken by a later message of its publisher`)
+    life.lastOf.set(line, calledAt)
+  }
+
+  #checkAgain (connection: Connection, life: Life, claim: Claim, packetId: PacketId, dup: boolean): void {
+    const { key } = claim.publication
+    const crashedMs = life.crashedMs ?? -1
+    this.#referee.count('redelivery')
+    if (claim.sentOn === connection.number) this.#violate('G4', `${life.name} was sent ${key} twice on one connection`)
+    if (claim.received) this.#violate('G4', `${life.name} was sent ${key} again, after its PUBREC was durable`)
+    if (!dup) this.#violate('G4', `${life.name} was sent ${key} again without DUP`)
+    if (claim.acknowledgedMs !== undefined) {
+      const wrote = claim.acknowledgedMs + this.#flushSlackMs
+      if (claim.acknowledgedMs > crashedMs) {
+        this.#violate('G4', `${life.name} was sent ${key} again, though it was acknowledged and the server did not crash`)
+      } else if (wrote < crashedMs && this.#diskWasWellMs() < claim.acknowledgedMs) {
+        this.#violate('G4', `${life.name} was sent ${key} again, though it was acknowledged ` +
+          `${Math.round(crashedMs - claim.acknowledgedMs)} ms before the crash`)
+      }
+    } else if (claim.sentMs > crashedMs && packetId !== claim.packetId) {
+      this.#violate('G4', `${life.name} was sent ${key} again with identifier ${packetId}; it had ${claim.packetId}`)
+    }
+  }
+
+  released (connection: Connection, packetId: PacketId): void {
+    const life = this.#lifeOf(connection, 'a PUBREL')
+    if (life === undefined) return
+    this.#referee.trace?.(`  to ${life.name}#${connection.number}: PUBREL ${packetId}`)
+    const owner = life.inUse.get(packetId)
+    if (owner !== undefined && !owner.received) {
+      this.#violate('G4', `${life.name}: PUBREL ${packetId} for ${owner.publication.key}, whose PUBREC is not durable`)
+    }
+  }
+
+  gap (connection: Connection, count: number, reason: GapReason): void {
+    const life = this.#lifeOf(connection, 'a gap notice')
+    if (life === undefined) return
+    this.#referee.trace?.(`  to ${life.name}#${connection.number}: ${count} are missing (${reason})`)
+    if (!this.#mayLose(reason)) this.#violate('G5', `${life.name} was told of a gap (${reason}) that nothing can have made`)
+    if (!(count > 0)) this.#violate('G5', `${life.name} was told of a gap of ${count}`)
+    life.gaps.push({ count, reason })
+    life.gapTold += count
+    this.#referee.count(`gap: ${reason}`)
+  }
+
+  #mayLose (reason: GapReason): boolean {
+    const limits = this.#limits
+    switch (reason) {
+      case 'backlog-messages': return limits.backlogMessagesMax < DEFAULT_LIMITS.backlogMessagesMax
+      case 'backlog-bytes': return limits.backlogBytesMax < DEFAULT_LIMITS.backlogBytesMax
+      case 'backlog-age': return limits.backlogAgeMsMax < DEFAULT_LIMITS.backlogAgeMsMax
+      case 'queue-full': return limits.cleanQueueMessagesMax < DEFAULT_LIMITS.cleanQueueMessagesMax ||
+        limits.cleanQueueBytesMax < DEFAULT_LIMITS.cleanQueueBytesMax
+      case 'damaged': return (this.#referee.counts.get('damaged') ?? 0) > 0
+    }
+  }
+
+  acknowledged (connection: Connection, packetId: PacketId): void {
+    const { life } = connection
+    const claim = life?.inUse.get(packetId)
+    if (life === undefined || claim === undefined || connection.over) return
+    claim.acknowledgedMs = this.#referee.nowMs
+    life.inUse.delete(packetId)
+    connection.readySinceMs = this.#referee.nowMs
+  }
+
+  received (connection: Connection, packetId: PacketId): Claim | undefined {
+    return connection.life?.inUse.get(packetId)
+  }
+
+  // --- what reached the client
+
+  arrived (life: Life, { message, dup, qos }: Sent, wasHandled: boolean): void {
+    const publication = this.#ledger.find(message)
+    const claim = publication && life.claims.get(publication.key)
+    if (claim === undefined) return
+    const { key, offset } = claim.publication
+    claim.seen++
+    if (claim.seen > 1 && !dup) this.#violate('G4', `${life.name} saw ${key} again, without DUP`)
+    if (!wasHandled) return
+    claim.handled++
+    if (claim.handled === 1) this.#referee.count('handled')
+    if (claim.handled > 1 && qos === 2) this.#violate('G4', `${life.name} handled ${key} twice, at QoS 2`)
+    if (claim.handled > 1 || offset === undefined || qos === 0) return
+    if (offset < life.firstSeenMax) this.#violate('G3', `${life.name} saw ${key} at ${offset} after ${life.firstSeenMax}`)
+    life.firstSeenMax = offset
+  }
+
+  #lifeOf (connection: Connection, what: string): Life | undefined {
+    const { life } = connection
+    if (life === undefined || !connection.attached) {
+      this.#violate('contract', `${connection.clientId}#${connection.number} got ${what} before it was attached`)
+    } else if (connection.over || life.ended !== undefined) {
+      this.#violate('contract', `${life.name}#${connection.number} got ${what} though it was ` +
+        (connection.over ? `closed (${connection.closedWith ?? 'gone'})` : `ended (${life.ended})`))
+    }
+    return life
+  }
+
+  #violate (clause: Clause, text: string): void {
+    this.#referee.violate(clause, text)
+  }
+}

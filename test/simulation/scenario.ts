@@ -1,0 +1,129 @@
+/**
+ * What kind of world a seed makes. Each seed turns features on and off and sets bounds low or high, because faults that
+ * need a rare mixture are found by worlds that differ, not by worlds that have a little of everything.
+ */
+import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
+import type { QoS } from '../../broker/message.ts'
+import type { Random } from './random.ts'
+
+export interface Scenario {
+  readonly limits: Limits
+  /** Virtual time with faults; afterwards everything heals. */
+  readonly activeMs: number
+  readonly subscribers: number
+  readonly cleanSubscribers: number
+  readonly publishers: number
+  readonly topics: readonly string[]
+  readonly filters: readonly string[]
+  readonly qosPublished: readonly QoS[]
+  readonly qosSubscribed: readonly QoS[]
+  readonly expiryMs: number
+  /** Mean milliseconds between two things that a client does. */
+  readonly paceMs: number
+  readonly burstMax: number
+  readonly publishWindowMax: number
+  readonly payloadPaddingMax: number
+
+  readonly latencyMs: number
+  readonly ackMs: number
+  /** Probability that a message is not acknowledged on this connection. */
+  readonly ackNever: number
+  readonly linkBytesMax: number
+
+  readonly appendMs: number
+  readonly appendSlow: number
+  readonly readSlow: number
+  readonly readMs: number
+
+  /** Mean milliseconds between faults of a kind; undefined where it does not happen. */
+  readonly cutMs: number | undefined
+  readonly freezeMs: number | undefined
+  readonly crashMs: number | undefined
+  readonly stopMs: number | undefined
+  readonly fullMs: number | undefined
+  readonly downMs: number
+  readonly awayMs: number
+  /** Weights of what a subscriber does. */
+  readonly resubscribes: number
+  readonly leaves: number
+  readonly takesOver: number
+  readonly connectsClean: number
+  readonly ended: number
+  readonly damages: boolean
+  /** A bound on the backlog is low enough to be met. */
+  readonly hasGaps: boolean
+}
+
+const TOPICS = ['a/1', 'a/2', 'b/1', 'b', 'c/1/x']
+const FILTERS = ['#', 'a/+', 'a/#', '+/1', 'a/1', 'a/2', 'b/1', 'b', 'b/#', 'c/1/x', '+/+/x']
+
+export function makeScenario (random: Random): Scenario {
+  const maybe = (probability: number, low: number, high: number): number | undefined =>
+    random.chance(probability) ? random.between(low, high) : undefined
+  const hasGaps = random.chance(0.2)
+  const topics = TOPICS.slice(0, random.between(1, TOPICS.length))
+  return {
+    limits: makeLimits(random, hasGaps),
+    activeMs: random.between(1_500, 6_000),
+    subscribers: random.between(1, 4),
+    cleanSubscribers: random.int(3),
+    publishers: random.between(1, 3),
+    topics,
+    filters: random.chance(0.5) ? FILTERS : FILTERS.slice(0, 5),
+    qosPublished: random.pick<readonly QoS[]>([[1], [1, 2], [0, 1, 2], [2], [1, 1, 1, 0]]),
+    qosSubscribed: random.pick<readonly QoS[]>([[1], [2], [1, 2], [0, 1, 2]]),
+    expiryMs: random.chance(0.3) ? random.between(100, 1_500) : 86_400_000,
+    paceMs: random.between(20, 120),
+    burstMax: random.chance(0.3) ? random.between(20, 60) : random.between(1, 8),
+    publishWindowMax: random.between(1, 20),
+    payloadPaddingMax: random.chance(0.2) ? 400 : 10,
+
+    latencyMs: random.chance(0.5) ? 1 : random.between(1, 40),
+    ackMs: random.chance(0.5) ? 1 : random.between(1, 80),
+    ackNever: random.chance(0.3) ? 0.1 : 0,
+    linkBytesMax: random.chance(0.3) ? random.between(50, 500) : 1_000_000,
+
+    appendMs: random.pick([0.2, 1, 5]),
+    appendSlow: random.chance(0.3) ? 0.05 : 0,
+    readSlow: random.pick([0, 0, 0.5, 1]),
+    readMs: random.between(1, 15),
+
+    cutMs: maybe(0.7, 100, 1_500),
+    freezeMs: maybe(0.4, 300, 2_000),
+    crashMs: maybe(0.5, 300, 3_000),
+    stopMs: maybe(0.2, 500, 3_000),
+    fullMs: maybe(0.2, 500, 2_000),
+    downMs: random.pick([10, 100, 500]),
+    awayMs: random.pick([5, 100, 600]),
+    resubscribes: random.pick([0, 1, 4]),
+    leaves: random.pick([0, 1, 3]),
+    takesOver: random.pick([0, 1, 2]),
+    connectsClean: random.pick([0, 0, 0, 1]),
+    ended: random.pick([0, 0, 0, 0, 1]),
+    damages: random.chance(0.05),
+    hasGaps
+  }
+}
+
+function makeLimits (random: Random, hasGaps: boolean): Limits {
+  const bounds = hasGaps
+    ? random.pick<Partial<Limits>>([
+        { backlogMessagesMax: random.between(5, 40) },
+        { backlogBytesMax: random.between(300, 3_000) },
+        { backlogAgeMsMax: random.between(200, 1_000) },
+        { cleanQueueMessagesMax: random.between(1, 10) },
+        { cleanQueueBytesMax: random.between(50, 500) }
+      ])
+    : {}
+  return {
+    ...DEFAULT_LIMITS,
+    inflightMessagesMax: random.chance(0.7) ? random.between(1, 8) : 64,
+    cacheBytesMax: random.pick([0, 200, 1_000_000]),
+    batchBytesMax: random.pick([20, 200, 1_000_000]),
+    cursorFlushMs: random.pick([5, 50, 500]),
+    sweepMs: random.pick([10, 50, 250]),
+    ackTimeoutMs: random.chance(0.2) ? random.between(300, 2_000) : DEFAULT_LIMITS.ackTimeoutMs,
+    stallTimeoutMs: random.chance(0.3) ? random.between(200, 1_000) : DEFAULT_LIMITS.stallTimeoutMs,
+    ...bounds
+  }
+}

@@ -1,0 +1,268 @@
+/** A server process and its ends of the wires: what the MQTT transport does, without MQTT. */
+import { anonymous, ANONYMOUS } from '../../broker/auth/anonymous.ts'
+import { createBroker, type Broker } from '../../broker/broker.ts'
+import { HoldfastError } from '../../broker/errors.ts'
+import type { Limits } from '../../broker/limits.ts'
+import { messageBytes, type PacketId } from '../../broker/message.ts'
+import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
+import type { Session } from '../../broker/session/session.ts'
+import type { Checker } from './checker.ts'
+import type { ProcessClock, VirtualClock } from './clock.ts'
+import type { Connection } from './deliveries.ts'
+import type { SimulatedDisk } from './disk.ts'
+import { payloadOf } from './ledger.ts'
+import type { Referee } from './referee.ts'
+import type { Random } from './random.ts'
+import type { ToClient, ToServer } from './wire.ts'
+
+export interface ServerOptions {
+  readonly clock: VirtualClock
+  readonly disk: SimulatedDisk
+  readonly limits: Limits
+  readonly checker: Checker
+  readonly referee: Referee
+  readonly random: Random
+}
+
+export class ServerProcess {
+  readonly broker: Broker
+  readonly options: ServerOptions
+  readonly #clock: ProcessClock
+  #state: 'starting' | 'open' | 'stopping' | 'gone' = 'starting'
+  readonly #ends = new Set<ServerEnd>()
+
+  constructor (options: ServerOptions) {
+    this.options = options
+    this.#clock = options.clock.forProcess()
+    let made = 0
+    this.broker = createBroker({
+      store: options.disk.mount(this.#clock),
+      auth: anonymous,
+      limits: options.limits,
+      clock: this.#clock,
+      makeId: () => `made-${++made}`
+    })
+    options.checker.started()
+    this.broker.events.on('session-ended', ({ clientId, reason }) => { options.checker.sessions.told(clientId, reason) })
+  }
+
+  get isOpen (): boolean { return this.#state === 'open' }
+  get isGone (): boolean { return this.#state === 'gone' }
+
+  /** Opens the broker and calls back; a process that can't open is a defect. */
+  start (opened: () => void): void {
+    this.broker.open().then(() => {
+      if (this.#state !== 'starting') return
+      this.#state = 'open'
+      opened()
+      this.options.checker.opened()
+    }, (error: unknown) => { this.options.referee.violate('crash', `open() failed: ${describe(error)}`) })
+  }
+
+  crash (): void {
+    this.#state = 'gone'
+    this.#clock.kill()
+    this.options.checker.crashed()
+    this.options.disk.crash()
+    for (const end of this.#ends) end.die()
+  }
+
+  /** An orderly stop; calls back when it is over. */
+  stop (stopped: () => void): void {
+    this.#state = 'stopping'
+    this.broker.close().then(() => {
+      if (this.#state === 'gone') return
+      this.#state = 'gone'
+      this.#clock.kill()
+      this.options.checker.stopped()
+      for (const end of this.#ends) end.die()
+      stopped()
+    }, (error: unknown) => { this.options.referee.violate('crash', `close() failed: ${describe(error)}`) })
+  }
+
+  accept (end: ServerEnd): void { this.#ends.add(end) }
+  forget (end: ServerEnd): void { this.#ends.delete(end) }
+}
+
+/** The wire to the client, as the server writes to it. */
+export interface Downstream {
+  readonly writable: boolean
+  send (packet: ToClient, bytes?: number): void
+  /** The server closes the connection, or its process has died. */
+  closed (): void
+}
+
+export class ServerEnd implements Link {
+  readonly #server: ServerProcess
+  readonly #down: Downstream
+  #isOpen = true
+  #connection: Connection | undefined
+  #session: Session | undefined
+  #attachment: Attachment | undefined
+
+  constructor (server: ServerProcess, down: Downstream) {
+    this.#server = server
+    this.#down = down
+    server.accept(this)
+  }
+
+  // --- what the session does with it
+
+  get writable (): boolean { return this.#isOpen && this.#down.writable }
+
+  deliver (deliveries: readonly Delivery[]): void {
+    if (this.#server.isGone) return
+    const { checker, referee } = this.#server.options
+    checker.deliveries.sent(this.#connection!, deliveries)
+    if (referee.violation !== undefined || !this.#isOpen) return
+    const copies = deliveries.map(({ packetId, qos, dup, message }) => ({ packetId, qos, dup, message }))
+    this.#down.send({ type: 'deliver', deliveries: copies },
+      deliveries.reduce((bytes, { message }) => bytes + messageBytes(message), 0))
+  }
+
+  release (packetId: PacketId): void {
+    if (this.#server.isGone) return
+    this.#server.options.checker.deliveries.released(this.#connection!, packetId)
+    this.#down.send({ type: 'release', packetId })
+  }
+
+  gap (count: number, reason: GapReason): void {
+    if (!this.#server.isGone) this.#server.options.checker.deliveries.gap(this.#connection!, count, reason)
+  }
+
+  close (reason: CloseReason): void {
+    if (this.#server.isGone) return
+    this.#server.options.checker.closing(this.#connection!, reason)
+    this.#down.send({ type: 'closed', reason })
+    // The transport takes a moment to notice that its own socket is closed.
+    const { clock, random } = this.#server.options
+    clock.after(random.chance(0.5) ? 0 : random.between(1, 30), () => { this.lost() })
+    this.#isOpen = false
+  }
+
+  // --- what the wire does with it
+
+  /** The connection is gone, as the server notices. */
+  lost (): void {
+    this.#server.forget(this)
+    this.#isOpen = false
+    if (this.#connection === undefined || this.#server.isGone) return
+    const attachment = this.#attachment
+    this.#attachment = undefined
+    if (attachment !== undefined) {
+      attachment.detach()
+      this.#server.options.checker.detached(this.#connection)
+    }
+    this.#down.closed()
+  }
+
+  /** The process has died: the other end hears of it, the broker does nothing any more. */
+  die (): void {
+    this.#isOpen = false
+    this.#attachment = undefined
+    this.#down.closed()
+  }
+
+  drained (): void {
+    if (!this.#isOpen || this.#attachment === undefined) return
+    this.#server.options.checker.drained(this.#connection!)
+    this.#attachment.drained()
+  }
+
+  handle (packet: ToServer): void {
+    if (!this.#isOpen || this.#server.isGone) return
+    if (packet.type === 'connect') return this.#connect(packet)
+    if (this.#session === undefined || this.#attachment === undefined) return
+    switch (packet.type) {
+      case 'publish': return this.#publish(packet)
+      case 'completed': return this.#complete(packet.packetId)
+      case 'acknowledge':
+        this.#server.options.checker.deliveries.acknowledged(this.#connection!, packet.packetId)
+        return this.#attachment.acknowledge(packet.packetId)
+      case 'received': return this.#received(packet.packetId)
+      case 'subscribe': return this.#subscribe(packet.filter, packet.qos)
+      case 'unsubscribe': return this.#subscribe(packet.filter, undefined)
+      case 'disconnect': return this.lost()
+    }
+  }
+
+  #connect ({ clientId, clean, expiryMs }: ToServer & { type: 'connect' }): void {
+    const { checker, random } = this.#server.options
+    const { call, connection } = checker.connecting(clientId, clean, expiryMs, () => this.writable)
+    this.#connection = connection
+    this.#server.broker.connect({ clientId, principal: ANONYMOUS, clean, expiryMs }).then(({ session, present }) => {
+      if (this.#server.isGone) return
+      checker.connected(call, connection, present)
+      if (!this.#isOpen && random.chance(0.5)) { // it went away meanwhile
+        this.#server.broker.release(session)
+        return checker.released(connection)
+      }
+      this.#session = session
+      this.#down.send({ type: 'connected', present, life: connection.life!.number })
+      checker.attached(connection)
+      this.#attachment = this.#server.broker.attach(session, this)
+      if (!this.#isOpen) this.lost()
+    }, (error: unknown) => {
+      if (this.#server.isGone) return
+      checker.sessions.failed(call)
+      this.#refused('connect', error)
+    })
+  }
+
+  #publish ({ key, topic, qos, padding, packetId }: ToServer & { type: 'publish' }): void {
+    const { checker } = this.#server.options
+    const { broker } = this.#server
+    const publication = checker.publishing(this.#connection!.clientId, key, topic, qos)
+    const request = { topic, payload: payloadOf(key, padding), qos, retain: false, id: '' }
+    const receipt = (error?: HoldfastError): void => {
+      if (this.#server.isGone) return this.#server.options.referee.violate('G1', `${key} got a receipt from a dead process`)
+      checker.receipt(publication, error)
+      if (error !== undefined) this.#refused('publish', error)
+      else if (this.#isOpen) this.#down.send({ type: 'receipt', key })
+    }
+    if (qos === 2) broker.publishOnce(this.#session!, packetId, request, receipt)
+    else broker.publish(this.#session!, request, receipt)
+  }
+
+  #complete (packetId: PacketId): void {
+    this.#server.broker.releaseIncoming(this.#session!, packetId).then(() => {
+      if (this.#isOpen) this.#down.send({ type: 'completed', packetId })
+    }, (error: unknown) => { this.#refused('release', error) })
+  }
+
+  #received (packetId: PacketId): void {
+    const { checker } = this.#server.options
+    this.#attachment!.received(packetId).then(() => {
+      if (this.#server.isGone) return
+      checker.receivedDurably(this.#connection!, packetId)
+      if (this.#isOpen) this.#down.send({ type: 'release', packetId })
+    }, (error: unknown) => { this.#refused('received', error) })
+  }
+
+  #subscribe (filter: string, qos: 0 | 1 | 2 | undefined): void {
+    const { checker } = this.#server.options
+    const { broker } = this.#server
+    const life = this.#connection!.life!
+    const call = checker.subscribing(life, filter, qos)
+    const done = qos === undefined ? broker.unsubscribe(this.#session!, filter) : broker.subscribe(this.#session!, filter, qos)
+    done.then(() => { if (!this.#server.isGone) checker.subscribed(life, call) }, (error: unknown) => {
+      if (this.#server.isGone) return
+      life.failed(call)
+      this.#refused('subscribe', error)
+    })
+  }
+
+  /** A request failed for a reason that the broker reports on purpose: the connection ends, the client tries again. */
+  #refused (what: string, error: unknown): void {
+    const { referee } = this.#server.options
+    referee.trace?.(`${this.#connection?.clientId}: ${what} failed: ${describe(error)}`)
+    if (!(error instanceof HoldfastError)) referee.violate('crash', `${what} failed: ${describe(error)}`)
+    if (!this.#isOpen) return
+    this.#down.send({ type: 'closed', reason: 'refused' })
+    this.lost()
+  }
+}
+
+function describe (error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error)
+}

@@ -1,0 +1,105 @@
+/** What must hold while a world runs, seen at intervals, and what must hold when all has healed and come to rest. */
+import type { Offset } from '../../broker/message.ts'
+import type { Checker } from './checker.ts'
+import type { SimulatedDisk } from './disk.ts'
+import { isOwed, type Claim, type Life } from './life.ts'
+import type { Referee } from './referee.ts'
+import type { Scenario } from './scenario.ts'
+import type { ServerProcess } from './server.ts'
+
+/** Virtual time in which something that nothing holds back has to happen [G8]: some syncs and reads of a slow disk. */
+const PROGRESS_MS = 600
+
+export interface Evidence {
+  readonly checker: Checker
+  readonly referee: Referee
+  readonly scenario: Scenario
+  readonly disk: SimulatedDisk
+  readonly server: () => ServerProcess | undefined
+  /** Time since which the server is open. */
+  readonly openSinceMs: () => number
+}
+
+/** Is somebody waiting for something that nothing holds back? Others being slow or frozen is no excuse [G8]. */
+export function checkProgress (evidence: Evidence): void {
+  const { checker, referee, scenario, server, openSinceMs } = evidence
+  if (server()?.isOpen !== true) return
+  const now = referee.nowMs
+  const calmSinceMs = Math.max(openSinceMs(), checker.diskTroubleMs)
+  const waiting = checker.ledger.oldestWaiting()
+  if (waiting !== undefined && now - Math.max(waiting.calledMs, calmSinceMs) > PROGRESS_MS) {
+    referee.violate('G8', `${waiting.key} waits for its receipt since ${waiting.calledMs.toFixed(0)} ms`)
+  }
+  for (const life of checker.sessions.alive()) {
+    const connection = checker.connectionOf(life)
+    if (connection === undefined || !connection.writable()) continue
+    if (life.inUse.size >= scenario.limits.inflightMessagesMax) continue
+    const { oldest, count } = life.unsent(life.gapTold + 1)
+    if (oldest === undefined || count <= life.gapTold || scenario.hasGaps) continue
+    const sinceMs = Math.max(connection.readySinceMs, oldest.publication.durableMs, oldest.publication.calledMs, calmSinceMs)
+    if (now - sinceMs > PROGRESS_MS) {
+      referee.violate('G8', `${life.name} waits for ${oldest.publication.key} since ${sinceMs.toFixed(0)} ms, ` +
+        'though it is attached, takes bytes, and has room')
+    }
+  }
+}
+
+/** Nobody owes anybody anything. */
+export function isAtRest ({ checker, disk, server }: Evidence): boolean {
+  if (server()?.isOpen !== true || checker.ledger.oldestWaiting() !== undefined || disk.entries.size > 0) return false
+  for (const life of checker.sessions.alive()) {
+    if (life.inUse.size > 0 || (life.attached !== 0 && life.unsent(life.gapTold + 1).count > life.gapTold)) return false
+  }
+  return true
+}
+
+export function checkEnd (evidence: Evidence): void {
+  const { checker, referee, disk } = evidence
+  for (const life of checker.sessions.alive()) {
+    if (life.attached === 0) {
+      if (life.kept && life.mayHaveEnded === false) referee.violate('G2', `${life.name} could not come back`)
+      continue
+    }
+    checkReceived(evidence, life)
+    for (const claim of life.inUse.values()) {
+      referee.violate('G2', `${life.name} still has ${claim.publication.key} in flight (id ${claim.packetId}), ` +
+        (claim.received ? 'for which PUBREL never came' : 'though it acknowledges everything'))
+    }
+  }
+  if (disk.entries.size > 0) {
+    const offsets = [...disk.entries.keys()].slice(0, 5).join(' ')
+    referee.violate('G6', `everybody has acknowledged everything, but ${disk.entries.size} entries were not trimmed: ${offsets}`)
+  }
+  const backlogged = [...evidence.server()!.broker.sessions()].find(one => one.backlogMessages > 0 || one.inflightMessages > 0)
+  if (backlogged !== undefined) {
+    referee.violate('G6', `${backlogged.clientId} is said to have ${backlogged.backlogMessages} waiting and ` +
+      `${backlogged.inflightMessages} in flight; nothing is`)
+  }
+}
+
+/** Received is what was owed, but for what it was told of [G2, G5]. */
+function checkReceived ({ referee }: Evidence, life: Life): void {
+  const missing: Claim[] = []
+  let possiblyMissing = 0
+  for (const claim of life.claims.values()) {
+    if (claim.handled > 0) {
+      // Gone before its acknowledgement came: the server had to take it for missing.
+      if (claim.damaged && isOwed(claim)) possiblyMissing++
+    } else if (isOwed(claim)) missing.push(claim)
+    else possiblyMissing++
+  }
+  referee.count('checked sessions')
+  if (missing.length > life.gapTold) {
+    const { key, offset } = missing[0].publication
+    referee.violate('G2', `${life.name} never got ${missing.length} messages that it was owed, the first ${key} ` +
+      `${at(offset)}; it was told of ${life.gapTold}`)
+  }
+  const isExact = life.crashedMs === undefined && !life.isUncertain
+  if (isExact && life.gapTold > missing.length + possiblyMissing) {
+    referee.violate('G5', `${life.name} was told that ${life.gapTold} messages are missing, but ${missing.length} are`)
+  }
+}
+
+function at (offset: Offset | undefined): string {
+  return offset === undefined ? '(never stored)' : `at ${offset}`
+}

@@ -1,0 +1,289 @@
+/** One simulated world, from its seed to its verdict: a disk, a server that comes and goes, clients, and faults. */
+import type { ClientId } from '../../broker/message.ts'
+import { Checker } from './checker.ts'
+import { Client } from './client.ts'
+import { VirtualClock } from './clock.ts'
+import { SimulatedDisk } from './disk.ts'
+import { createRandom, type Random } from './random.ts'
+import { Referee, type Trace, type Violation } from './referee.ts'
+import { makeScenario, type Scenario } from './scenario.ts'
+import { ServerProcess } from './server.ts'
+import { checkEnd, checkProgress, isAtRest, type Evidence } from './verdict.ts'
+
+const EVENTS_MAX = 300_000
+/** Virtual time after the last fault in which everything has to come to rest. */
+const HEAL_MS_MAX = 30_000
+const LOOK_MS = 50
+const SLOW_APPEND_MS_MAX = 100
+
+export interface Outcome {
+  readonly seed: number
+  readonly violation: Violation | undefined
+  readonly events: number
+  readonly elapsedMs: number
+  /** How often what was met, by name. */
+  readonly counts: ReadonlyMap<string, number>
+}
+
+export async function simulate (seed: number, trace?: Trace): Promise<Outcome> {
+  const world = new World(seed, trace)
+  return await world.run()
+}
+
+class World {
+  readonly #seed: number
+  readonly #random: Random
+  readonly #clock: VirtualClock
+  readonly #referee: Referee
+  readonly #scenario: Scenario
+  readonly #checker: Checker
+  readonly #disk: SimulatedDisk
+  readonly #clients: Client[] = []
+  readonly #evidence: Evidence
+  #server: ServerProcess | undefined
+  #openSinceMs = 0
+  #isFull = false
+  #isHealing = false
+
+  constructor (seed: number, trace: Trace | undefined) {
+    this.#seed = seed
+    this.#random = createRandom(seed)
+    this.#clock = new VirtualClock(this.#random.fork(), EVENTS_MAX)
+    this.#referee = new Referee(this.#clock, trace)
+    this.#scenario = makeScenario(this.#random.fork())
+    this.#checker = new Checker(this.#referee, this.#scenario.limits)
+    this.#disk = this.#makeDisk(this.#random.fork())
+    this.#evidence = {
+      checker: this.#checker,
+      referee: this.#referee,
+      scenario: this.#scenario,
+      disk: this.#disk,
+      server: () => this.#server,
+      openSinceMs: () => this.#openSinceMs
+    }
+  }
+
+  async run (): Promise<Outcome> {
+    const crash = (error: unknown): void => {
+      this.#referee.violate('crash', error instanceof Error ? error.stack ?? error.message : String(error))
+    }
+    process.on('unhandledRejection', crash)
+    try {
+      await this.#live()
+    } catch (error) {
+      crash(error)
+    } finally {
+      process.off('unhandledRejection', crash)
+    }
+    return {
+      seed: this.#seed,
+      violation: this.#referee.violation,
+      events: this.#clock.events,
+      elapsedMs: this.#clock.elapsedMs,
+      counts: this.#referee.counts
+    }
+  }
+
+  async #live (): Promise<void> {
+    const { activeMs } = this.#scenario
+    this.#referee.trace?.(`seed ${this.#seed}: ${JSON.stringify(this.#scenario)}`)
+    const isFound = (): boolean => this.#referee.violation !== undefined
+    this.#startServer()
+    this.#makeClients()
+    this.#arrangeFaults()
+    this.#look()
+    await this.#clock.run(activeMs, isFound)
+    if (isFound()) return
+    this.#heal()
+    // Looked at after a pause, so that what is still on its way is not taken for rest.
+    let restedMs = 0
+    for (let ms = activeMs; ms < activeMs + HEAL_MS_MAX && restedMs < 4; ms += LOOK_MS) {
+      await this.#clock.run(ms, isFound)
+      if (isFound()) return
+      restedMs = isAtRest(this.#evidence) && this.#clients.every(one => one.isConnected && one.waiting === 0) ? restedMs + 1 : 0
+    }
+    checkEnd(this.#evidence)
+  }
+
+  // --- disk and server
+
+  #makeDisk (random: Random): SimulatedDisk {
+    const { appendMs, appendSlow, readSlow, readMs } = this.#scenario
+    return new SimulatedDisk({
+      appendMs: () => {
+        if (!random.chance(appendSlow)) return 0.05 + random.around(appendMs)
+        this.#checker.diskTrouble()
+        return random.between(10, SLOW_APPEND_MS_MAX)
+      },
+      readMs: () => random.chance(readSlow) ? random.around(readMs) : 0,
+      isFull: () => {
+        if (this.#isFull) this.#checker.diskTrouble()
+        return this.#isFull
+      }
+    }, this.#checker, random)
+  }
+
+  #startServer (): void {
+    const server = new ServerProcess({
+      clock: this.#clock,
+      disk: this.#disk,
+      limits: this.#scenario.limits,
+      checker: this.#checker,
+      referee: this.#referee,
+      random: this.#random.fork()
+    })
+    this.#server = server
+    server.start(() => { this.#openSinceMs = this.#clock.elapsedMs })
+  }
+
+  #crash (): void {
+    const server = this.#server
+    if (server === undefined) return
+    this.#server = undefined
+    server.crash()
+    if (this.#scenario.damages && this.#random.chance(0.3)) this.#disk.damageOne()
+    this.#restart()
+  }
+
+  #stop (): void {
+    const server = this.#server
+    if (server === undefined || !server.isOpen) return
+    server.stop(() => {
+      if (this.#server !== server) return
+      this.#server = undefined
+      this.#restart()
+    })
+  }
+
+  #restart (): void {
+    this.#clock.after(this.#isHealing ? 1 : this.#random.around(this.#scenario.downMs), () => { this.#startServer() })
+  }
+
+  // --- clients and what they do
+
+  #makeClients (): void {
+    const { subscribers, cleanSubscribers, publishers } = this.#scenario
+    for (let i = 0; i < subscribers; i++) this.#makeClient(`s${i}`, true, this.#random.chance(0.2))
+    for (let i = 0; i < cleanSubscribers; i++) this.#makeClient(`c${i}`, false, this.#random.chance(0.2))
+    for (let i = 0; i < publishers; i++) this.#makeClient(`p${i}`, this.#random.chance(0.5), true)
+  }
+
+  #makeClient (name: string, isKept: boolean, publishes: boolean): void {
+    const random = this.#random.fork()
+    const client = new Client({
+      clientId: name as ClientId,
+      isKept,
+      publishes,
+      scenario: this.#scenario,
+      clock: this.#clock,
+      random,
+      referee: this.#referee,
+      server: () => this.#server,
+      arrived: (number, sent, wasHandled) => { this.#checker.arrived(client.options.clientId, number, sent, wasHandled) }
+    })
+    this.#clients.push(client)
+    const subscribes = !name.startsWith('p')
+    this.#every(this.#scenario.paceMs, random, () => {
+      if (client.wire === undefined) client.come()
+      if (subscribes) this.#act(client, random)
+      if (publishes) this.#publish(client, random)
+    })
+    this.#clock.after(random.between(0, 20), () => { client.come() })
+  }
+
+  #publish (client: Client, random: Random): void {
+    const { topics, qosPublished, burstMax, payloadPaddingMax } = this.#scenario
+    for (let left = random.between(0, burstMax); left > 0; left--) {
+      client.publish(random.pick(topics), random.pick(qosPublished), random.int(payloadPaddingMax + 1))
+    }
+  }
+
+  /** One thing that a subscriber may do; at first it subscribes. */
+  #act (client: Client, random: Random): void {
+    const { filters, qosSubscribed, resubscribes, leaves, takesOver, connectsClean, ended, awayMs } = this.#scenario
+    if (!client.isConnected) return
+    const subscribed = this.#checker.filtersOf(client.options.clientId)
+    if (subscribed.length === 0) return client.subscribe(random.pick(filters), random.pick(qosSubscribed))
+    const chance = random.int(20)
+    if (chance < resubscribes) {
+      if (random.chance(0.5)) client.unsubscribe(random.pick(subscribed))
+      else client.subscribe(random.pick(filters), random.pick(qosSubscribed))
+      if (random.chance(0.2)) client.subscribe(random.pick(subscribed), random.pick(qosSubscribed))
+    } else if (chance < resubscribes + leaves) {
+      client.go(random.chance(0.5))
+      this.#clock.after(random.around(awayMs), () => { client.come() })
+    } else if (chance < resubscribes + leaves + takesOver) {
+      this.#referee.count('taken over on purpose')
+      client.takeOver()
+    } else if (chance < resubscribes + leaves + takesOver + connectsClean) client.takeOver(true)
+    else if (ended > 0 && random.chance(0.1)) this.#end(client)
+  }
+
+  /** An administrator ends the session. */
+  #end (client: Client): void {
+    const server = this.#server
+    if (server?.isOpen !== true) return
+    const life = this.#checker.sessions.of(client.options.clientId)
+    if (life !== undefined) life.mayHaveEnded = true
+    server.broker.end(client.options.clientId).catch((error: unknown) => {
+      this.#referee.violate('crash', `end() failed: ${String(error)}`)
+    })
+  }
+
+  // --- faults
+
+  #arrangeFaults (): void {
+    const { cutMs, freezeMs, crashMs, stopMs, fullMs } = this.#scenario
+    const random = this.#random.fork()
+    this.#every(crashMs, random, () => { this.#crash() })
+    this.#every(stopMs, random, () => { this.#stop() })
+    this.#every(fullMs, random, () => {
+      this.#isFull = true
+      this.#checker.diskTrouble()
+      this.#referee.count('disk full')
+      this.#referee.trace?.('disk: full')
+      this.#clock.after(random.between(10, 400), () => { this.#makeSpace() })
+    })
+    for (const client of this.#clients) {
+      this.#every(cutMs, random, () => {
+        this.#referee.count('cut')
+        this.#referee.trace?.(`${client.options.clientId}: the wire is cut`)
+        client.wire?.cut()
+      })
+      this.#every(freezeMs, random, () => {
+        const { wire } = client
+        this.#referee.count('freeze')
+        this.#referee.trace?.(`${client.options.clientId}: the wire freezes`)
+        wire?.freeze(random.chance(0.5))
+        this.#clock.after(random.between(50, 1_500), () => { wire?.thaw() })
+      })
+    }
+  }
+
+  #makeSpace (): void {
+    if (this.#isFull) this.#checker.diskTrouble()
+    this.#isFull = false
+    this.#referee.trace?.('disk: not full')
+  }
+
+  #heal (): void {
+    this.#referee.trace?.('=== everything heals')
+    this.#isHealing = true
+    this.#makeSpace()
+    for (const client of this.#clients) client.heal()
+  }
+
+  #every (meanMs: number | undefined, random: Random, act: () => void): void {
+    if (meanMs === undefined) return
+    this.#clock.after(random.around(meanMs), () => {
+      if (this.#isHealing) return
+      act()
+      this.#every(meanMs, random, act)
+    })
+  }
+
+  #look (): void {
+    checkProgress(this.#evidence)
+    this.#clock.after(LOOK_MS, () => { this.#look() })
+  }
+}
