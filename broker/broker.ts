@@ -129,7 +129,7 @@ export interface Broker {
   /** The connection that connect() was called for is gone and never attached. */
   release (session: Session): void
 
-  /** Throws TOPIC_INVALID or MESSAGE_TOO_LARGE, naming what is wrong; publish() reports the same through the receipt. */
+  /** Throws TOPIC_INVALID, naming what is wrong; publish() reports the same through the receipt. */
   checkTopic (topic: string, allowReserved?: boolean): void
 
   /** Ends a session for good, as an administrator [G5]. False if there is none. */

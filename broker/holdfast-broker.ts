@@ -6,24 +6,24 @@ import { HoldfastError } from './errors.ts'
 import type { BrokerEvents } from './events.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt, type RecordChange } from './log/log.ts'
-import { PENDING, type Subscription } from './log/route.ts'
+import { PENDING } from './log/route.ts'
 import { Timeline } from './log/timeline.ts'
-import { messageBytes, ORIGIN, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS,
-  type TimeMs } from './message.ts'
+import { ORIGIN, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
+} from './message.ts'
+import { Publishing, type Publisher } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { overBounds } from './session/bounds.ts'
 import { Follower } from './session/follower.ts'
-import type { Attachment, Link } from './session/link.ts'
-import { filterChange } from './session/records.ts'
-import { RetainedQueue, type Session } from './session/session.ts'
+import type { Attachment, CloseReason, Link } from './session/link.ts'
+import type { Session } from './session/session.ts'
 import { Sessions } from './sessions.ts'
-import { sessionKey } from './store/keys.ts'
 import type { Recovery } from './store/store.ts'
-import { checkFilter, checkTopic } from './topics.ts'
+import { Subscribing } from './subscribing.ts'
+import { checkTopic } from './topics.ts'
 import { Wills } from './wills.ts'
-import type { Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, PublishRequest, SessionInfo } from './broker.ts'
-
-type Publisher = Parameters<Broker['publish']>[0]
+import type {
+  Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, PublishRequest, SessionInfo
+} from './broker.ts'
 
 /** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
 const ALIVE_MS = 5_000
@@ -31,8 +31,6 @@ const ALIVE_KEY = 'alive'
 /** Sessions and topics that one sweep looks at. */
 const SWEEP_SESSIONS = 5_000
 const SWEEP_TOPICS = 5_000
-const NO_CHANGES: readonly RecordChange[] = []
-const INCOMING_VALUE = Buffer.from([1])
 
 export class HoldfastBroker implements Broker {
   readonly events = new EventEmitter<BrokerEvents>()
@@ -47,13 +45,13 @@ export class HoldfastBroker implements Broker {
   #sessions!: Sessions
   #follower!: Follower
   #wills!: Wills
+  #publishing!: Publishing
+  #subscribing!: Subscribing
   #timers: Array<() => void> = []
-  #authorizing = new Map<ClientId, Promise<void>>()
   #isClosing = false
   #offerNumber = 0
   #offered: Session[] = []
   #flushScheduled = false
-  #published = 0
   #gapMessages = 0
 
   constructor (options: BrokerOptions) {
@@ -79,12 +77,11 @@ export class HoldfastBroker implements Broker {
       recovered: () => { events.emit('store-recovered') }
     })
     const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock }
-    this.#sessions = new Sessions({ ...shared, events })
+    this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
     this.#follower = new Follower({
       ...shared,
       events: {
         cursorMoved: (session) => { this.#sessions.touch(session) },
-        passed: (topic) => { this.#index.passed(topic) },
         detached: (session) => {
           this.#sessions.release(session)
           events.emit('detached', { clientId: session.clientId })
@@ -94,19 +91,29 @@ export class HoldfastBroker implements Broker {
           events.emit('gap', { clientId: session.clientId, count, reason })
         },
         retained: async (topic, notAfter) => await this.#retained.get(topic, notAfter),
-        retainedDone: (session, filter) => { this.#retainedDone(session, filter) }
+        retainedDone: (session, filter) => { this.#subscribing.retainedDone(session, filter) }
       }
     })
+    const access = { index: this.#index, log: this.#log, retained: this.#retained, auth: this.auth, limits, clock }
+    this.#publishing = new Publishing({
+      ...access,
+      passOn: (message) => {
+        this.#deliver(message, this.#log.tail)
+        this.#flushSoon()
+      }
+    })
+    this.#subscribing = new Subscribing({ ...access, sessions: this.#sessions, follower: this.#follower })
     this.#wills = new Wills({
       store: this.#store,
       log: this.#log,
-      publish: (message, changes, receipt) => { this.#publish(message, receipt, changes) }
+      publish: (message, changes, receipt) => { this.#publishing.append(message, receipt, changes) }
     })
 
     await this.#retained.load()
     const alive = await this.#store.get('meta', ALIVE_KEY)
-    const aliveAt = (alive === undefined ? clock.now() : alive.value.readDoubleBE(0)) as TimeMs
-    await this.#sessions.load(recovery, aliveAt, (subscription) => { this.#owe(subscription) })
+    const now = clock.now()
+    const aliveAt = (alive === undefined ? now : Math.min(now, alive.value.readDoubleBE(0) + ALIVE_MS)) as TimeMs
+    await this.#sessions.load(recovery, aliveAt, (subscription) => { this.#subscribing.owe(subscription) })
     for await (const headers of this.#store.scan()) {
       for (const { topic, offset, bytes, time } of headers) {
         this.#index.restore(topic, offset, bytes)
@@ -126,11 +133,11 @@ export class HoldfastBroker implements Broker {
   async close (): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
+    this.#publishing.close()
     for (const cancel of this.#timers) cancel()
     await this.#log.settled() // what was accepted gets its receipt
     for (const session of [...this.#sessions.values()]) {
-      session.live?.link.close('shutdown')
-      this.#follower.detach(session)
+      this.#cut(session, 'shutdown')
     }
     this.#log.trim(this.#index.trim(Infinity, this.#log.tail))
     this.#log.record([this.#alive()], () => {})
@@ -165,10 +172,7 @@ export class HoldfastBroker implements Broker {
   }
 
   attach (session: Session, link: Link): Attachment {
-    if (session.live !== undefined) { // [MQTT-3.1.4-2]
-      session.live.link.close('taken-over')
-      this.#follower.detach(session)
-    }
+    this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
     session.detachedAt = undefined
     this.#bound(session)
     const attachment = this.#follower.attach(session, link)
@@ -176,189 +180,48 @@ export class HoldfastBroker implements Broker {
     return attachment
   }
 
+  #cut (session: Session, reason: CloseReason): void {
+    if (session.live !== undefined) this.#follower.cut(session, session.live, reason)
+  }
+
   release (session: Session): void { this.#sessions.release(session) }
 
   async end (clientId: ClientId): Promise<boolean> {
     const session = this.#sessions.get(clientId)
     if (session === undefined) return false
-    session.live?.link.close('ended')
     this.#sessions.end(session, 'administrator')
+    this.#cut(session, 'ended')
     await this.#log.settled()
     return true
   }
 
-  // --- subscriptions
+  // --- subscriptions and messages
 
   async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
-    checkFilter(filter, this.limits)
-    const allowed = this.auth.maySubscribe(session.principal, session.clientId, filter)
-    if (!(typeof allowed === 'boolean' ? allowed : await allowed)) {
-      throw new HoldfastError('NOT_AUTHORIZED', `subscribing to ${JSON.stringify(filter)}`)
-    }
-    const existing = session.subscriptions.get(filter)
-    if (existing === undefined && session.subscriptions.size >= this.limits.filtersPerSessionMax) {
-      throw new HoldfastError('FILTERS_FULL', `filtersPerSessionMax = ${this.limits.filtersPerSessionMax}`)
-    }
-    if (session.ended) throw new HoldfastError('CLOSED', 'the session has ended')
-    const subscription = existing ?? this.#sessions.addSubscription(session, filter, qos, PENDING)
-    const keepsFrom = existing !== undefined && existing.qos > 0 && qos > 0
-    if (existing !== undefined) {
-      existing.route.setQos(existing, qos) // from here on messages are stored for it
-      if (!keepsFrom) existing.from = PENDING
-    }
-    const hasRetained = this.#retained.matching(filter).next().done !== true
-    const from = keepsFrom && subscription.from !== PENDING ? subscription.from : undefined
-    const changes = session.clean ? NO_CHANGES : [filterChange(session.clientId, filter, qos, hasRetained, from)]
-    return await new Promise((resolve, reject) => {
-      this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
-        if (error !== undefined) {
-          if (existing === undefined) this.#sessions.removeSubscription(subscription)
-          else if (!keepsFrom) subscription.from = at
-          reject(error)
-          return
-        }
-        if (subscription.from === PENDING) subscription.from = at
-        this.#owe(subscription) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
-        if (session.clean || from !== undefined || subscription.from === at) resolve(qos)
-        else { // it was already on its way when this one came: what is written must count from there
-          const earlier = filterChange(session.clientId, filter, subscription.qos, hasRetained, subscription.from)
-          this.#log.recorded([earlier]).then(() => { resolve(qos) }, reject)
-        }
-      })
-    })
+    return await this.#subscribing.subscribe(session, filter, qos)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {
-    const subscription = session.subscriptions.get(filter)
-    if (subscription === undefined) return
-    this.#sessions.removeSubscription(subscription)
-    if (session.clean) return
-    await this.#log.recorded([{ table: 'filters', key: sessionKey(session.clientId, filter), value: null }])
+    await this.#subscribing.unsubscribe(session, filter)
   }
-
-  /** The subscription is owed the retained messages that match. */
-  #owe (subscription: Subscription<Session>): void {
-    const { session, route } = subscription
-    for (const topic of this.#retained.matching(route.filter)) {
-      (session.retainedDue ??= new RetainedQueue()).add(topic, subscription)
-    }
-    if (session.live !== undefined && session.retainedDue !== undefined) this.#follower.wake(session)
-  }
-
-  #retainedDone (session: Session, filter: string): void {
-    const subscription = session.subscriptions.get(filter)
-    if (session.clean || subscription === undefined || subscription.from === PENDING) return
-    this.#log.record([filterChange(session.clientId, filter, subscription.qos, false, subscription.from)], () => {})
-  }
-
-  // --- publishing
 
   checkTopic (topic: string, allowReserved = false): void { checkTopic(topic, this.limits, allowReserved) }
 
   publish (publisher: Publisher, request: PublishRequest, receipt: Receipt): void {
-    this.#authorize(publisher, request, receipt, () => {
-      this.#publish(this.#message(publisher, request), receipt, NO_CHANGES)
-    })
+    this.#publishing.publish(publisher, request, receipt)
   }
 
   publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
-    this.#authorize(session, request, receipt, () => {
-      const incoming = session.incoming ??= new Map()
-      const known = incoming.get(packetId)
-      if (known === null) receipt() // [MQTT-4.3.3-2]
-      else if (known !== undefined) known.push(receipt)
-      else if (incoming.size >= this.limits.incomingMax) {
-        receipt(new HoldfastError('INCOMING_FULL', `incomingMax = ${this.limits.incomingMax}`))
-      } else {
-        const waiting = [receipt]
-        incoming.set(packetId, waiting)
-        const changes = session.clean
-          ? NO_CHANGES
-          : [{ table: 'incoming' as const, key: sessionKey(session.clientId, String(packetId)), value: INCOMING_VALUE }]
-        this.#publish(this.#message(session, request), (error) => {
-          if (incoming.get(packetId) === waiting) { // not released meanwhile
-            if (error === undefined) incoming.set(packetId, null)
-            else incoming.delete(packetId)
-          }
-          for (const one of waiting) one(error)
-        }, changes)
-      }
-    })
+    this.#publishing.publishOnce(session, packetId, request, receipt)
   }
 
-  hasIncoming (session: Session, packetId: PacketId): boolean {
-    return session.incoming?.has(packetId) === true
-  }
+  hasIncoming (session: Session, packetId: PacketId): boolean { return session.incoming?.has(packetId) === true }
 
   async releaseIncoming (session: Session, packetId: PacketId): Promise<void> {
-    if (session.incoming?.has(packetId) !== true) return
-    if (!session.clean) {
-      await this.#log.recorded([{ table: 'incoming', key: sessionKey(session.clientId, String(packetId)), value: null }])
-    }
-    session.incoming?.delete(packetId)
+    await this.#publishing.releaseIncoming(session, packetId)
   }
 
-  #message ({ clientId, principal }: Publisher, { topic, payload, qos, retain, id }: PublishRequest): Message {
-    const time = this.clock.now()
-    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined }
-  }
-
-  /** Calls `then` at once where access control answers at once; the messages of a publisher never overtake each other. */
-  #authorize (publisher: Publisher, request: PublishRequest, receipt: Receipt, then: () => void): void {
-    const { clientId, principal } = publisher
-    try {
-      if (this.#isClosing) throw new HoldfastError('CLOSED')
-      checkTopic(request.topic, this.limits)
-      if (request.payload.length > this.limits.packetBytesMax) {
-        throw new HoldfastError('MESSAGE_TOO_LARGE',
-          `${request.payload.length} bytes on ${JSON.stringify(request.topic)}; packetBytesMax = ${this.limits.packetBytesMax}`)
-      }
-    } catch (error) {
-      receipt(error as HoldfastError)
-      return
-    }
-    const refused = (): void => {
-      receipt(new HoldfastError('NOT_AUTHORIZED', `publishing to ${JSON.stringify(request.topic)}`))
-    }
-    const before = this.#authorizing.size === 0 ? undefined : this.#authorizing.get(clientId)
-    const allowed = this.auth.mayPublish(principal, clientId, request.topic)
-    if (typeof allowed === 'boolean' && before === undefined) {
-      if (allowed) then()
-      else refused()
-      return
-    }
-    const turn = Promise.all([allowed, before]).then(([isAllowed]) => {
-      if (isAllowed) then()
-      else refused()
-    }, refused).finally(() => { if (this.#authorizing.get(clientId) === turn) this.#authorizing.delete(clientId) })
-    this.#authorizing.set(clientId, turn)
-  }
-
-  #publish (message: Message, receipt: Receipt, changes: readonly RecordChange[]): void {
-    if (message.qos === 0 && !message.retain && changes.length === 0) {
-      this.#deliver(message, this.#log.tail)
-      this.#flushSoon()
-      receipt()
-      return
-    }
-    const isKept = message.qos > 0 && this.#index.isWanted(message.topic)
-    if (isKept && this.#index.bytes + messageBytes(message) > this.limits.logBytesMax) { // [G6]
-      receipt(new HoldfastError('LOG_FULL',
-        `logBytesMax = ${this.limits.logBytesMax}; sessions that stay away hold it, see their expiry`))
-      return
-    }
-    let all = changes
-    if (message.retain) {
-      try {
-        all = [...changes, this.#retained.change(message)]
-      } catch (error) {
-        receipt(error as HoldfastError)
-        return
-      }
-    }
-    this.#published++
-    this.#log.publish(message, isKept, receipt, all)
-  }
+  // --- messages on their way out
 
   /** One way out: what the log yields, in its order, to the sessions that are attached [G3]. */
   #deliver (message: Message | Entry, at: Offset): void {
@@ -411,7 +274,7 @@ export class HoldfastBroker implements Broker {
     this.#log.trim(this.#index.trim(SWEEP_TOPICS, this.#log.tail))
     this.#sessions.round(SWEEP_SESSIONS, (session) => {
       const oldest = session.live === undefined ? undefined : session.window?.oldest
-      if (oldest !== undefined && now - oldest.sentAt >= this.limits.ackTimeoutMs) session.live?.link.close('stalled')
+      if (oldest !== undefined && now - oldest.sentAt >= this.limits.ackTimeoutMs) this.#cut(session, 'stalled')
       this.#bound(session)
     })
     this.#timeline.forgetBefore((now - this.limits.backlogAgeMsMax) as TimeMs)
@@ -423,9 +286,7 @@ export class HoldfastBroker implements Broker {
     const cut = overBounds(session, this.#index, this.#timeline, this.limits, this.clock.now(), this.#log.tail)
     if (cut === undefined) return
     session.sent = cut.through
-    for (const { route } of session.subscriptions.values()) {
-      for (const topic of route.topics ?? []) this.#index.touch(topic)
-    }
+    this.#index.moved(session)
     this.#follower.lose(session, cut.messages, cut.reason)
   }
 
@@ -466,7 +327,7 @@ export class HoldfastBroker implements Broker {
       attached,
       filters: this.#index.filters.size,
       retained: this.#retained.size,
-      published: this.#published,
+      published: this.#publishing.published,
       delivered: this.#follower.delivered,
       acknowledged: this.#follower.acknowledged,
       gapMessages: this.#gapMessages,

@@ -11,6 +11,7 @@ import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
 import type { Subscription } from './log/route.ts'
 import { ORIGIN, type ClientId, type Offset, type QoS, type TimeMs } from './message.ts'
+import type { CloseReason } from './session/link.ts'
 import { Session } from './session/session.ts'
 import { cursorChange, readCursor, readFilter, readSession, sessionChange } from './session/records.ts'
 import { Window } from './session/window.ts'
@@ -26,6 +27,8 @@ export interface SessionsOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly events: EventEmitter<BrokerEvents>
+  /** Closes the connection of a session, if it has one, and lets it hear nothing more. */
+  cut (session: Session, reason: CloseReason): void
 }
 
 /** Sessions whose cursors share one write. */
@@ -59,7 +62,6 @@ export class Sessions {
         session.detachedAt = detachedAt ?? aliveAt
         if (detachedAt === undefined && !recovery.clean) {
           session.uncertainThrough = recovery.tail // it may have got any of these before the crash [G4]
-          session.uncertainCount = limits.inflightMessagesMax
         }
         this.#all.set(clientId, session)
       }
@@ -127,8 +129,8 @@ export class Sessions {
       return { session: existing, present: true }
     }
     if (existing !== undefined) {
-      existing.live?.link.close('taken-over')
       this.end(existing, 'clean-connect')
+      this.#options.cut(existing, 'taken-over')
     } else if (this.#all.size >= limits.sessionsMax) {
       throw new HoldfastError('SESSIONS_FULL', `sessionsMax = ${limits.sessionsMax}`)
     }
@@ -284,6 +286,7 @@ export class Sessions {
   }
 
   #isExpired (session: Session, now: TimeMs): boolean {
-    return session.live === undefined && session.detachedAt !== undefined && now - session.detachedAt >= session.expiryMs
+    const { live, detachedAt, expiryMs } = session
+    return live === undefined && detachedAt !== undefined && now - detachedAt >= expiryMs
   }
 }

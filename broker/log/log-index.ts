@@ -52,8 +52,13 @@ export class LogIndex<S extends Subscriber> {
   unsubscribe (subscription: Subscription<S>): void {
     const { route } = subscription
     route.remove(subscription)
-    if (route.topics !== undefined) for (const topic of route.topics) this.touch(topic)
+    this.released(route)
     if (route.all.length === 0 && this.filters.get(route.filter) === route) this.filters.remove(route.filter)
+  }
+
+  /** A subscription of the route asks for less than before. */
+  released (route: Route<S>): void {
+    if (route.topics !== undefined) for (const topic of route.topics) this.touch(topic)
   }
 
   /** The routes a message on this topic takes; remembered while the topic has entries in the log. */
@@ -93,7 +98,6 @@ export class LogIndex<S extends Subscriber> {
   restore (topic: string, offset: Offset, bytes: number): void {
     const log = this.#append(topic, offset, bytes, undefined)
     this.#routesOf(log)
-    this.touch(log)
   }
 
   /** An entry that turned out to be unreadable is no part of the log any more. */
@@ -107,6 +111,7 @@ export class LogIndex<S extends Subscriber> {
   #append (topic: string, offset: Offset, bytes: number, entry: Entry | undefined): TopicLog<Route<S>> {
     let log = this.#topics.get(topic)
     if (log === undefined) this.#topics.set(topic, log = new TopicLog<Route<S>>(topic))
+    if (log.length === 0) this.touch(log) // a topic with entries waits for a look, or is held by a session
     log.append(offset, bytes, entry)
     this.#messages++
     this.#bytes += bytes
@@ -193,10 +198,11 @@ export class LogIndex<S extends Subscriber> {
     this.#dirty.push(topic)
   }
 
-  /** As touch(), by name; nothing happens where the topic has no entries. */
-  passed (topic: string): void {
-    const log = this.#topics.get(topic)
-    if (log !== undefined && !log.dirty) this.touch(log)
+  /** The session's position may have moved: what it held back is looked at again. */
+  moved (session: S): void {
+    if (session.holds === undefined) return
+    for (const topic of session.holds) this.touch(topic as TopicLog<Route<S>>)
+    session.holds = undefined
   }
 
   touchAll (): void {
@@ -214,7 +220,8 @@ export class LogIndex<S extends Subscriber> {
       if (topic === undefined) break
       topic.dirty = false
       if (topic.length === 0) continue
-      const floor = this.#floor(topic, tail)
+      const { floor, holder } = this.#floor(topic, tail)
+      if (holder !== undefined) (holder.holds ??= new Set()).add(topic)
       if (floor < topic.first) continue
       const before = topic.bytes
       const count = topic.length
@@ -226,10 +233,11 @@ export class LogIndex<S extends Subscriber> {
     return gone.sort((a, b) => a - b) as Offset[]
   }
 
-  /** The offset up to which nobody needs the topic's entries any more. */
-  #floor (topic: TopicLog<Route<S>>, tail: Offset): Offset {
+  /** The offset up to which nobody needs the topic's entries any more, and a session that needs the next one. */
+  #floor (topic: TopicLog<Route<S>>, tail: Offset): { floor: Offset, holder: S | undefined } {
     const first = topic.first
     let floor = tail
+    let holder: S | undefined
     for (const route of this.#routesOf(topic)) {
       if (route.durable === 0) continue
       for (const subscription of route.all) {
@@ -237,11 +245,12 @@ export class LogIndex<S extends Subscriber> {
         const passed = Math.max(subscription.session.position, subscription.from) as Offset
         if (passed < floor) {
           floor = passed
-          if (floor < first) return floor
+          holder = subscription.session
+          if (floor < first) return { floor, holder }
         }
       }
     }
-    return floor
+    return { floor, holder }
   }
 
   #remove (topic: TopicLog<Route<S>>): void {

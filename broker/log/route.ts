@@ -11,6 +11,8 @@ export interface Subscriber {
   readonly clean: boolean
   /** The entries up to this one are not needed by the session any more. */
   readonly position: Offset
+  /** Topics that could not be trimmed further because of this session; they are looked at again when it has moved. */
+  holds: Set<TopicLog> | undefined
 }
 
 /** `from` of a subscription that is not durable yet: no message counts for it. */

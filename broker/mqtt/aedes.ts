@@ -19,7 +19,9 @@ import { HoldfastError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ClientId, Message, PacketId, QoS } from '../message.ts'
 import type { MqttConnection } from './connection.ts'
-import { SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription } from './persistence.ts'
+import {
+  SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
+} from './persistence.ts'
 
 export interface AedesOptions {
   readonly broker: Broker
@@ -137,7 +139,8 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
         done(null, true)
         isPresent = false
       }, (error: Error) => {
-        const code = error instanceof HoldfastError ? RETURN_CODES[error.code] ?? REFUSED.unavailable : REFUSED.unavailable
+        const known = error instanceof HoldfastError ? RETURN_CODES[error.code] : undefined
+        const code = known ?? REFUSED.unavailable
         log.warn({ clientId: client.id, remoteAddress: connection.wire.remoteAddress, error: error.message },
           'connection refused')
         done(Object.assign(error, { returnCode: connection.refusal ?? code }) as Parameters<typeof done>[0], null)
@@ -180,7 +183,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
   async function connect (client: InnerClient, connection: MqttConnection, username: string | undefined,
     password: Buffer | undefined): Promise<boolean> {
     if (connection.refusal !== undefined) {
-      throw new HoldfastError('CLIENT_ID_INVALID', 'empty with CleanSession 0, or its will has a topic that is not allowed')
+      throw new HoldfastError('CLIENT_ID_INVALID', 'empty with CleanSession 0, or a will with a topic that is not allowed')
     }
     const clientId = client.id as ClientId
     const { via, remoteAddress } = connection.wire

@@ -11,16 +11,15 @@ import type { Log } from '../log/log.ts'
 import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type PacketId, type QoS } from '../message.ts'
 import type { Limits } from '../limits.ts'
 import type { Store } from '../store/store.ts'
-import type { Attachment, Delivery, GapReason, Link } from './link.ts'
+import { matches } from '../topics.ts'
+import type { Attachment, CloseReason, Delivery, GapReason, Link } from './link.ts'
 import { cursorChange } from './records.ts'
 import { Live, RetainedQueue, type Session } from './session.ts'
-import { FLIGHT_RELEASED, FLIGHT_SENT, Window, type Flight } from './window.ts'
+import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window, type Flight } from './window.ts'
 
 export interface FollowerEvents {
   /** The cursor has moved and is to be written down some time soon. */
   cursorMoved (session: Session): void
-  /** Entries of the topic were acknowledged. */
-  passed (topic: string): void
   detached (session: Session): void
   /** The session lost messages [G5]; it is told by the follower. */
   gap (session: Session, count: number, reason: GapReason): void
@@ -89,7 +88,28 @@ export class Follower {
     if (live.caughtUp && session.sent < this.#log.tail) session.sent = this.#log.tail // nothing up to here was left out
     session.live = undefined
     if (session.window?.size === 0) session.window = undefined
+    this.#index.moved(session)
     this.#events.detached(session)
+  }
+
+  /** Closes a connection from this side; the link hears nothing more. */
+  cut (session: Session, live: Live, reason: CloseReason): void {
+    if (session.live !== live) return
+    live.link.close(reason)
+    this.detach(session)
+  }
+
+  /** A filter of the session is gone: nothing that only it matched is sent any more. */
+  unsubscribed (session: Session): void {
+    const live = session.live
+    if (live === undefined) return
+    live.filtersVersion++
+    if (live.queueHead === live.queue.length) return
+    const filters = [...session.subscriptions.keys()]
+    const rest = live.queue.slice(live.queueHead)
+    live.queue = rest.filter(({ message }) => filters.some((filter) => matches(filter, message.topic)))
+    live.queueHead = 0
+    live.queueBytes = live.queue.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
   }
 
   /** Something has changed for the session (room, a new filter, bytes taken): looks whether more can be sent. */
@@ -131,14 +151,29 @@ export class Follower {
         if (live === undefined || !live.gathered) continue
         live.gathered = false
         this.#fill(session, live)
-        const outbox = live.outbox
-        if (outbox.length === 0) continue
-        live.outbox = []
-        live.outboxBytes = 0
-        this.delivered += outbox.length
-        live.link.deliver(outbox)
+        this.#deliver(live)
         if (this.#isBehind(session, live)) this.#gather(session, live) // next round, after everybody else's turn [G8]
       }
+    }
+  }
+
+  /** As much as the link takes; the rest goes when it has drained [G6]. */
+  #deliver (live: Live): void {
+    while (live.outbox.length > 0 && live.link.writable) {
+      let some = live.outbox
+      if (live.outboxBytes <= this.#limits.writeBufferBytesMax) {
+        live.outbox = []
+        live.outboxBytes = 0
+      } else {
+        let bytes = 0
+        let count = 0
+        while (bytes < this.#limits.writeBufferBytesMax) bytes += messageBytes(some[count++].message)
+        live.outbox = some.slice(count)
+        live.outboxBytes -= bytes
+        some = some.slice(0, count)
+      }
+      this.delivered += some.length
+      live.link.deliver(some)
     }
   }
 
@@ -193,6 +228,7 @@ export class Follower {
       const found = this.#index.next(session.subscriptions.values(), session.sent, limit)
       if (found.length === 0) {
         live.caughtUp = true
+        this.#index.moved(session)
         return
       }
       this.#sendFound(session, live, found)
@@ -214,8 +250,9 @@ export class Follower {
     for (const { topic, offset } of found) if (topic.entryAt(offset) === undefined) missing.push(offset)
     if (missing.length === 0) this.#place(session, live, found, NO_ENTRIES)
     else {
+      const version = live.filtersVersion
       this.#read(session, live, missing, (entries) => {
-        this.#place(session, live, found, entries)
+        if (live.filtersVersion === version) this.#place(session, live, found, entries)
       })
     }
   }
@@ -234,7 +271,7 @@ export class Follower {
       if (session.live !== live) return
       then(byOffset(entries))
       this.wake(session)
-    }, () => { live.link.close('store-unavailable') })
+    }, () => { this.cut(session, live, 'store-unavailable') })
   }
 
   #place (session: Session, live: Live, found: readonly Found[], read: Map<Offset, Entry>): void {
@@ -250,7 +287,7 @@ export class Follower {
         continue
       }
       const qos = Math.min(one.qos, entry.qos) as QoS
-      const isUncertain = session.uncertainThrough >= one.offset && session.uncertainCount-- > 0
+      const isUncertain = session.uncertainThrough >= one.offset
       const flight = this.#send(session, live, entry, qos, one.offset, isUncertain, qos === 2 || held.length > 0)
       if (qos === 2 || held.length > 0) held.push(flight)
     }
@@ -263,7 +300,7 @@ export class Follower {
     this.#log.record([cursorChange(session)], (error) => {
       live.holding = false
       if (session.live !== live) return
-      if (error !== undefined) live.link.close('store-unavailable')
+      if (error !== undefined) this.cut(session, live, 'store-unavailable')
       else {
         for (const flight of held) this.#post(session, live, flight, flight.message)
         this.wake(session)
@@ -291,7 +328,7 @@ export class Follower {
       }
       if (isLast && isSubscribed) this.#events.retainedDone(session, filter)
       this.wake(session)
-    }, () => { live.link.close('store-unavailable') })
+    }, () => { this.cut(session, live, 'store-unavailable') })
   }
 
   #send (session: Session, live: Live, message: Message | Entry, qos: QoS, offset: Offset, dup: boolean,
@@ -321,7 +358,7 @@ export class Follower {
     if (flight === undefined) return
     this.acknowledged++
     if (flight.offset > 0) {
-      this.#events.passed(flight.message.topic)
+      this.#index.moved(session)
       this.#events.cursorMoved(session)
     }
     if (this.#isBehind(session, live)) this.wake(session)
@@ -329,9 +366,17 @@ export class Follower {
 
   async #received (session: Session, packetId: PacketId): Promise<void> {
     const flight = session.window!.get(packetId)
-    if (flight === undefined || flight.state !== FLIGHT_SENT) return
-    flight.state = FLIGHT_RELEASED
-    if (!session.clean) await this.#log.recorded([cursorChange(session)])
+    if (flight === undefined || flight.state === FLIGHT_RELEASED) return
+    if (!session.clean) {
+      flight.state = FLIGHT_RELEASING // a redelivery meanwhile is still PUBLISH, which the client recognises
+      try {
+        await this.#log.recorded([cursorChange(session)])
+      } catch (error) {
+        if (flight.state === FLIGHT_RELEASING) flight.state = FLIGHT_SENT
+        throw error
+      }
+    }
+    if (flight.state !== FLIGHT_DONE) flight.state = FLIGHT_RELEASED
   }
 
   // --- what was in flight when the last connection broke

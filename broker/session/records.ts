@@ -5,7 +5,7 @@ import type { RecordChange } from '../log/log.ts'
 import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../message.ts'
 import { GAP_REASONS, type GapReason } from './link.ts'
 import type { Session } from './session.ts'
-import type { FlightState } from './window.ts'
+import { FLIGHT_RELEASED, FLIGHT_RELEASING, type FlightState } from './window.ts'
 
 const VERSION = 1
 
@@ -72,7 +72,8 @@ export function cursorChange (session: Session): RecordChange {
   for (const flight of flights) {
     at = value.writeUInt16BE(flight.packetId, at)
     at = value.writeDoubleBE(flight.offset, at)
-    at = value.writeUInt8(flight.qos | flight.state << 2, at)
+    const state = flight.state === FLIGHT_RELEASING ? FLIGHT_RELEASED : flight.state // true once this is durable
+    at = value.writeUInt8(flight.qos | state << 2, at)
   }
   at = value.writeUInt8(gaps.length, at)
   for (const [reason, count] of gaps) {

@@ -3,6 +3,7 @@
  * there may be very many; what only a connection needs is in Live.
  */
 import type { HoldfastError } from '../errors.ts'
+import type { TopicLog } from '../log/topic-log.ts'
 import { PENDING, type Subscriber, type Subscription } from '../log/route.ts'
 import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
@@ -47,6 +48,8 @@ export class Live {
   outbox: Delivery[] = []
   outboxBytes = 0
   gathered = false
+  /** Grows when a filter goes, so that what was found before is not sent after. */
+  filtersVersion = 0
   /** Number of the message that was last offered, and the QoS of the filters that matched it. */
   offered = 0
   offeredQos: QoS = 0
@@ -80,7 +83,7 @@ export class Session implements Subscriber {
   gaps: Map<GapReason, number> | undefined
   /** After a crash: entries up to this one may have been sent before, so they carry DUP [G4]. */
   uncertainThrough: Offset
-  uncertainCount = 0
+  holds: Set<TopicLog> | undefined
   /** The cursor, or the record of the session itself, has changed and is to be written behind. */
   cursorDirty = false
   recordDirty = false

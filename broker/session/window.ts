@@ -9,7 +9,10 @@ export const FLIGHT_SENT = 0
 /** PUBREC has come; PUBREL is out (QoS 2). */
 export const FLIGHT_RELEASED = 1
 export const FLIGHT_DONE = 2
-export type FlightState = typeof FLIGHT_SENT | typeof FLIGHT_RELEASED | typeof FLIGHT_DONE
+/** PUBREC has come, but that is not durable yet: PUBREL must wait (QoS 2). */
+export const FLIGHT_RELEASING = 3
+export type FlightState =
+  typeof FLIGHT_SENT | typeof FLIGHT_RELEASED | typeof FLIGHT_DONE | typeof FLIGHT_RELEASING
 
 const PACKET_ID_MAX = 65_535
 /** Acknowledged flights that may stand between those that are out, before they are cleared away. */

@@ -34,40 +34,45 @@ export class CachedBlock {
   }
 }
 
-/** The blocks that were read last, up to a number of bytes; one more than that only if it is alone. */
+/**
+ * The blocks that were read last, about as many bytes as it was given, and at least one. Two halves: what is not asked
+ * for while one half fills up goes. (One ordered Map would be slow: it is searched through all that was deleted.)
+ */
 export class BlockCache {
-  readonly #bytesMax: number
-  /** In order of use. */
-  readonly #blocks = new Map<Offset, CachedBlock>()
-  #bytes = 0
+  readonly #halfMax: number
+  #young = new Map<Offset, CachedBlock>()
+  #old = new Map<Offset, CachedBlock>()
+  #youngBytes = 0
 
   constructor (bytesMax: number) {
-    this.#bytesMax = bytesMax
+    this.#halfMax = bytesMax / 2
   }
 
   get (first: Offset): CachedBlock | undefined {
-    const block = this.#blocks.get(first)
-    if (block !== undefined) {
-      this.#blocks.delete(first)
-      this.#blocks.set(first, block)
-    }
-    return block
+    const young = this.#young.get(first)
+    if (young !== undefined) return young
+    const old = this.#old.get(first)
+    if (old !== undefined) this.set(old)
+    return old
   }
 
+  /** The block must not be there, or be one that get() gave. */
   set (block: CachedBlock): void {
-    this.delete(block.first)
-    this.#blocks.set(block.first, block)
-    this.#bytes += block.bytes
-    for (const [first] of this.#blocks) {
-      if (this.#bytes <= this.#bytesMax || first === block.first) return
-      this.delete(first)
+    this.#old.delete(block.first)
+    if (this.#youngBytes + block.bytes > this.#halfMax) {
+      this.#old = this.#young
+      this.#young = new Map()
+      this.#youngBytes = 0
     }
+    this.#young.set(block.first, block)
+    this.#youngBytes += block.bytes
   }
 
   delete (first: Offset): void {
-    const block = this.#blocks.get(first)
-    if (block === undefined) return
-    this.#blocks.delete(first)
-    this.#bytes -= block.bytes
+    this.#old.delete(first)
+    const young = this.#young.get(first)
+    if (young === undefined) return
+    this.#young.delete(first)
+    this.#youngBytes -= young.bytes
   }
 }

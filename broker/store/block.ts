@@ -1,10 +1,10 @@
 /**
  * A block: the messages of one append as one value of the engine. Little-endian.
  *
- *   0  u32  CRC-32 of all that follows
- *   4  u32  format of the block
- *   8  u32  number of messages, n
- *  12  u32  n times: where the message begins, 0 where it was trimmed
+ *   0  u32  format of the block
+ *   4  u32  number of messages, n
+ *   8  u32  n times: where the message begins, 0 where it was trimmed
+ * end  u32  CRC-32 of all that comes before
  *
  * and at each place:
  *
@@ -22,8 +22,11 @@ import { crc32 } from 'node:zlib'
 import type { ClientId, Message, Principal, QoS, TimeMs } from '../message.ts'
 
 const FORMAT = 1
-const CRC_END = 4
-const TABLE = 12
+const COUNT = 4
+const TABLE = 8
+const CRC_BYTES = 4
+/** What the CRC-32 of anything and its CRC-32 is. */
+const CRC_RESIDUE = 0x2144DF1C
 const FIXED = 29
 const RETAIN = 4
 /** UTF-8 takes at most so many bytes for a UTF-16 unit. */
@@ -54,8 +57,8 @@ export function encodeBlock (messages: ReadonlyArray<Message | undefined>): Buff
     return at
   }
 
-  block.writeUInt32LE(FORMAT, CRC_END)
-  block.writeUInt32LE(messages.length, 8)
+  block.writeUInt32LE(FORMAT, 0)
+  block.writeUInt32LE(messages.length, COUNT)
   for (let k = 0; k < messages.length; k++) {
     const message = messages[k]
     if (message === undefined) {
@@ -80,14 +83,13 @@ export function encodeBlock (messages: ReadonlyArray<Message | undefined>): Buff
     block.writeUInt32LE(principal, at + 24)
     block[at + 28] = message.qos | (message.retain ? RETAIN : 0)
   }
-  const whole = block.subarray(0, end)
-  whole.writeUInt32LE(crc32(whole.subarray(CRC_END)), 0)
-  return whole
+  block.writeUInt32LE(crc32(block.subarray(0, end)), end)
+  return block.subarray(0, end + CRC_BYTES)
 }
 
 /** Bytes that the block takes at most. */
 function sizeMax (messages: ReadonlyArray<Message | undefined>): number {
-  let size = TABLE + messages.length * 4
+  let size = TABLE + messages.length * 4 + CRC_BYTES
   for (const message of messages) {
     if (message !== undefined) size += messageSizeMax(message)
   }
@@ -100,18 +102,11 @@ export function messageSizeMax ({ topic, id, publisher, principal, payload }: Me
 }
 
 /** Why these bytes are not a sound block; undefined if they are one. */
-export function blockFault (block: Uint8Array): string | undefined {
-  if (block.length < TABLE) return `it has ${block.length} bytes, fewer than its head`
-  const bytes = Buffer.from(block.buffer, block.byteOffset, block.length)
-  const expected = bytes.readUInt32LE(0)
-  const found = crc32(bytes.subarray(CRC_END))
-  if (found !== expected) return `its checksum is ${hex(found)} and should be ${hex(expected)}`
-  if (bytes.readUInt32LE(CRC_END) !== FORMAT) return `its format is ${bytes.readUInt32LE(CRC_END)}, not ${FORMAT}`
-  return undefined
-}
-
-function hex (crc: number): string {
-  return crc.toString(16).padStart(8, '0')
+export function blockFault (bytes: Buffer): string | undefined {
+  if (bytes.length < TABLE + CRC_BYTES) return `a block of ${bytes.length} bytes`
+  if (crc32(bytes) !== CRC_RESIDUE) return 'the checksum is wrong'
+  const format = bytes.readUInt32LE(0)
+  return format === FORMAT ? undefined : `a block of format ${format}, not ${FORMAT}`
 }
 
 /** Reads a sound block (see blockFault). The payloads it gives are views of `bytes`, which must not change. */
@@ -121,9 +116,9 @@ export class Block {
   readonly count: number
 
   constructor (bytes: Buffer) {
-    assert.equal(bytes.readUInt32LE(CRC_END), FORMAT)
+    assert.equal(bytes.readUInt32LE(0), FORMAT)
     this.#bytes = bytes
-    this.count = bytes.readUInt32LE(8)
+    this.count = bytes.readUInt32LE(COUNT)
   }
 
   /** The k-th message, from 0; undefined where it was trimmed before the block was written. */

@@ -5,8 +5,6 @@
  * rebuilds the index finds that nobody wants it and trims it again. Nothing else comes back.
  */
 import { randomUUID } from 'node:crypto'
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { HoldfastError } from '../errors.ts'
 import { ORIGIN } from '../message.ts'
 import type { Entry, Offset } from '../message.ts'
@@ -15,7 +13,6 @@ import { BlockCache, CachedBlock } from './block-cache.ts'
 import { BlockTable } from './block-table.ts'
 import type { BlockFacts } from './block-table.ts'
 import { checkBatch } from './check.ts'
-import { DATA_FILE } from './data-file.ts'
 import type { Engine } from './engine.ts'
 import {
   afterKey, blockKey, BLOCKS_END, BLOCKS_START, decodeRecord, encodeState, FORMAT, keyOfRecord, recordKey,
@@ -62,7 +59,7 @@ class EmbeddedStore implements Store {
   /** Bounded by the callers, who wait for each append or count its bytes (limits.pendingBytesMax). */
   #waiting: Waiting[] = []
   #writing: Promise<void> | undefined
-  #closed = false
+  #closing: Promise<void> | undefined
   #tail: Offset = ORIGIN
   #epoch = ''
   #blocks = new BlockTable()
@@ -90,7 +87,7 @@ class EmbeddedStore implements Store {
 
   append (batch: Batch): Promise<Offset> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) throw new HoldfastError('CLOSED')
+      if (this.#closing !== undefined) throw new HoldfastError('CLOSED')
       checkBatch(batch)
       this.#waiting.push({ batch, resolve, reject })
       this.#writing ??= this.#write()
@@ -107,7 +104,7 @@ class EmbeddedStore implements Store {
       const { operations, tail } = transaction
       if (transaction.losesTail) operations.push({ key: STATE_KEY, value: this.#state(tail, false) })
       try {
-        await this.#engine.commit(operations)
+        await this.#engine.commit(operations, transaction.entries.length > 0)
       } catch (cause) {
         const error = new HoldfastError('STORE_UNAVAILABLE', `${this.#folder}: ${sentenceOf(cause)}`, { cause })
         for (const { reject } of group) reject(error)
@@ -222,15 +219,19 @@ class EmbeddedStore implements Store {
     return {
       messages: this.#live.messages,
       messageBytes: this.#live.bytes,
-      storedBytes: statSync(join(this.#folder, DATA_FILE)).size
+      storedBytes: this.#engine.usedBytes
     }
   }
 
-  async close (): Promise<void> {
-    this.#closed = true
+  close (): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close (): Promise<void> {
     await this.#writing
     try {
-      await this.#engine.commit([{ key: STATE_KEY, value: this.#state(this.#tail, true) }])
+      await this.#engine.commit([{ key: STATE_KEY, value: this.#state(this.#tail, true) }], false)
     } catch (error) {
       this.#report(`${this.#folder} could not be marked as closed: ${sentenceOf(error)}.`)
     }

@@ -2,11 +2,21 @@
  * What the embedded store needs of LMDB (package lmdb), and the handling of what that package does when a disk fails.
  * One environment in `data.mdb`, one database of binary keys and values, one transaction at a time.
  */
+import { join } from 'node:path'
 import { open } from 'lmdb'
 import type { RootDatabase, RootDatabaseOptions } from 'lmdb'
+import { DATA_FILE } from './data-file.ts'
+import { Reserve } from './reserve.ts'
 
 /** Address space that is set aside, tried from the left: growing inside costs nothing, growing beyond a new mapping. */
 const MAP_BYTES = [2 ** 40, 2 ** 36, 2 ** 33]
+
+/** Room for transactions that free more than they take, when the disk is full: a share of the file, within limits. */
+const SPARE_SHARE = 1 / 8
+const SPARE_BYTES_MIN = 524_288
+const SPARE_BYTES_MAX = 16_777_216
+/** Pages of the list of free pages, and of what else a transaction may touch. */
+const OVERHEAD_PAGES = 16
 
 export interface Operation {
   readonly key: Buffer
@@ -14,26 +24,74 @@ export interface Operation {
   readonly value: Buffer | null
 }
 
+/** Beside the trees. */
+const HEAD_PAGES = 2
+
+interface TreeStats {
+  readonly treeDepth: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+}
+
+/** What the package's getStats() returns, which its types do not say. */
+interface LmdbStats {
+  readonly pageSize: number
+  readonly lastPageNumber: number
+  readonly root: TreeStats
+  readonly free: TreeStats
+}
+
+/** How LMDB's file is used. A page has `pageBytes`. */
+interface Pages {
+  readonly pageBytes: number
+  /** From the beginning of the file up to the last one in use. */
+  readonly spanned: number
+  readonly used: number
+  /** Nodes of the trees, without the values that have pages of their own. */
+  readonly treeUsed: number
+  readonly depth: number
+}
+
 export class Engine {
   readonly #folder: string
+  readonly #reserve: Reserve
   #db: RootDatabase<Buffer, Buffer> | undefined
   #reopening: Promise<void> | undefined
 
-  /** Opens or creates the environment. Throws what LMDB says. The caller holds the lock of the folder. */
-  constructor (folder: string) {
+  private constructor (folder: string, db: RootDatabase<Buffer, Buffer>, reserve: Reserve) {
     this.#folder = folder
-    this.#db = openEnvironment(folder)
+    this.#db = db
+    this.#reserve = reserve
+  }
+
+  /** Opens or creates the environment. Throws what LMDB says. The caller holds the lock of the folder. */
+  static async open (folder: string): Promise<Engine> {
+    const db = openEnvironment(folder)
+    try {
+      return new Engine(folder, db, await Reserve.open(join(folder, DATA_FILE)))
+    } catch (error) {
+      await db.close()
+      throw error
+    }
+  }
+
+  /** Bytes of the pages in use; the file may be longer. */
+  get usedBytes (): number {
+    const pages = this.#pages()
+    return pages.used * pages.pageBytes
   }
 
   /**
-   * Resolves when all of it is on disk and synced [G1]; rejects when nothing of it is kept, and then the environment
-   * has been opened anew: LMDB refuses all writes after a failed write of its head, and the package would wait for
-   * ever for a lock. The values must not change before. Only one call at a time.
+   * Resolves when all of it is on disk and synced [G1]; rejects when nothing of it is kept. If it was LMDB that
+   * failed, the environment has been opened anew: LMDB refuses all writes after a failed write of its head, and the
+   * package would wait for a lock for ever. The values must not change before. Only one call at a time.
+   * @param growing whether it may wait for room; what shrinks the log should not have to
    */
-  async commit (operations: readonly Operation[]): Promise<void> {
+  async commit (operations: readonly Operation[], growing: boolean): Promise<void> {
     if (this.#db === undefined) await this.#reopen()
-    const db = this.#db
-    if (db === undefined) throw new Error(`${this.#folder} could not be opened again`)
+    const db = this.#open()
+    await this.#makeRoom(operations, growing)
     // All writes of one turn of the event loop are one transaction (eventTurnBatching), mostly with one promise.
     const done = new Set<Promise<boolean>>()
     try {
@@ -66,6 +124,37 @@ export class Engine {
     const db = this.#db
     this.#db = undefined
     await db?.close()
+    await this.#reserve.close()
+  }
+
+  /** Throws where the disk has no room for a transaction that may need it. */
+  async #makeRoom (operations: readonly Operation[], growing: boolean): Promise<void> {
+    const pages = this.#pages()
+    const { pageBytes } = pages
+    const end = pages.spanned * pageBytes
+    const needed = pagesNeeded(operations, pages) * pageBytes
+    const spare = Math.min(Math.max(Math.ceil(end * SPARE_SHARE), SPARE_BYTES_MIN), SPARE_BYTES_MAX)
+    try {
+      if (this.#reserve.bytes < end + needed + spare) await this.#reserve.ensure(end + needed + spare)
+    } catch (error) {
+      // The disk is full. The pages that trimming gave back may do, or the spare ones, if this gives back others.
+      const free = (pages.spanned - pages.used) * pageBytes
+      const possible = this.#reserve.bytes >= end + needed && (free >= needed * 2 || !growing)
+      if (!possible) throw error
+    }
+    this.#reserve.prepare(end + needed * 2 + spare)
+  }
+
+  #pages (): Pages {
+    const { lastPageNumber, pageSize, root, free } = this.#open().getStats() as LmdbStats
+    const treeUsed = root.treeBranchPageCount + root.treeLeafPageCount + free.treeBranchPageCount + free.treeLeafPageCount
+    return {
+      pageBytes: pageSize,
+      spanned: lastPageNumber + 1,
+      used: HEAD_PAGES + treeUsed + root.overflowPages + free.overflowPages,
+      treeUsed,
+      depth: root.treeDepth
+    }
   }
 
   #open (): RootDatabase<Buffer, Buffer> {
@@ -104,6 +193,15 @@ function openEnvironment (folder: string): RootDatabase<Buffer, Buffer> {
     }
   }
   throw new Error('not reached')
+}
+
+/** At most so many pages does a transaction add to the file, if it finds no free one. */
+function pagesNeeded (operations: readonly Operation[], { pageBytes, treeUsed, depth }: Pages): number {
+  let written = 0
+  // A value with its page header, and a page for each of two splits.
+  for (const { value } of operations) if (value !== null) written += Math.ceil(value.length / pageBytes) + 3
+  // Each page of the tree is copied once at most.
+  return written + Math.min(operations.length * (depth + 1), treeUsed) + OVERHEAD_PAGES
 }
 
 /** The package rejects with a general error that holds a promise of the reason; that one must not stay unhandled. */

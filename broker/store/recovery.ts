@@ -37,7 +37,7 @@ export async function openFolder (path: string, makeEpoch: () => string): Promis
   let engine: Engine | undefined
   try {
     const notes = attempt(folder, 'DATA_NOT_WRITABLE', () => checkDataFile(folder))
-    engine = attempt(folder, 'DATA_DAMAGED', () => new Engine(folder))
+    engine = await attemptLater(folder, 'DATA_DAMAGED', () => Engine.open(folder))
     const log = await recover(folder, engine, notes, makeEpoch)
     // The names of new files and folders must survive a power cut, too.
     syncFolders(folder, made)
@@ -60,7 +60,7 @@ Promise<Omit<OpenFolder, 'lock' | 'engine'>> {
   const found = await attemptLater(folder, 'DATA_DAMAGED', () => readBlocks(folder, engine))
   const tail = Math.max(state.tail, found.tail) as Offset
   const changes = [...found.changes, { key: STATE_KEY, value: encodeState({ ...state, tail, clean: false }) }]
-  await attemptLater(folder, 'DATA_NOT_WRITABLE', () => engine.commit(changes))
+  await attemptLater(folder, 'DATA_NOT_WRITABLE', () => engine.commit(changes, false))
 
   if (!state.clean) {
     notes.unshift(`${folder} was not closed by its last server; the log is complete up to offset ${tail}.`)

@@ -1,0 +1,160 @@
+/**
+ * Messages on their way in: may they, are they wanted, into the log, receipt [G1].
+ */
+import type { Auth } from './auth/auth.ts'
+import type { Broker, PublishRequest } from './broker.ts'
+import type { Clock } from './clock.ts'
+import { HoldfastError } from './errors.ts'
+import type { Limits } from './limits.ts'
+import type { LogIndex } from './log/log-index.ts'
+import type { Log, Receipt, RecordChange } from './log/log.ts'
+import { messageBytes, type ClientId, type Message, type PacketId } from './message.ts'
+import type { Retained } from './retained.ts'
+import type { Session } from './session/session.ts'
+import { sessionKey } from './store/keys.ts'
+import { checkTopic, show } from './topics.ts'
+
+export type Publisher = Parameters<Broker['publish']>[0]
+
+export interface PublishingOptions {
+  readonly index: LogIndex<Session>
+  readonly log: Log
+  readonly retained: Retained
+  readonly auth: Auth
+  readonly limits: Limits
+  readonly clock: Clock
+  /** QoS 0: passes by the log, which promises nothing for it. */
+  passOn (message: Message): void
+}
+
+const NO_CHANGES: readonly RecordChange[] = []
+const INCOMING_VALUE = Buffer.from([1])
+
+export class Publishing {
+  readonly #index
+  readonly #log
+  readonly #retained
+  readonly #auth
+  readonly #limits
+  readonly #clock
+  readonly #passOn
+  /** Publishers whose access is being looked up: their messages keep their order. */
+  readonly #authorizing = new Map<ClientId, Promise<void>>()
+  #isClosed = false
+  published = 0
+
+  constructor (options: PublishingOptions) {
+    this.#index = options.index
+    this.#log = options.log
+    this.#retained = options.retained
+    this.#auth = options.auth
+    this.#limits = options.limits
+    this.#clock = options.clock
+    this.#passOn = (message: Message): void => { options.passOn(message) }
+  }
+
+  /** From now on nothing is accepted. */
+  close (): void { this.#isClosed = true }
+
+  publish (publisher: Publisher, request: PublishRequest, receipt: Receipt): void {
+    this.#authorize(publisher, request, receipt, () => {
+      this.append(this.#message(publisher, request), receipt, NO_CHANGES)
+    })
+  }
+
+  publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
+    this.#authorize(session, request, receipt, () => {
+      const incoming = session.incoming ??= new Map()
+      const known = incoming.get(packetId)
+      if (known === null) receipt() // [MQTT-4.3.3-2]
+      else if (known !== undefined) known.push(receipt)
+      else if (incoming.size >= this.#limits.incomingMax) {
+        receipt(new HoldfastError('INCOMING_FULL', `incomingMax = ${this.#limits.incomingMax}`))
+      } else {
+        const waiting = [receipt]
+        incoming.set(packetId, waiting)
+        const changes = session.clean
+          ? NO_CHANGES
+          : [{ table: 'incoming' as const, key: sessionKey(session.clientId, String(packetId)), value: INCOMING_VALUE }]
+        this.append(this.#message(session, request), (error) => {
+          if (incoming.get(packetId) === waiting) { // not released meanwhile
+            if (error === undefined) incoming.set(packetId, null)
+            else incoming.delete(packetId)
+          }
+          for (const one of waiting) one(error)
+        }, changes)
+      }
+    })
+  }
+
+  async releaseIncoming (session: Session, packetId: PacketId): Promise<void> {
+    if (session.incoming?.has(packetId) !== true) return
+    if (!session.clean) {
+      const key = sessionKey(session.clientId, String(packetId))
+      await this.#log.recorded([{ table: 'incoming', key, value: null }])
+    }
+    session.incoming?.delete(packetId)
+  }
+
+  #message ({ clientId, principal }: Publisher, { topic, payload, qos, retain, id }: PublishRequest): Message {
+    const time = this.#clock.now()
+    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined }
+  }
+
+  /** Calls `then` at once where access control answers at once; a publisher's messages never overtake each other. */
+  #authorize (publisher: Publisher, request: PublishRequest, receipt: Receipt, then: () => void): void {
+    const { clientId, principal } = publisher
+    try {
+      if (this.#isClosed) throw new HoldfastError('CLOSED')
+      checkTopic(request.topic, this.#limits)
+      if (request.payload.length > this.#limits.packetBytesMax) {
+        throw new HoldfastError('MESSAGE_TOO_LARGE',
+          `${request.payload.length} bytes on ${show(request.topic)}; packetBytesMax = ${this.#limits.packetBytesMax}`)
+      }
+    } catch (error) {
+      receipt(error as HoldfastError)
+      return
+    }
+    const refused = (): void => {
+      receipt(new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(request.topic)}`))
+    }
+    const before = this.#authorizing.size === 0 ? undefined : this.#authorizing.get(clientId)
+    const allowed = this.#auth.mayPublish(principal, clientId, request.topic)
+    if (typeof allowed === 'boolean' && before === undefined) {
+      if (allowed) then()
+      else refused()
+      return
+    }
+    const turn = Promise.all([allowed, before]).then(([isAllowed]) => {
+      if (isAllowed) then()
+      else refused()
+    }, refused).finally(() => { if (this.#authorizing.get(clientId) === turn) this.#authorizing.delete(clientId) })
+    this.#authorizing.set(clientId, turn)
+  }
+
+  /** A message that may be published: into the log, together with the changes. */
+  append (message: Message, receipt: Receipt, changes: readonly RecordChange[]): void {
+    if (message.qos === 0 && !message.retain && changes.length === 0) {
+      this.#passOn(message)
+      receipt()
+      return
+    }
+    const isKept = message.qos > 0 && this.#index.isWanted(message.topic)
+    if (isKept && this.#index.bytes + messageBytes(message) > this.#limits.logBytesMax) { // [G6]
+      receipt(new HoldfastError('LOG_FULL',
+        `logBytesMax = ${this.#limits.logBytesMax}; sessions that stay away hold it, see their expiry`))
+      return
+    }
+    let all = changes
+    if (message.retain) {
+      try {
+        all = [...changes, this.#retained.change(message)]
+      } catch (error) {
+        receipt(error as HoldfastError)
+        return
+      }
+    }
+    this.published++
+    this.#log.publish(message, isKept, receipt, all)
+  }
+}

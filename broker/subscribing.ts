@@ -1,0 +1,114 @@
+/**
+ * Filters coming and going. A subscription has its place in the log like a message: it counts for what comes after it.
+ */
+import type { Auth } from './auth/auth.ts'
+import { HoldfastError } from './errors.ts'
+import type { Limits } from './limits.ts'
+import type { LogIndex } from './log/log-index.ts'
+import type { Log, RecordChange } from './log/log.ts'
+import { PENDING, type Subscription } from './log/route.ts'
+import type { QoS } from './message.ts'
+import type { Retained } from './retained.ts'
+import type { Follower } from './session/follower.ts'
+import { filterChange } from './session/records.ts'
+import { RetainedQueue, type Session } from './session/session.ts'
+import type { Sessions } from './sessions.ts'
+import { sessionKey } from './store/keys.ts'
+import { checkFilter, show } from './topics.ts'
+
+export interface SubscribingOptions {
+  readonly index: LogIndex<Session>
+  readonly log: Log
+  readonly retained: Retained
+  readonly sessions: Sessions
+  readonly follower: Follower
+  readonly auth: Auth
+  readonly limits: Limits
+}
+
+const NO_CHANGES: readonly RecordChange[] = []
+
+export class Subscribing {
+  readonly #index
+  readonly #log
+  readonly #retained
+  readonly #sessions
+  readonly #follower
+  readonly #auth
+  readonly #limits
+
+  constructor (options: SubscribingOptions) {
+    this.#index = options.index
+    this.#log = options.log
+    this.#retained = options.retained
+    this.#sessions = options.sessions
+    this.#follower = options.follower
+    this.#auth = options.auth
+    this.#limits = options.limits
+  }
+
+  async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
+    checkFilter(filter, this.#limits)
+    const allowed = this.#auth.maySubscribe(session.principal, session.clientId, filter)
+    if (!(typeof allowed === 'boolean' ? allowed : await allowed)) {
+      throw new HoldfastError('NOT_AUTHORIZED', `subscribing to ${show(filter)}`)
+    }
+    const existing = session.subscriptions.get(filter)
+    if (existing === undefined && session.subscriptions.size >= this.#limits.filtersPerSessionMax) {
+      throw new HoldfastError('FILTERS_FULL', `filtersPerSessionMax = ${this.#limits.filtersPerSessionMax}`)
+    }
+    if (session.ended) throw new HoldfastError('CLOSED', 'the session has ended')
+    const subscription = existing ?? this.#sessions.addSubscription(session, filter, qos, PENDING)
+    const keepsFrom = existing !== undefined && existing.qos > 0 && qos > 0
+    if (existing !== undefined) {
+      existing.route.setQos(existing, qos) // from here on messages are stored for it
+      if (qos === 0) this.#index.released(existing.route)
+      if (!keepsFrom) existing.from = PENDING
+    }
+    const hasRetained = this.#retained.matching(filter).next().done !== true
+    const from = keepsFrom && subscription.from !== PENDING ? subscription.from : undefined
+    const changes = session.clean ? NO_CHANGES : [filterChange(session.clientId, filter, qos, hasRetained, from)]
+    return await new Promise((resolve, reject) => {
+      this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
+        if (error !== undefined) {
+          if (existing === undefined) this.#sessions.removeSubscription(subscription)
+          else if (!keepsFrom) subscription.from = at
+          reject(error)
+          return
+        }
+        if (subscription.from === PENDING) subscription.from = at
+        this.owe(subscription) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
+        if (session.clean || from !== undefined || subscription.from === at) resolve(qos)
+        else { // it was already on its way when this one came: what is written must count from there
+          const earlier = filterChange(session.clientId, filter, subscription.qos, hasRetained, subscription.from)
+          this.#log.recorded([earlier]).then(() => { resolve(qos) }, reject)
+        }
+      })
+    })
+  }
+
+  async unsubscribe (session: Session, filter: string): Promise<void> {
+    const subscription = session.subscriptions.get(filter)
+    if (subscription === undefined) return
+    this.#sessions.removeSubscription(subscription)
+    this.#follower.unsubscribed(session)
+    if (session.clean) return
+    await this.#log.recorded([{ table: 'filters', key: sessionKey(session.clientId, filter), value: null }])
+  }
+
+  /** The subscription is owed the retained messages that match. */
+  owe (subscription: Subscription<Session>): void {
+    const { session, route } = subscription
+    for (const topic of this.#retained.matching(route.filter)) {
+      (session.retainedDue ??= new RetainedQueue()).add(topic, subscription)
+    }
+    if (session.live !== undefined && session.retainedDue !== undefined) this.#follower.wake(session)
+  }
+
+  /** All retained messages of a subscription were sent: after a restart they are not due again. */
+  retainedDone (session: Session, filter: string): void {
+    const subscription = session.subscriptions.get(filter)
+    if (session.clean || subscription === undefined || subscription.from === PENDING) return
+    this.#log.record([filterChange(session.clientId, filter, subscription.qos, false, subscription.from)], () => {})
+  }
+}
