@@ -20,6 +20,5 @@ export function narrateRecovery ({ epoch, tail, clean, notes, damaged }: Recover
   if (damaged.length > 0) {
     log.warn({ data, messages: damaged.length }, 'damaged messages are gone; the sessions concerned are told')
   }
-  log.info({ data, epoch, tail, clean },
-    clean ? 'log opened' : 'log opened, which was not closed cleanly; what had a receipt is there')
+  log.info({ data, epoch, tail, clean }, 'log opened')
 }
