@@ -80,6 +80,7 @@ export class HoldfastBroker implements Broker {
     this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
     this.#follower = new Follower({
       ...shared,
+      damaged: new Set(recovery.damaged),
       events: {
         cursorMoved: (session) => { this.#sessions.touch(session) },
         detached: (session) => {

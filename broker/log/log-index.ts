@@ -3,18 +3,10 @@
  * A session finds what comes after its cursor here, so reading a backlog and following live messages are one
  * operation and no switch from one to the other can leave a gap or an overlap [G3].
  */
-import { messageBytes, type Entry, type Offset, type QoS } from '../message.ts'
+import { messageBytes, type Entry, type Offset } from '../message.ts'
 import { FilterTree } from './filter-tree.ts'
 import { Route, type Subscriber, type Subscription } from './route.ts'
-import { TopicLog } from './topic-log.ts'
-
-/** An entry that a session is to receive, as the index knows it. */
-export interface Found {
-  readonly offset: Offset
-  readonly topic: TopicLog
-  /** Highest QoS of the session's filters that match [MQTT-3.3.5-1]. */
-  qos: QoS
-}
+import { TopicLog, type Found } from './topic-log.ts'
 
 export class LogIndex<S extends Subscriber> {
   readonly filters = new FilterTree<Route<S>>()
@@ -100,12 +92,20 @@ export class LogIndex<S extends Subscriber> {
     this.#routesOf(log)
   }
 
-  /** An entry that turned out to be unreadable is no part of the log any more. */
-  forget (found: Found): void {
-    const bytes = found.topic.bytes
-    found.topic.drop(found.offset)
+  /** An entry that turned out to be unreadable is no part of the log any more. Returns the sessions that lose it. */
+  forget (found: Found): Set<S> {
+    const topic = found.topic as TopicLog<Route<S>>
+    const losers = new Set<S>()
+    for (const route of this.#routesOf(topic)) {
+      for (const { session, qos, from } of route.all) {
+        if (qos > 0 && !session.clean && from < found.offset && session.position < found.offset) losers.add(session)
+      }
+    }
+    const bytes = topic.bytes
+    topic.drop(found.offset)
     this.#messages--
-    this.#bytes -= bytes - found.topic.bytes
+    this.#bytes -= bytes - topic.bytes
+    return losers
   }
 
   #append (topic: string, offset: Offset, bytes: number, entry: Entry | undefined): TopicLog<Route<S>> {
@@ -143,16 +143,13 @@ export class LogIndex<S extends Subscriber> {
   /** The next entries for a session after `after`, in offset order, each once, at most `limit` [G3]. */
   next (subscriptions: Iterable<Subscription<S>>, after: Offset, limit: number): Found[] {
     const found: Found[] = []
-    const offsets: number[] = []
     let sources = 0
     for (const subscription of subscriptions) {
       if (subscription.qos === 0 || subscription.route.topics === undefined) continue
       const start = Math.max(after, subscription.from) as Offset
       for (const topic of subscription.route.topics) {
         if (topic.length === 0 || topic.last <= start) continue
-        offsets.length = 0
-        const count = topic.offsetsAfter(start, limit, offsets)
-        for (let i = 0; i < count; i++) found.push({ offset: offsets[i] as Offset, topic, qos: subscription.qos })
+        topic.findAfter(start, limit, subscription.qos, found)
         sources++
       }
     }

@@ -2,7 +2,17 @@
  * The entries of one topic that are still in the log, as the index holds them: where they are, how many bytes, and
  * the entry itself while it is recent. Three flat arrays, because there may be millions of entries.
  */
-import type { Entry, Offset } from '../message.ts'
+import type { Entry, Offset, QoS } from '../message.ts'
+
+/** An entry that a session is to receive, as the index knows it. */
+export interface Found {
+  readonly offset: Offset
+  readonly topic: TopicLog
+  /** Kept from when it was found; what is not here has to be read from the store. */
+  readonly entry: Entry | undefined
+  /** Highest QoS of the session's filters that match [MQTT-3.3.5-1]. */
+  qos: QoS
+}
 
 const COMPACT_MIN = 512
 
@@ -55,18 +65,13 @@ export class TopicLog<R = unknown> {
     return this.#total - (index === this.#head ? this.#base : this.#ends[index - 1])
   }
 
-  /** Appends to `into` at most `limit` offsets greater than `after`, ascending; returns how many. */
-  offsetsAfter (after: Offset, limit: number, into: number[]): number {
+  /** Appends to `into` at most `limit` entries after an offset, ascending. */
+  findAfter (after: Offset, limit: number, qos: QoS, into: Found[]): void {
     const start = this.#indexAfter(after)
     const stop = Math.min(this.#offsets.length, start + limit)
-    for (let i = start; i < stop; i++) into.push(this.#offsets[i])
-    return stop - start
-  }
-
-  /** The entry at an offset, if it is still kept in memory. */
-  entryAt (offset: Offset): Entry | undefined {
-    const index = this.#indexAfter((offset - 1) as Offset)
-    return this.#offsets[index] === offset ? this.#entries[index] : undefined
+    for (let i = start; i < stop; i++) {
+      into.push({ offset: this.#offsets[i] as Offset, topic: this, entry: this.#entries[i], qos })
+    }
   }
 
   /** Lets go of the entry in memory; it can be read from the store. Returns the bytes set free. */

@@ -6,8 +6,9 @@
  * same synchronous step, so a live message can't overtake the backlog, and none is left out or sent twice [G3].
  */
 import type { Clock } from '../clock.ts'
-import type { Found, LogIndex } from '../log/log-index.ts'
+import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
+import type { Found } from '../log/topic-log.ts'
 import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type PacketId, type QoS } from '../message.ts'
 import type { Limits } from '../limits.ts'
 import type { Store } from '../store/store.ts'
@@ -36,6 +37,8 @@ export interface FollowerOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly events: FollowerEvents
+  /** Offsets that were lost to damage when the store was opened. */
+  readonly damaged: ReadonlySet<Offset>
 }
 
 const PULL_MAX = 256
@@ -48,6 +51,7 @@ export class Follower {
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #events: FollowerEvents
+  readonly #damaged: ReadonlySet<Offset>
   #gathered: Session[] = []
   #flushing = false
   delivered = 0
@@ -61,6 +65,7 @@ export class Follower {
     this.#limits = options.limits
     this.#clock = options.clock
     this.#events = options.events
+    this.#damaged = options.damaged
   }
 
   // --- connections
@@ -104,12 +109,23 @@ export class Follower {
     const live = session.live
     if (live === undefined) return
     live.filtersVersion++
-    if (live.queueHead === live.queue.length) return
     const filters = [...session.subscriptions.keys()]
-    const rest = live.queue.slice(live.queueHead)
-    live.queue = rest.filter(({ message }) => filters.some((filter) => matches(filter, message.topic)))
-    live.queueHead = 0
-    live.queueBytes = live.queue.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
+    const isWanted = (message: Message): boolean => filters.some((filter) => matches(filter, message.topic))
+    if (live.queueHead < live.queue.length) {
+      live.queue = live.queue.slice(live.queueHead).filter(({ message }) => isWanted(message))
+      live.queueHead = 0
+      live.queueBytes = live.queue.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
+    }
+    if (live.outbox.length > 0) {
+      live.outbox = live.outbox.filter((one) => one.dup || isWanted(one.message) || this.#takeBack(session, one))
+      live.outboxBytes = live.outbox.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
+    }
+  }
+
+  /** A flight that never left. */
+  #takeBack (session: Session, delivery: Delivery): false {
+    if (delivery.qos > 0) session.window!.acknowledge(delivery.packetId)
+    return false
   }
 
   /** Something has changed for the session (room, a new filter, bytes taken): looks whether more can be sent. */
@@ -247,7 +263,7 @@ export class Follower {
 
   #sendFound (session: Session, live: Live, found: readonly Found[]): void {
     const missing: Offset[] = []
-    for (const { topic, offset } of found) if (topic.entryAt(offset) === undefined) missing.push(offset)
+    for (const { entry, offset } of found) if (entry === undefined) missing.push(offset)
     if (missing.length === 0) this.#place(session, live, found, NO_ENTRIES)
     else {
       const version = live.filtersVersion
@@ -279,13 +295,13 @@ export class Follower {
     const limit = this.#limits.writeBufferBytesMax
     for (const one of found) {
       if (live.outboxBytes >= limit) break // the rest is found again when the link has taken this
-      const entry = one.topic.entryAt(one.offset) ?? read.get(one.offset)
-      session.sent = one.offset
+      const entry = one.entry ?? read.get(one.offset)
       if (entry === undefined) {
-        this.#index.forget(one)
-        this.lose(session, 1, 'damaged')
+        for (const loser of this.#index.forget(one)) this.lose(loser, 1, 'damaged')
+        session.sent = one.offset
         continue
       }
+      session.sent = one.offset
       const qos = Math.min(one.qos, entry.qos) as QoS
       const isUncertain = session.uncertainThrough >= one.offset
       const flight = this.#send(session, live, entry, qos, one.offset, isUncertain, qos === 2 || held.length > 0)
@@ -297,12 +313,14 @@ export class Follower {
   /** QoS 2: that the identifier is out is durable before it is out, so it is never sent under another (MQTT 4.3.3). */
   #hold (session: Session, live: Live, held: readonly Flight[]): void {
     live.holding = true
+    const version = live.filtersVersion
     this.#log.record([cursorChange(session)], (error) => {
       live.holding = false
       if (session.live !== live) return
       if (error !== undefined) this.cut(session, live, 'store-unavailable')
       else {
         for (const flight of held) this.#post(session, live, flight, flight.message)
+        if (live.filtersVersion !== version) this.unsubscribed(session)
         this.wake(session)
       }
     })
@@ -390,8 +408,9 @@ export class Follower {
         flight.dup = true // [MQTT-3.3.1-1]
         flight.sentAt = this.#clock.now()
         if (flight.entry === undefined) {
+          // Gone while it was out: it was acknowledged and trimmed, and only that was not yet written down.
           session.window!.acknowledge(flight.packetId)
-          this.lose(session, 1, 'damaged')
+          if (this.#damaged.has(flight.offset)) this.lose(session, 1, 'damaged')
         } else if (flight.state === FLIGHT_RELEASED) live.link.release(flight.packetId)
         else this.#post(session, live, flight, flight.message)
       }

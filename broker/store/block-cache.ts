@@ -35,7 +35,7 @@ export class CachedBlock {
 }
 
 /**
- * The blocks that were read last, about as many bytes as it was given, and at least one. Two halves: what is not asked
+ * The blocks that were read last, about as many bytes as it was given, at least one. Two halves: what is not asked
  * for while one half fills up goes. (One ordered Map would be slow: it is searched through all that was deleted.)
  */
 export class BlockCache {

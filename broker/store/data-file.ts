@@ -19,7 +19,9 @@ const PAGES_MAX = 2 ** 48
 const NO_ROOT = 2n ** 64n - 1n
 
 // Places in a head page.
-const AT = { flags: 18, magic: 24, version: 28, pageBytes: 48, freeRoot: 88, mainRoot: 136, lastPage: 144, transaction: 152 }
+const AT = {
+  flags: 18, magic: 24, version: 28, pageBytes: 48, freeRoot: 88, mainRoot: 136, lastPage: 144, transaction: 152
+}
 
 interface Head {
   readonly pageBytes: number

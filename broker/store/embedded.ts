@@ -189,7 +189,8 @@ class EmbeddedStore implements Store {
           const offset = first + k as Offset
           if (this.#live.get(offset) < 0) continue
           const header = block.header(k)
-          if (header !== undefined) headers.push({ offset, topic: header.topic, bytes: header.bytes, time: header.time })
+          if (header === undefined) continue
+          headers.push({ offset, topic: header.topic, bytes: header.bytes, time: header.time })
         }
       }
       yield headers

@@ -42,9 +42,9 @@ export function encodeState (state: State): Buffer {
 export function decodeState (value: Buffer): State {
   const state = JSON.parse(value.toString()) as Partial<State>
   const { format, epoch, tail, clean } = state
-  if (!Number.isInteger(format) || typeof epoch !== 'string' || !Number.isSafeInteger(tail) || typeof clean !== 'boolean') {
-    throw new Error('the state record is malformed')
-  }
+  const sound = Number.isInteger(format) && typeof epoch === 'string' && Number.isSafeInteger(tail) &&
+    typeof clean === 'boolean'
+  if (!sound) throw new Error('the state record is malformed')
   return state as State
 }
 

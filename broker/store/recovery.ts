@@ -107,7 +107,7 @@ async function readBlocks (folder: string, engine: Engine): Promise<FoundBlocks>
         addBlock(blocks, live, first, new Block(value))
         continue
       }
-      notes.push(`The messages ${first} to ${last} in ${folder} are damaged and lost (${fault}). Their bytes were put aside.`)
+      notes.push(`The messages ${first} to ${last} in ${folder} are damaged and lost (${fault}); their bytes are kept.`)
       for (let offset = first; offset <= last; offset = offset + 1 as Offset) damaged.push(offset)
       changes.push({ key, value: null }, { key: damagedKey(key), value })
     }
