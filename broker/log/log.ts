@@ -107,9 +107,10 @@ export class Log {
   #start (): void {
     if (this.#running !== undefined) return
     // After the current callback: what one read of a socket brought is one batch.
-    this.#running = Promise.resolve().then(() => this.#run()).finally(() => { this.#running = undefined })
+    this.#running = Promise.resolve().then(() => this.#run())
   }
 
+  /** Takes turns until there is nothing left. Ends in the step that saw the queue empty: what comes next starts anew. */
   async #run (): Promise<void> {
     while (this.#queue.length > 0 || this.#trim.length > 0) {
       const items = this.#take()
@@ -134,9 +135,10 @@ export class Log {
           this.#events.failed(error)
         }
         this.#finish(items, error, before)
-        if (this.#queue.length === 0) return // what is to be trimmed waits for the next write
+        if (this.#queue.length === 0) break // what is to be trimmed waits for the next write
       }
     }
+    this.#running = undefined
   }
 
   #take (): readonly Item[] {

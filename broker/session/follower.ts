@@ -109,8 +109,9 @@ export class Follower {
     const live = session.live
     if (live === undefined) return
     live.filtersVersion++
-    const filters = [...session.subscriptions.keys()]
-    const isWanted = (message: Message): boolean => filters.some((filter) => matches(filter, message.topic))
+    const rest = [...session.subscriptions.values()]
+    const isWanted = (message: Message | Entry): boolean => rest.some(({ route, from }) =>
+      matches(route.filter, message.topic) && (!('offset' in message) || from < message.offset))
     if (live.queueHead < live.queue.length) {
       live.queue = live.queue.slice(live.queueHead).filter(({ message }) => isWanted(message))
       live.queueHead = 0

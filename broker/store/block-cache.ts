@@ -22,7 +22,7 @@ export class CachedBlock {
     this.bytes = BLOCK_BYTES + bytes.length * 2 + this.#block.count * ENTRY_BYTES
   }
 
-  /** The offset lies between `first` and `end`. Undefined where the message was trimmed before the block was written. */
+  /** The offset lies between `first` and `end`. Undefined where the message was trimmed before that was written. */
   entry (offset: Offset): Entry | undefined {
     const k = offset - this.first
     let entry = this.#entries[k]

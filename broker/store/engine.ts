@@ -17,6 +17,8 @@ const SPARE_BYTES_MIN = 524_288
 const SPARE_BYTES_MAX = 16_777_216
 /** Pages of the list of free pages, and of what else a transaction may touch. */
 const OVERHEAD_PAGES = 16
+/** What an entry takes beside its key and value, or a value in pages of its own, at most. */
+const NODE_BYTES = 64
 
 export interface Operation {
   readonly key: Buffer
@@ -147,7 +149,7 @@ export class Engine {
 
   #pages (): Pages {
     const { lastPageNumber, pageSize, root, free } = this.#open().getStats() as LmdbStats
-    const treeUsed = root.treeBranchPageCount + root.treeLeafPageCount + free.treeBranchPageCount + free.treeLeafPageCount
+    const treeUsed = [root, free].reduce((sum, tree) => sum + tree.treeBranchPageCount + tree.treeLeafPageCount, 0)
     return {
       pageBytes: pageSize,
       spanned: lastPageNumber + 1,
@@ -197,11 +199,19 @@ function openEnvironment (folder: string): RootDatabase<Buffer, Buffer> {
 
 /** At most so many pages does a transaction add to the file, if it finds no free one. */
 function pagesNeeded (operations: readonly Operation[], { pageBytes, treeUsed, depth }: Pages): number {
-  let written = 0
-  // A value with its page header, and a page for each of two splits.
-  for (const { value } of operations) if (value !== null) written += Math.ceil(value.length / pageBytes) + 3
-  // Each page of the tree is copied once at most.
-  return written + Math.min(operations.length * (depth + 1), treeUsed) + OVERHEAD_PAGES
+  let own = 0
+  let shared = 0
+  for (const { key, value } of operations) {
+    const bytes = key.length + (value?.length ?? 0) + NODE_BYTES
+    if (value === null) continue
+    if (bytes > pageBytes / 2 - NODE_BYTES) own += Math.ceil((value.length + NODE_BYTES) / pageBytes)
+    else shared += bytes
+  }
+  const n = operations.length
+  // Each page of the tree is copied once at most. Each may be split once, and again for every half page that comes in.
+  const copied = Math.min(n * (depth + 1), treeUsed)
+  const split = Math.min(n, treeUsed) + Math.ceil(shared * 4 / pageBytes)
+  return own + copied + split * 2 + OVERHEAD_PAGES
 }
 
 /** The package rejects with a general error that holds a promise of the reason; that one must not stay unhandled. */
