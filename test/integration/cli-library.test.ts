@@ -11,7 +11,7 @@ import {
   createHoldfast
 } from '../../index.ts'
 import { tempFolder } from '../helpers/temp.ts'
-import { until } from '../helpers/wait.ts'
+import { until, within } from '../helpers/wait.ts'
 
 /** In memory and on free ports, unless `options` says otherwise; closed when the test ends. */
 async function start (t: Test, options: HoldfastOptions = {}): Promise<Holdfast> {
@@ -246,6 +246,29 @@ t.test('[G7] the program may publish whatever access control says, and nobody el
   })
   await holdfast.publish({ topic: 'a', payload: 'x' })
   await t.rejects(connectAsync(mqttUrl(holdfast), { username: '$program', password: 'x', reconnectPeriod: 0 }))
+})
+
+t.test('[G6] an HTTP connection that sends no complete head is closed after connectTimeoutMs', async (t) => {
+  const { addresses } = await start(t, { connectTimeoutMs: 100 })
+  for (const sent of ['', 'GET /healthz HT']) {
+    const socket = connect(addresses.http!.port, '127.0.0.1')
+    socket.write(sent)
+    socket.resume()
+    await within(once(socket, 'end'), `the end of a connection that sent "${sent}"`)
+    socket.destroy()
+  }
+})
+
+t.test('[G6] HTTP connections beyond connectionsMax are closed, and there is room again afterwards', async (t) => {
+  const { addresses } = await start(t, { connectionsMax: 1 })
+  const url = `http://127.0.0.1:${addresses.http!.port}/healthz`
+  const first = connect(addresses.http!.port, '127.0.0.1')
+  await once(first, 'connect')
+  const second = connect(addresses.http!.port, '127.0.0.1')
+  second.resume()
+  await within(once(second, 'close'), 'the end of the second connection')
+  first.destroy()
+  await until(async () => (await fetch(url).catch(() => undefined))?.status === 200, 'room')
 })
 
 t.test('errors of the library can be told apart by class', async (t) => {

@@ -37,6 +37,11 @@ function complains (t: Test, ended: Ended, code: number, patterns: readonly RegE
   t.notMatch(ended.stdout, /^holdfast ready/m)
 }
 
+/** JavaScript that runs in the process before the command does. */
+function withHook (script: string): Record<string, string> {
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURI(script)}` }
+}
+
 /** A port that somebody else has. */
 async function busyPort (t: Test): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -88,6 +93,16 @@ t.test('SIGTERM and SIGINT stop it with code 0, and it starts again on the same 
   t.same(await server.exited(), { code: 0, signal: null })
 })
 
+t.test('a signal during the start stops it with code 0, and it never says that it is ready', async (t) => {
+  const hook = 'import net from "node:net"; const { listen } = net.Server.prototype; ' +
+    'net.Server.prototype.listen = function (...args) { net.Server.prototype.listen = listen; ' +
+    'process.kill(process.pid, "SIGTERM"); return listen.apply(this, args) }'
+  const ended = await run(t, ['start', ...ANY_PORTS], withHook(hook))
+  t.equal(ended.code, 0)
+  t.equal(ended.stdout, '')
+  t.match(ended.lines.at(-1), /"stopped"/)
+})
+
 t.test('a second signal forces the stop, with code 1', async (t) => {
   const server = await startServer(t)
   // both are waiting when it goes on, so the second comes while the first is at work
@@ -102,9 +117,7 @@ t.test('a second signal forces the stop, with code 1', async (t) => {
 t.test('a stop that hangs says so on /readyz and is forced after shutdownGraceMs, with code 1', async (t) => {
   // listeners that never report that they are closed
   const hook = 'import net from "node:net"; net.Server.prototype.close = function () { return this }'
-  const server = await startServer(t, {
-    flags: ['--shutdown-grace-ms', '1500'], env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURI(hook)}` }
-  })
+  const server = await startServer(t, { flags: ['--shutdown-grace-ms', '1500'], env: withHook(hook) })
   process.kill(server.pid, 'SIGTERM')
   const http = `http://${server.http.host}:${server.http.port}`
   let answer = await fetch(`${http}/readyz`)
@@ -119,7 +132,7 @@ t.test('a stop that hangs says so on /readyz and is forced after shutdownGraceMs
 
 t.test('an error of the program is logged as fatal and ends it with code 70', async (t) => {
   const hook = 'process.on("SIGUSR2", () => { throw new Error("a fault") })'
-  const server = await startServer(t, { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURI(hook)}` } })
+  const server = await startServer(t, { env: withHook(hook) })
   process.kill(server.pid, 'SIGUSR2')
   t.same(await server.exited(), { code: 70, signal: null })
   t.match(JSON.parse(server.stderr.trim().split('\n').at(-1)!), { level: 60, err: { message: 'a fault' } })
