@@ -27,17 +27,25 @@ export class Checker implements DiskWitness {
   readonly #attached = new Map<number, Connection>()
   readonly #lives = new Map<number, Life>()
   #diskTroubleMs = -1
+  #fullSinceMs = -1
 
   constructor (referee: Referee, limits: Limits) {
     this.#referee = referee
     const flushSlackMs = limits.cursorFlushMs + limits.sweepMs + WRITE_SLACK_MS
     this.sessions = new Sessions(referee, 2 * limits.sweepMs + WRITE_SLACK_MS, flushSlackMs)
-    this.deliveries = new Deliveries(referee, this.ledger, limits, flushSlackMs, () => this.#diskTroubleMs)
+    this.deliveries = new Deliveries(referee, this.ledger, limits)
   }
 
   /** When the disk was last full or slow. */
   get diskTroubleMs (): number { return this.#diskTroubleMs }
   diskTrouble (): void { this.#diskTroubleMs = this.#referee.nowMs }
+
+  diskFull (): void {
+    this.diskTrouble()
+    this.#fullSinceMs = this.#referee.nowMs
+    this.#referee.count('disk full')
+    this.#referee.trace?.('disk: full')
+  }
 
   // --- the disk
 
@@ -85,14 +93,14 @@ export class Checker implements DiskWitness {
   crashed (): void {
     this.#referee.trace?.(`=== server ${this.#process} crashes`)
     this.#referee.count('crash')
-    this.sessions.crashed()
+    this.sessions.crashed(this.#diskTroubleMs)
     this.ledger.forgetWaiting()
   }
 
-  stopped (): void {
+  stopped (isDiskFull: boolean): void {
     this.#referee.trace?.(`=== server ${this.#process} has stopped`)
     this.#referee.count('graceful stop')
-    this.sessions.stopped()
+    this.sessions.stopped(isDiskFull ? this.#fullSinceMs : undefined)
     const waiting = this.ledger.oldestWaiting()
     if (waiting !== undefined) this.#referee.violate('G1', `the server stopped without an answer for ${waiting.key}`)
   }

@@ -14,6 +14,7 @@ export interface WireOptions {
   readonly random: Random
   readonly scenario: Scenario
   readonly process: ServerProcess
+  readonly latencyMs: () => number
   readonly arrives: (packet: ToClient) => void
   readonly lost: () => void
 }
@@ -26,8 +27,7 @@ export class Wire {
 
   constructor (options: WireOptions) {
     this.#options = options
-    const { clock, random, scenario, process } = options
-    const latencyMs = (): number => 0.1 + random.around(scenario.latencyMs)
+    const { clock, scenario, process, latencyMs } = options
     this.#down = new Pipe({
       clock, latencyMs, bytesMax: scenario.linkBytesMax, arrives: options.arrives, drained: () => { this.#end.drained() }
     })

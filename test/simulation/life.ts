@@ -22,6 +22,8 @@ export interface Claim {
   sentMs: number
   packetId: PacketId
   acknowledgedMs: number | undefined
+  /** The server went away before it can have written down the acknowledgement. */
+  isForgotten: boolean
   /** PUBREC is durable, so that PUBLISH must not be sent again [MQTT-4.3.3-1]. */
   received: boolean
   /** How often it reached the client, and how often the application. */
@@ -106,7 +108,7 @@ export class Life {
     state.open.push(call)
     // From here on it can't be said that what is queued for the filter alone will still be delivered at QoS 1 or 2.
     if (qos === undefined || qos === 0) this.#revoke(filter, state.generation, claim => claim.certain)
-    else this.#regrade(filter, qos)
+    if (qos !== undefined) this.#regrade(filter, qos)
     if (qos === undefined) state.generation++
     return call
   }
@@ -153,7 +155,9 @@ export class Life {
 
   #revoke (filter: string, generation: number, set: (claim: Claim) => Set<string>): void {
     for (const claim of this.claims.values()) {
-      for (let old = 0; old <= generation; old++) set(claim).delete(`${filter}#${old}`)
+      for (let old = 0; old <= generation; old++) {
+        if (set(claim).delete(`${filter}#${old}`)) claim.qosMin = Math.min(claim.qosMin, 1) as QoS
+      }
     }
   }
 
@@ -188,6 +192,7 @@ export class Life {
       sentMs: 0,
       packetId: 0 as PacketId,
       acknowledgedMs: undefined,
+      isForgotten: false,
       received: false,
       seen: 0,
       handled: 0,
@@ -210,6 +215,14 @@ export class Life {
       count++
     }
     return { oldest, count }
+  }
+
+  /** The server has lost what it had not written: acknowledgements that came after `sinceMs`, and what is in flight. */
+  forget (sinceMs: number): void {
+    for (const claim of this.claims.values()) {
+      if (claim.acknowledgedMs !== undefined && claim.acknowledgedMs >= sinceMs) claim.isForgotten = true
+    }
+    this.inUse.clear()
   }
 
   // --- its end

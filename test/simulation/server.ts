@@ -74,7 +74,7 @@ export class ServerProcess {
       if (this.#state === 'gone') return
       this.#state = 'gone'
       this.#clock.kill()
-      this.options.checker.stopped()
+      this.options.checker.stopped(this.options.disk.behaviour.isFull())
       for (const end of this.#ends) end.die()
       stopped()
     }, (error: unknown) => { this.options.referee.violate('crash', `close() failed: ${describe(error)}`) })

@@ -146,8 +146,10 @@ export class Sessions {
     if (!life.kept) this.end(life, 'disconnected')
   }
 
-  crashed (): void {
+  /** @param diskTroubleMs when the disk last could not be written, or slowly */
+  crashed (diskTroubleMs: number): void {
     const now = this.#referee.nowMs
+    const writtenMs = Math.min(now, diskTroubleMs < 0 ? now : diskTroubleMs) - this.#flushSlackMs
     for (const life of this.alive()) {
       if (!life.kept) {
         this.end(life, 'crash')
@@ -159,18 +161,22 @@ export class Sessions {
       life.attached = 0
       life.closing = 0
       life.crashedMs = now
-      life.inUse.clear()
+      life.forget(writtenMs)
     }
     this.#open.clear()
   }
 
-  /** The process has ended in an orderly way: all connections are gone, everything is written. */
-  stopped (): void {
+  /**
+   * The process has ended in an orderly way: all connections are gone, everything is written.
+   * @param diskTroubleMs undefined where the disk was well
+   */
+  stopped (diskTroubleMs: number | undefined): void {
     const now = this.#referee.nowMs
     for (const life of this.alive()) {
       if (!life.kept) this.end(life, 'shutdown')
       life.detachedMs ??= now
       life.detachedMsMax ??= now
+      if (diskTroubleMs !== undefined) life.forget(diskTroubleMs - this.#flushSlackMs)
       life.attached = 0
       life.closing = 0
     }

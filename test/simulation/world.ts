@@ -239,9 +239,7 @@ class World {
     this.#every(stopMs, random, () => { this.#stop() })
     this.#every(fullMs, random, () => {
       this.#isFull = true
-      this.#checker.diskTrouble()
-      this.#referee.count('disk full')
-      this.#referee.trace?.('disk: full')
+      this.#checker.diskFull()
       this.#clock.after(random.between(10, 400), () => { this.#makeSpace() })
     })
     for (const client of this.#clients) {
