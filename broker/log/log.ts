@@ -120,25 +120,25 @@ export class Log {
         continue
       }
       const before = this.#tail
+      let error: HoldfastError | undefined
       try {
         this.#tail = await this.#store.append(batch) // [G1] nothing below happens before this is on disk
-        if (this.#failing) {
-          this.#failing = false
-          this.#events.recovered()
-        }
-        this.#finish(items, undefined, before)
       } catch (cause) {
+        error = asStoreError(cause)
         this.#trim = mergeSorted(this.#trim, batch.trim)
-        const error = asStoreError(cause)
-        if (!this.#failing) {
-          this.#failing = true
-          this.#events.failed(error)
-        }
-        this.#finish(items, error, before)
-        if (this.#queue.length === 0) break // what is to be trimmed waits for the next write
       }
+      this.#tell(error)
+      this.#finish(items, error, before)
+      if (error !== undefined && this.#queue.length === 0) break // what is to be trimmed waits for the next write
     }
     this.#running = undefined
+  }
+
+  #tell (error: HoldfastError | undefined): void {
+    if (this.#failing === (error !== undefined)) return
+    this.#failing = error !== undefined
+    if (error === undefined) this.#events.recovered()
+    else this.#events.failed(error)
   }
 
   #take (): readonly Item[] {
