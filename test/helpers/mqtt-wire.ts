@@ -27,6 +27,8 @@ export interface WireClient {
   next (ms?: number): Promise<Packet>
   /** The next packet, which has to be a `cmd`. */
   expect<C extends Cmd> (cmd: C, ms?: number): Promise<PacketOf<C>>
+  /** The next `cmd`, as if what came before it had come after: for handshakes that others may interleave. */
+  find<C extends Cmd> (cmd: C, ms?: number): Promise<PacketOf<C>>
   /** The next `count` PUBLISH packets; other packets in between are an error. */
   messages (count: number, ms?: number): Promise<IPublishPacket[]>
   /** PINGREQ, and everything that came before its PINGRESP: what the server had to say until now. */
@@ -82,6 +84,17 @@ export function wireClient (t: Test, stream: Duplex): WireClient {
     write: bytes => stream.write(bytes),
     next,
     expect,
+    async find (cmd, ms) {
+      const passed: Packet[] = []
+      for (;;) {
+        const packet = await next(ms)
+        if (packet.cmd === cmd) {
+          packets.unshift(...passed)
+          return packet as PacketOf<typeof cmd>
+        }
+        passed.push(packet)
+      }
+    },
     async messages (count, ms) {
       const found: IPublishPacket[] = []
       while (found.length < count) found.push(await expect('publish', ms))
@@ -182,7 +195,7 @@ export async function take (client: WireClient, ms?: number): Promise<IPublishPa
   if (message.qos === 1) client.send({ cmd: 'puback', messageId })
   if (message.qos === 2) {
     client.send({ cmd: 'pubrec', messageId })
-    await client.expect('pubrel', ms)
+    await client.find('pubrel', ms)
     client.send({ cmd: 'pubcomp', messageId })
   }
   return message

@@ -1,11 +1,11 @@
-import { generate } from 'mqtt-packet'
+import { generate, type Packet } from 'mqtt-packet'
 import t from 'tap'
-import { anonymous, type Auth, type Principal } from '../../broker/index.ts'
+import { ANONYMOUS, anonymous, type Auth, type Credentials, type Principal } from '../../broker/index.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import {
-  connectPacket, connectWire, openWire, publish1, subscribe, take, text, uniqueId
+  connectPacket, connectWire, openWire, publish1, publishPacket, subscribe, take, text, uniqueId
 } from '../helpers/mqtt-wire.ts'
-import { within } from '../helpers/wait.ts'
+import { pause, within } from '../helpers/wait.ts'
 
 const CONNECT = generate(connectPacket({ clientId: 'raw' }))
 /** CONNECT 'raw' with the byte at `index` set to `value`: 8 is the protocol level, 9 the flags. */
@@ -73,8 +73,9 @@ t.test('MQTT 3.1 clients are served as well', async t => {
 
 t.test('[MQTT-3.1.3-8] an empty client identifier with clean=false is refused with return code 2', async t => {
   const server = await startInProcess(t)
-  const { client, connack } = await connectWire(t, server, { clientId: '', clean: false })
-  t.match(connack, { returnCode: 2, sessionPresent: false })
+  const client = await openWire(t, server)
+  client.write(Buffer.from('100c00044d5154540400003c0000', 'hex'))
+  t.match(await client.expect('connack'), { returnCode: 2, sessionPresent: false })
   await within(client.closed, 'the end of the connection')
 })
 
@@ -236,4 +237,32 @@ t.test('[G7] a session is neither resumed, taken over nor cleared by another pri
   t.not(connack.returnCode, 0, 'not while the owner is away either')
   const { connack: own } = await connectWire(t, server, { clientId, clean: false, username: 'alice' })
   t.match(own, { returnCode: 0, sessionPresent: true }, 'the owner finds it again')
+})
+
+t.test('[G1] [MQTT-3.1.4-5] nothing is answered before CONNACK, and what was sent before it is kept', async t => {
+  let letIn = (): void => {}
+  const gate = new Promise<void>(resolve => { letIn = resolve })
+  const auth: Auth = { ...anonymous, authenticate: async who => { await waiting(who); return ANONYMOUS } }
+  const waiting = async ({ clientId }: Credentials): Promise<void> => { if (clientId === 'eager') await gate }
+  const server = await startInProcess(t, { auth })
+  const { client: watcher } = await connectWire(t, server, { clean: false })
+  await subscribe(watcher, { 'eager/#': 1 })
+  const client = await openWire(t, server)
+  const said: Packet[] = [connectPacket({ clientId: 'eager', clean: false }),
+    { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'eager/b', qos: 1 }] },
+    publishPacket('eager/a', 'a', { qos: 1, messageId: 2 }), publishPacket('eager/b', 'b', { qos: 1, messageId: 3 }),
+    { cmd: 'pingreq' }]
+  for (const packet of said) {
+    // each in a segment of its own
+    client.send(packet)
+    await pause(10)
+  }
+  t.same(client.waiting, [], 'nothing is said to a client that is not let in yet')
+  letIn()
+  t.match(await client.next(), { cmd: 'connack', returnCode: 0 }, 'CONNACK comes first [MQTT-3.2.0-1]')
+  const got: Packet[] = []
+  while (got.length < 5) got.push(await client.next())
+  t.same(got.map(({ cmd }) => cmd).sort(), ['pingresp', 'puback', 'puback', 'publish', 'suback'])
+  t.match(got.find(({ cmd }) => cmd === 'suback'), { granted: [1] })
+  t.same([text(await take(watcher)), text(await take(watcher))], ['a', 'b'], 'what got a receipt is delivered')
 })

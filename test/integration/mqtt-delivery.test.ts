@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import t from 'tap'
 import type { IPublishPacket } from 'mqtt-packet'
 import { startInProcess } from '../helpers/in-process.ts'
@@ -48,7 +49,9 @@ t.test('[MQTT-4.4.0-1] the unacknowledged comes again: same identifiers, DUP, sa
   t.ok(first.every(({ dup }) => !dup), 'the first time without DUP [MQTT-3.3.1-1]')
   acknowledge(client, [first[7], first[2]])
   await client.untilPong()
+  const detached = once(server.broker.events, 'detached')
   client.destroy()
+  await detached
   await publishMany(publisher, 'a', 10, 13)
   const { client: back } = await connectWire(t, server, { clientId, clean: false })
   const again = await back.messages(8)

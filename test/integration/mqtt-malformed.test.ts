@@ -3,6 +3,8 @@ import { startInProcess } from '../helpers/in-process.ts'
 import { connectWire, publish1, subscribe, take, text } from '../helpers/mqtt-wire.ts'
 import { within } from '../helpers/wait.ts'
 
+t.setTimeout(120_000)
+
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex')
 const deep = '61' + '2f61'.repeat(99)
 
@@ -53,10 +55,11 @@ t.test('[MQTT-4.8.0-1] what breaks the protocol closes its own connection and di
     client.destroy()
     const { client: publisher } = await connectWire(t, server)
     await publish1(publisher, 'w/still', what)
-    t.equal(text(await take(watcher)), what, 'the watcher gets its messages')
+    const got = [await take(watcher)]
+    while (got.at(-1)!.topic !== 'w/still') got.push(await take(watcher))
+    t.same(got.map(text), [what], 'the watcher gets its messages, and nothing of what was malformed')
     publisher.destroy()
   }
-  t.same(await watcher.untilPong(), [], 'and nothing of what was malformed')
 })
 
 /** What is odd and allowed, or what an unlucky client sends: no reason to end a connection. */

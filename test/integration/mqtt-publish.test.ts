@@ -1,9 +1,10 @@
+import { generate } from 'mqtt-packet'
 import t from 'tap'
 import { anonymous } from '../../broker/index.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import {
-  connectWire, publish1, publish2, publishPacket, subscribe, take, text, uniqueId
+  connectPacket, connectWire, openWire, publish1, publish2, publishPacket, subscribe, take, text, uniqueId
 } from '../helpers/mqtt-wire.ts'
 import { within } from '../helpers/wait.ts'
 
@@ -119,6 +120,32 @@ t.test('[G6] QoS 2 messages over incomingMax are not taken in silence', async t 
   client.send(publishPacket('a', 'x', { qos: 2, messageId: 4 }))
   await within(client.closed, 'the connection to be closed')
   t.same(client.waiting, [], 'no PUBREC for what is not kept')
+})
+
+t.test('[MQTT-3.1.4-5] what is sent right behind CONNECT is handled in order, however it is cut', async t => {
+  const server = await startInProcess(t)
+  const { client: subscriber } = await connectWire(t, server, { clean: false })
+  await subscribe(subscriber, { 'early/#': 1 })
+  for (const size of [1, 7, 20, 64, 1_000, 100_000]) {
+    const client = await openWire(t, server)
+    const numbers = Array.from({ length: 100 }, (_, i) => `${size}/${i}`)
+    const bytes = Buffer.concat([generate(connectPacket({ clean: false })),
+      generate({ cmd: 'subscribe', messageId: 1_000, subscriptions: [{ topic: 'early/end', qos: 1 }] }),
+      ...numbers.map((number, i) => generate(publishPacket('early/a', number, { qos: 1, messageId: i + 1 }))),
+      generate(publishPacket('early/end', 'end', { qos: 1, messageId: 999 }))])
+    for (let at = 0; at < bytes.length; at += size) {
+      client.write(bytes.subarray(at, at + size))
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    t.equal((await client.expect('connack')).returnCode, 0)
+    const cmds: string[] = []
+    while (cmds.length < 103 && !client.isClosed) cmds.push((await client.next()).cmd)
+    t.ok(cmds.includes('publish'), `${size} bytes: SUBSCRIBE was handled before the last PUBLISH`)
+    const got: string[] = []
+    while (got.at(-1) !== 'end') got.push(text(await take(subscriber)))
+    t.same(got, [...numbers, 'end'], `${size} bytes: in order [G3]`)
+    client.destroy()
+  }
 })
 
 t.test('[MQTT-3.3.1-3] the DUP flag of the publisher is not passed on', async t => {

@@ -80,9 +80,25 @@ t.test('[MQTT-6.0.0-2] packets are split and joined across frames', async t => {
     const client = wireClient(t, createWebSocketStream(socket))
     for (let at = 0; at < bytes.length; at += size) socket.send(bytes.subarray(at, at + size))
     const got = []
-    while (got.length < 5) got.push((await client.next()).cmd)
+    while (got.length < 5 && !client.isClosed) got.push(await client.next(3_000).then(({ cmd }) => cmd, () => 'nothing'))
     t.same(got.sort(), ['connack', 'pingresp', 'puback', 'publish', 'suback'], `frames of ${size} bytes`)
     socket.terminate()
+  }
+})
+
+t.test('[G1] a receipt that comes before CONNACK would be for a message that nobody kept: there is none', async t => {
+  const { url, port } = await setUp(t)
+  const { client: watcher } = await connectWire(t, { port }, { clean: false })
+  await subscribe(watcher, { eager: 1 })
+  for (let round = 0; round < 20; round++) {
+    const client = wireClient(t, createWebSocketStream(await openSocket(t, url)))
+    // each packet in a frame of its own, none waits for an answer
+    client.send(connectPacket())
+    client.send(publishPacket('eager', String(round), { qos: 1, messageId: 1 }))
+    client.send({ cmd: 'pingreq' })
+    t.same([(await client.next()).cmd, (await client.next()).cmd, (await client.next()).cmd].indexOf('connack'), 0)
+    t.equal(text(await take(watcher)), String(round))
+    client.destroy()
   }
 })
 
