@@ -63,6 +63,7 @@ export class Sessions {
         if (detachedAt === undefined && !recovery.clean) {
           session.uncertainThrough = recovery.tail // it may have got any of these before the crash [G4]
         }
+        if (detachedAt === undefined) this.touch(session, true)
         this.#all.set(clientId, session)
       }
     }
@@ -80,8 +81,9 @@ export class Sessions {
       for (const record of records) {
         const session = this.#all.get(record.key as ClientId)
         if (session === undefined) continue
-        const { sent, flights, gaps } = readCursor(record)
+        const { sent, uncertainThrough, flights, gaps } = readCursor(record)
         session.sent = sent
+        session.uncertainThrough = Math.max(session.uncertainThrough, uncertainThrough) as Offset
         if (flights.length > 0) {
           session.window = new Window(limits.inflightMessagesMax)
           for (const { packetId, qos, offset, state } of flights) {
@@ -105,7 +107,7 @@ export class Sessions {
   async connect ({ clientId, principal, clean, expiryMs }: ConnectRequest): Promise<Connected> {
     const { log, limits, clock, events } = this.#options
     const bytes = Buffer.byteLength(clientId)
-    if (bytes === 0 || bytes > limits.clientIdBytesMax || clientId.includes('\u0000')) {
+    if (bytes === 0 || bytes > limits.clientIdBytesMax || /[\u0000\uFFFD]/.test(clientId)) {
       throw new HoldfastError('CLIENT_ID_INVALID',
         `${show(clientId)} has ${bytes} bytes; clientIdBytesMax = ${limits.clientIdBytesMax}`)
     }

@@ -13,6 +13,8 @@ export const RESERVED_PREFIXES = ['$SYS/', '$holdfast/'] as const
 export const GAP_TOPIC = '$holdfast/gap'
 
 const NUL = '\u0000'
+/** What decoding makes of bytes that are not UTF-8 [MQTT-1.5.3-1]: different bytes must not become one name. */
+const REPLACEMENT = '\uFFFD'
 
 /** Throws TOPIC_INVALID with what is wrong: a name to publish to [MQTT-3.3.2-2, MQTT-4.7.3-1]. */
 export function checkTopic (topic: string, limits: TopicLimits, allowReserved = false): void {
@@ -44,6 +46,7 @@ function malformed (topic: string, limits: TopicLimits): string | undefined {
     return `it is longer than topicBytesMax = ${limits.topicBytesMax}`
   }
   if (topic.includes(NUL)) return 'it holds U+0000'
+  if (topic.includes(REPLACEMENT)) return 'it holds U+FFFD, as bytes that are not UTF-8 do when they are read'
   if (levelCount(topic) > limits.topicLevelsMax) {
     return `it has more levels than topicLevelsMax = ${limits.topicLevelsMax}`
   }

@@ -102,7 +102,7 @@ export class LogIndex<S extends Subscriber> {
       }
     }
     const bytes = topic.bytes
-    topic.drop(found.offset)
+    if (!topic.drop(found.offset)) return new Set()
     this.#messages--
     this.#bytes -= bytes - topic.bytes
     return losers

@@ -99,15 +99,16 @@ export class TopicLog<R = unknown> {
     return cached
   }
 
-  /** Removes one entry from the middle (damaged, or expired). */
-  drop (offset: Offset): void {
+  /** Removes one entry from the middle; false if it is not there. */
+  drop (offset: Offset): boolean {
     const index = this.#indexAfter((offset - 1) as Offset)
-    if (this.#offsets[index] !== offset) return
+    if (this.#offsets[index] !== offset) return false
     const bytes = this.#ends[index] - (index === this.#head ? this.#base : this.#ends[index - 1])
     this.#offsets.splice(index, 1)
     this.#ends.splice(index, 1)
     this.#entries.splice(index, 1)
     for (let i = index; i < this.#ends.length; i++) this.#ends[i] -= bytes
+    return true
   }
 
   /** Index of the first entry after `offset`. Sessions are nearly always near the end, so look there first. */

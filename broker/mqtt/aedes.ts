@@ -9,16 +9,20 @@
  *   persistence, whatever the session is.
  * - It calls `subscriptionsByClient` in the same turn in which `authenticate` calls back, and takes "has subscriptions"
  *   for "session present". It is given one marker that is never subscribed [G5].
- * - Between CONNACK and the end of its own (empty) outgoing queue, it would let new packets overtake those that came in
- *   the same chunk as CONNECT. 'connected' is emitted as soon as CONNACK is out, which puts them first.
- * - `client._parser.parse` is given every chunk as it was read: the place to refuse a packet by its length.
+ * - `client._parser` is an event emitter whose one 'packet' listener is where Aedes begins; the gate stands before it.
+ *   Its `parse` is given every chunk as it was read: the place to refuse a packet by its length.
+ * - 'connackSent' is emitted in the turn in which Aedes notes that CONNACK is out.
  */
+import type { EventEmitter } from 'node:events'
 import { Aedes, type Client } from 'aedes'
 import type { Broker } from '../broker.ts'
 import { HoldfastError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ClientId, Message, PacketId, QoS } from '../message.ts'
+import type { Limits } from '../limits.ts'
+import { checkFilter } from '../topics.ts'
 import type { MqttConnection } from './connection.ts'
+import { PacketGate, REFUSED_FILTER, REPEATED_FILTER, type GatedPacket } from './packet-gate.ts'
 import {
   SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
 } from './persistence.ts'
@@ -43,7 +47,7 @@ const CONNECTION = Symbol('connection')
 /** Aedes's client with the details that are used of it. */
 interface InnerClient extends Client {
   [CONNECTION]: MqttConnection
-  _parser: { parse (chunk: Buffer): number }
+  _parser: EventEmitter & { parse (chunk: Buffer): number }
   will: ContractPacket | null
   pause (): void
   resume (): void
@@ -149,8 +153,13 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
 
     authorizeSubscribe (client, subscription, done) {
       const session = connectionOf(client)?.session
-      if (session === undefined || subscription.topic === PRESENT_MARKER[0].topic) {
+      if (session === undefined || subscription.topic === PRESENT_MARKER[0].topic ||
+        subscription.topic.startsWith(REFUSED_FILTER)) {
         done(null, null)
+        return
+      }
+      if (subscription.topic.startsWith(REPEATED_FILTER)) {
+        done(null, subscription)
         return
       }
       broker.subscribe(session, subscription.topic, subscription.qos as QoS).then((qos) => {
@@ -168,7 +177,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
       const connection = inner === null ? undefined : connectionOf(inner)
       const session = connection?.session
       if (inner === null || connection === undefined || session === undefined) {
-        done(null)
+        done(new Error('nobody may publish before CONNACK')) // the gate is there so that nobody does
         return
       }
       if (inner.closed) { // its will: it stays owed until it is durable, which Aedes would not wait for
@@ -235,7 +244,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
     if (connack.returnCode !== 0 || connection.isClosed || connection.session === undefined) return
     connection.guard.packetBytesMax = limits.packetBytesMax
     connection.attachment = broker.attach(connection.session, connection)
-    client.emit('connected')
+    queueMicrotask(() => { connection.gate?.open() }) // when Aedes has noted it, before anything else is read
   })
   aedes.on('clientError', (client, error) => {
     log.info({ clientId: client.id, error: error.message }, 'connection closed after an error')
@@ -259,6 +268,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
         client.close(() => { if (latest.get(client.id) === client) latest.delete(client.id) })
       })
       watchLengths(client, connection)
+      setGate(client, connection, limits)
     },
     pause () { for (const client of clients) client.pause() },
     async close () { await new Promise<void>((resolve) => { aedes.close(() => { resolve() }) }) }
@@ -275,6 +285,34 @@ function watchLengths (client: InnerClient, connection: MqttConnection): void {
     client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong))
     return 0
   }
+}
+
+/** CONNACK with return code 1, "unacceptable protocol version" [MQTT-3.1.2-2]. */
+const UNACCEPTABLE_VERSION = Buffer.from([0x20, 2, 0, 1])
+
+function setGate (client: InnerClient, connection: MqttConnection, limits: Limits): void {
+  const parser = client._parser
+  const [handle] = parser.listeners('packet')
+  parser.removeAllListeners('packet')
+  const gate = new PacketGate({
+    pass: (packet) => { handle.call(parser, packet) },
+    refuse: (sentence) => { client.emit('error', new Error(sentence)) },
+    wrongFilter: (filter) => {
+      try {
+        checkFilter(filter, limits)
+      } catch (error) {
+        return (error as Error).message
+      }
+    },
+    waitingMax: EARLY_PACKETS_MAX
+  })
+  connection.gate = gate
+  parser.on('packet', (packet: GatedPacket) => { gate.take(packet) })
+  parser.prependListener('error', (error: Error) => {
+    if (!client.connecting && !client.connected && error.message === 'Invalid protocol version') {
+      connection.wire.stream.write(UNACCEPTABLE_VERSION)
+    }
+  })
 }
 
 /** Carries nothing: Aedes's own topics ($SYS) would tell everybody who is connected and what he subscribes to. */

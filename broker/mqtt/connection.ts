@@ -8,6 +8,7 @@ import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../sess
 import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../topics.ts'
 import { FrameGuard } from './frame-guard.ts'
+import type { PacketGate } from './packet-gate.ts'
 import { pubrel, writePublishes, writeReceipts } from './encode.ts'
 
 /** A byte stream and what the transport below it knows. */
@@ -44,6 +45,7 @@ export class MqttConnection implements Link {
   pendingBytes = 0
   isPaused = false
   readonly guard: FrameGuard
+  gate: PacketGate | undefined
   readonly #socket: Duplex
   readonly #limits: Limits
   readonly #clock: Clock

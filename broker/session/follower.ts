@@ -296,6 +296,7 @@ export class Follower {
     const limit = this.#limits.writeBufferBytesMax
     for (const one of found) {
       if (live.outboxBytes >= limit) break // the rest is found again when the link has taken this
+      if (one.offset <= session.sent) continue // a bound has moved the session on while it was read
       const entry = one.entry ?? read.get(one.offset)
       if (entry === undefined) {
         for (const loser of this.#index.forget(one)) this.lose(loser, 1, 'damaged')

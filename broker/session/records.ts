@@ -64,10 +64,11 @@ export function cursorChange (session: Session): RecordChange {
   const flights: CursorFlight[] = []
   for (const flight of session.window?.flights() ?? []) if (flight.offset > 0) flights.push(flight)
   const gaps = [...session.gaps ?? []]
-  const value = Buffer.alloc(1 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES)
+  const value = Buffer.alloc(1 + 8 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES)
   let at = value.writeUInt8(VERSION, 0)
   // A session that has caught up stands at the entry it was last sent; later ones did not match.
   at = value.writeDoubleBE(session.sent, at)
+  at = value.writeDoubleBE(session.uncertainThrough, at)
   at = value.writeUInt16BE(flights.length, at)
   for (const flight of flights) {
     at = value.writeUInt16BE(flight.packetId, at)
@@ -84,12 +85,13 @@ export function cursorChange (session: Session): RecordChange {
 }
 
 export function readCursor (record: StoredRecord):
-{ sent: Offset, flights: CursorFlight[], gaps: Array<[GapReason, number]> } {
+{ sent: Offset, uncertainThrough: Offset, flights: CursorFlight[], gaps: Array<[GapReason, number]> } {
   const value = unversioned(record.value, record.key)
   const sent = value.readDoubleBE(0) as Offset
-  const count = value.readUInt16BE(8)
+  const uncertainThrough = value.readDoubleBE(8) as Offset
+  const count = value.readUInt16BE(16)
   const flights: CursorFlight[] = []
-  let at = 10
+  let at = 18
   for (let i = 0; i < count; i++, at += FLIGHT_BYTES) {
     const bits = value.readUInt8(at + 10)
     flights.push({
@@ -105,7 +107,7 @@ export function readCursor (record: StoredRecord):
     const reason = GAP_REASONS[value.readUInt8(at)]
     if (reason !== undefined) gaps.push([reason, value.readUInt32BE(at + 1)])
   }
-  return { sent, flights, gaps }
+  return { sent, uncertainThrough, flights, gaps }
 }
 
 // --- single messages: retained ones and wills
