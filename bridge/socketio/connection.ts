@@ -2,7 +2,7 @@
  * One Engine.IO connection under all its namespaces: asks for receipts, and bounds what is written to it and what is
  * taken from it.
  */
-import type { Logger, PacketId } from '../../broker/index.ts'
+import type { Clock, Logger, PacketId } from '../../broker/index.ts'
 import type { EnginePacket, EngineSocket } from './engine.ts'
 import { Receipts } from './receipts.ts'
 
@@ -26,6 +26,9 @@ interface Mark {
   readonly packetId: PacketId
 }
 
+/** A closed connection whose client does not take leave by then is cut off. */
+export const LINGER_MS_MAX = 5_000
+
 /** Type digit of a Socket.IO DISCONNECT packet: `1` for the root namespace, `1/chat,` for another (protocol 5). */
 const DISCONNECT = '1'
 
@@ -34,6 +37,7 @@ export class Connection {
   /** By namespace. */
   readonly channels = new Map<string, Channel>()
   readonly #limits: ConnectionLimits
+  readonly #clock: Clock
   readonly #log: Logger
   readonly #receipts = new Receipts<Mark>()
   /** Handed to the engine and not yet to its transport. */
@@ -44,9 +48,10 @@ export class Connection {
   #pendingBytes = 0
   #paused = false
 
-  constructor (engine: EngineSocket, limits: ConnectionLimits, log: Logger) {
+  constructor (engine: EngineSocket, limits: ConnectionLimits, clock: Clock, log: Logger) {
     this.engine = engine
     this.#limits = limits
+    this.#clock = clock
     this.#log = log
     engine.on('packetCreate', packet => {
       if (packet.type === 'ping') this.#receipts.pinged()
@@ -54,6 +59,9 @@ export class Connection {
     })
     engine.on('flush', () => { this.#queuedBytes = 0 })
     engine.on('packet', packet => this.#read(packet))
+    const { transport } = engine
+    if (transport.name === 'polling') transport.closeTimeout = LINGER_MS_MAX
+    engine.on('close', () => this.#linger())
   }
 
   get open (): boolean {
@@ -110,6 +118,13 @@ export class Connection {
     const { transport } = this.engine
     this.engine.close(true)
     if (transport.name === 'websocket') transport.socket.terminate()
+  }
+
+  /** ws waits long for the other side of a half-open connection, and keeps what was written. */
+  #linger (): void {
+    const { transport } = this.engine
+    if (transport.name !== 'websocket') return
+    this.#clock.after(LINGER_MS_MAX, () => transport.socket.terminate())
   }
 
   #pause (): void {

@@ -71,7 +71,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   })
   const engine = io.engine as unknown as EngineServer
   engine.on('connection', socket => {
-    const connection = new Connection(socket, broker.limits, log)
+    const connection = new Connection(socket, broker.limits, broker.clock, log)
     connections.set(socket, connection)
     socket.on('close', () => admission.gone(connection))
   })
@@ -117,7 +117,8 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       const grace = new Promise<void>(resolve => { cancel = broker.clock.after(CLOSE_GRACE_MS, resolve) })
       await Promise.race([grace, Promise.all([...inbounds].map(inbound => inbound.stop()))])
       cancel()
-      for (const socket of Object.values(engine.clients)) socket.close()
+      // A polling connection that is asked politely would wait for its next poll.
+      for (const socket of Object.values(engine.clients)) socket.close(socket.transport.name === 'polling')
       engine.close()
     }
   }

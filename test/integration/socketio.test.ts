@@ -1,5 +1,6 @@
 import t from 'tap'
 import { DEFAULT_LIMITS } from '../../broker/index.ts'
+import { until } from '../helpers/wait.ts'
 import { collect, connectClient, connectMqtt, heard, newClient, refused, startBridged } from './socketio-harness.ts'
 
 const OK = { status: 'ok' }
@@ -175,11 +176,12 @@ t.test('the same client id again takes the session over; the older client is tol
 })
 
 t.test('a retained message reaches a new session once, not at every reconnect', async t => {
-  const { url, mqttUrl } = await startBridged(t)
+  const { broker, url, mqttUrl } = await startBridged(t)
   const device = await connectMqtt(t, mqttUrl)
   await device.publishAsync('io/_/all/state', 'on', { qos: 1, retain: true })
   const first = newClient(t, url, { auth: { clientId: 'U1' } })
   t.same(await heard(first, 'state'), ['on'])
+  await until(() => broker.stats().acknowledged === 1, 'the receipt')
   first.disconnect()
   const again = newClient(t, url, { auth: { clientId: 'U1' } })
   const states = collect(again, 'state')
