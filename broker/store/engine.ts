@@ -7,6 +7,8 @@ import { open } from 'lmdb'
 import type { RootDatabase, RootDatabaseOptions } from 'lmdb'
 import { DATA_FILE } from './data-file.ts'
 import { Reserve } from './reserve.ts'
+import { pagesNeeded, pagesOf } from './room.ts'
+import type { LmdbStats, Pages } from './room.ts'
 
 /** Address space that is set aside, tried from the left: growing inside costs nothing, growing beyond a new mapping. */
 const MAP_BYTES = [2 ** 40, 2 ** 36, 2 ** 33]
@@ -15,10 +17,6 @@ const MAP_BYTES = [2 ** 40, 2 ** 36, 2 ** 33]
 const SPARE_SHARE = 1 / 8
 const SPARE_BYTES_MIN = 524_288
 const SPARE_BYTES_MAX = 16_777_216
-/** Pages of the list of free pages, and of what else a transaction may touch. */
-const OVERHEAD_PAGES = 16
-/** What an entry takes beside its key and value, or a value in pages of its own, at most. */
-const NODE_BYTES = 64
 
 export interface Operation {
   readonly key: Buffer
@@ -26,45 +24,18 @@ export interface Operation {
   readonly value: Buffer | null
 }
 
-/** Beside the trees. */
-const HEAD_PAGES = 2
-
-interface TreeStats {
-  readonly treeDepth: number
-  readonly treeBranchPageCount: number
-  readonly treeLeafPageCount: number
-  readonly overflowPages: number
-}
-
-/** What the package's getStats() returns, which its types do not say. */
-interface LmdbStats {
-  readonly pageSize: number
-  readonly lastPageNumber: number
-  readonly root: TreeStats
-  readonly free: TreeStats
-}
-
-/** How LMDB's file is used. A page has `pageBytes`. */
-interface Pages {
-  readonly pageBytes: number
-  /** From the beginning of the file up to the last one in use. */
-  readonly spanned: number
-  readonly used: number
-  /** Nodes of the trees, without the values that have pages of their own. */
-  readonly treeUsed: number
-  readonly depth: number
-}
-
 export class Engine {
   readonly #folder: string
   readonly #reserve: Reserve
   #db: RootDatabase<Buffer, Buffer> | undefined
   #reopening: Promise<void> | undefined
+  #lastPages: Pages
 
   private constructor (folder: string, db: RootDatabase<Buffer, Buffer>, reserve: Reserve) {
     this.#folder = folder
     this.#db = db
     this.#reserve = reserve
+    this.#lastPages = pagesOf(db.getStats() as LmdbStats)
   }
 
   /** Opens or creates the environment. Throws what LMDB says. The caller holds the lock of the folder. */
@@ -92,7 +63,7 @@ export class Engine {
    */
   async commit (operations: readonly Operation[], growing: boolean): Promise<void> {
     if (this.#db === undefined) await this.#reopen()
-    const db = this.#open()
+    const db = this.#environment()
     await this.#makeRoom(operations, growing)
     // All writes of one turn of the event loop are one transaction (eventTurnBatching), mostly with one promise.
     const done = new Set<Promise<boolean>>()
@@ -108,12 +79,12 @@ export class Engine {
 
   /** The value as it was committed last, a copy. Must not be called while `reopening` is pending. */
   get (key: Buffer): Buffer | undefined {
-    return this.#open().getBinary(key)
+    return this.#environment().getBinary(key)
   }
 
   /** The first entries from `start` (inclusive) to `end` (exclusive), as many as `limit`, in the order of the keys. */
   range (start: Buffer, end: Buffer, limit: number): Array<{ key: Buffer, value: Buffer }> {
-    return [...this.#open().getRange({ start, end, limit })]
+    return [...this.#environment().getRange({ start, end, limit })]
   }
 
   /** While the environment is opened anew after a failure: nothing can be read until it resolves. */
@@ -147,19 +118,13 @@ export class Engine {
     this.#reserve.prepare(end + needed * 2 + spare)
   }
 
+  /** As of the last transaction; of the last one before while the environment is opened anew. */
   #pages (): Pages {
-    const { lastPageNumber, pageSize, root, free } = this.#open().getStats() as LmdbStats
-    const treeUsed = [root, free].reduce((sum, tree) => sum + tree.treeBranchPageCount + tree.treeLeafPageCount, 0)
-    return {
-      pageBytes: pageSize,
-      spanned: lastPageNumber + 1,
-      used: HEAD_PAGES + treeUsed + root.overflowPages + free.overflowPages,
-      treeUsed,
-      depth: root.treeDepth
-    }
+    if (this.#db !== undefined) this.#lastPages = pagesOf(this.#db.getStats() as LmdbStats)
+    return this.#lastPages
   }
 
-  #open (): RootDatabase<Buffer, Buffer> {
+  #environment (): RootDatabase<Buffer, Buffer> {
     if (this.#db === undefined) throw new Error(`${this.#folder} could not be opened again after a failure`)
     return this.#db
   }
@@ -195,23 +160,6 @@ function openEnvironment (folder: string): RootDatabase<Buffer, Buffer> {
     }
   }
   throw new Error('not reached')
-}
-
-/** At most so many pages does a transaction add to the file, if it finds no free one. */
-function pagesNeeded (operations: readonly Operation[], { pageBytes, treeUsed, depth }: Pages): number {
-  let own = 0
-  let shared = 0
-  for (const { key, value } of operations) {
-    const bytes = key.length + (value?.length ?? 0) + NODE_BYTES
-    if (value === null) continue
-    if (bytes > pageBytes / 2 - NODE_BYTES) own += Math.ceil((value.length + NODE_BYTES) / pageBytes)
-    else shared += bytes
-  }
-  const n = operations.length
-  // Each page of the tree is copied once at most. Each may be split once, and again for every half page that comes in.
-  const copied = Math.min(n * (depth + 1), treeUsed)
-  const split = Math.min(n, treeUsed) + Math.ceil(shared * 4 / pageBytes)
-  return own + copied + split * 2 + OVERHEAD_PAGES
 }
 
 /** The package rejects with a general error that holds a promise of the reason; that one must not stay unhandled. */

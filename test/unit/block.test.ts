@@ -1,0 +1,76 @@
+import t from 'tap'
+import type { ClientId, Message, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import { Block, blockFault, encodeBlock } from '../../broker/store/block.ts'
+
+const message = (over: Partial<Message> = {}): Message => ({
+  topic: 'a/b',
+  payload: Buffer.from('hello'),
+  qos: 1,
+  retain: false,
+  publisher: 'sensor' as ClientId,
+  principal: 'anonymous' as Principal,
+  time: 1_700_000_000_000 as TimeMs,
+  id: 'm-1',
+  ...over
+})
+
+t.test('a block gives back what was put in', async t => {
+  const messages = [
+    message(),
+    message({ payload: Buffer.alloc(0), id: '', qos: 0, retain: true }),
+    message({ topic: 'Grüße/🚀', publisher: '測定' as ClientId, principal: 'é' as Principal, id: 'ü', qos: 2 }),
+    message({ topic: '', publisher: '' as ClientId, principal: '' as Principal, time: 0 as TimeMs }),
+    message({ payload: Buffer.alloc(200_000, 7), time: 8_640_000_000_000_000 as TimeMs })
+  ]
+  const bytes = encodeBlock(messages)
+  t.equal(blockFault(bytes), undefined)
+  const block = new Block(bytes)
+  t.equal(block.count, messages.length)
+  t.same(messages.map((_, k) => block.message(k)), messages)
+  t.same(messages.map((_, k) => block.header(k)), messages.map(({ topic, payload, time }) =>
+    ({ topic, bytes: topic.length + payload.length, time })))
+  t.same(messages.map((_, k) => block.messageBytes(k)), messages.map(m => m.topic.length + m.payload.length))
+})
+
+t.test('every QoS and RETAIN survives, beside each other', async t => {
+  const messages = [0, 1, 2].flatMap(qos => [true, false].map(retain => message({ qos: qos as QoS, retain })))
+  const block = new Block(encodeBlock(messages))
+  t.same(messages.map((_, k) => block.message(k)), messages)
+})
+
+t.test('trimmed places stay empty and keep the others where they are', async t => {
+  const block = new Block(encodeBlock([undefined, message({ id: 'second' }), undefined]))
+  t.equal(block.count, 3)
+  t.equal(block.message(0), undefined)
+  t.equal(block.header(2), undefined)
+  t.equal(block.messageBytes(2), -1)
+  t.equal(block.message(1)?.id, 'second')
+})
+
+t.test('an empty block is a block', async t => {
+  const bytes = encodeBlock([])
+  t.equal(blockFault(bytes), undefined)
+  t.equal(new Block(bytes).count, 0)
+})
+
+t.test('publishers are written once', async t => {
+  const publisher = 'p'.repeat(200) as ClientId
+  const one = encodeBlock([message({ publisher })]).length
+  const two = encodeBlock([message({ publisher }), message({ publisher })]).length
+  t.ok(two - one < 100, `the second message took ${two - one} bytes`)
+})
+
+t.test('any flipped bit and any missing byte is noticed', async t => {
+  const sound = encodeBlock([message(), message({ topic: 'c' })])
+  let missed = 0
+  for (let bit = 0; bit < sound.length * 8; bit++) {
+    const broken = Buffer.from(sound)
+    broken[bit >> 3] ^= 1 << (bit & 7)
+    if (blockFault(broken) === undefined) missed++
+  }
+  for (let length = 0; length < sound.length; length++) {
+    if (blockFault(sound.subarray(0, length)) === undefined) missed++
+  }
+  t.equal(missed, 0)
+  t.match(blockFault(Buffer.alloc(4_096)), /checksum/, 'a hole in the file')
+})
