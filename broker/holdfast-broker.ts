@@ -28,6 +28,8 @@ import type {
 /** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
 const ALIVE_MS = 5_000
 const ALIVE_KEY = 'alive'
+const RUNNING = 0
+const STOPPED = 1
 /** Sessions and topics that one sweep looks at. */
 const SWEEP_SESSIONS = 5_000
 const SWEEP_TOPICS = 5_000
@@ -114,18 +116,21 @@ export class HoldfastBroker implements Broker {
     const alive = await this.#store.get('meta', ALIVE_KEY)
     const now = clock.now()
     const aliveAt = (alive === undefined ? now : Math.min(now, alive.value.readDoubleBE(0) + ALIVE_MS)) as TimeMs
-    await this.#sessions.load(recovery, aliveAt, (subscription) => { this.#subscribing.owe(subscription) })
+    // A stop during which the disk was full is no clean one: cursors were not written.
+    const clean = recovery.clean && (alive === undefined || alive.value[8] === STOPPED)
+    await this.#sessions.load({ ...recovery, clean }, aliveAt, (subscription) => { this.#subscribing.owe(subscription) })
     for await (const headers of this.#store.scan()) {
       for (const { topic, offset, bytes, time } of headers) {
         this.#index.restore(topic, offset, bytes)
         this.#timeline.note(offset, time)
       }
     }
+    this.#log.record([this.#alive(RUNNING)], () => {})
     await this.#wills.publishAll()
     await this.#log.settled()
     this.#repeat(limits.cursorFlushMs, () => { this.#sessions.flush() })
     this.#repeat(limits.sweepMs, () => { this.#sweep() })
-    this.#repeat(ALIVE_MS, () => { this.#log.record([this.#alive()], () => {}) })
+    this.#repeat(ALIVE_MS, () => { this.#log.record([this.#alive(RUNNING)], () => {}) })
     return recovery
   }
 
@@ -141,8 +146,8 @@ export class HoldfastBroker implements Broker {
       this.#cut(session, 'shutdown')
     }
     this.#log.trim(this.#index.trim(Infinity, this.#log.tail))
-    this.#log.record([this.#alive()], () => {})
     await this.#sessions.flushAll()
+    if (!this.#log.failing) this.#log.record([this.#alive(STOPPED)], () => {})
     await this.#log.settled()
     await this.#store.close()
   }
@@ -159,9 +164,9 @@ export class HoldfastBroker implements Broker {
     again()
   }
 
-  #alive (): RecordChange {
-    const value = Buffer.alloc(8)
-    value.writeDoubleBE(this.clock.now())
+  #alive (state: typeof RUNNING | typeof STOPPED): RecordChange {
+    const value = Buffer.alloc(9)
+    value[value.writeDoubleBE(this.clock.now())] = state
     return { table: 'meta', key: ALIVE_KEY, value }
   }
 
