@@ -36,13 +36,14 @@ export interface SocketioBridge {
   /** Connections that are open now; each can have several namespaces. */
   readonly connections: number
   /**
-   * Takes nothing more; what was taken gets its answer, for CLOSE_GRACE_MS at most; then closes the connections. The
-   * HTTP server stays open.
+   * Takes nothing more; what was taken gets its answer, for CLOSE_GRACE_MS at most; then closes the connections, with
+   * CLOSE_FLUSH_MS for what is written. The HTTP server stays open.
    */
   close (): Promise<void>
 }
 
 export const CLOSE_GRACE_MS = 5_000
+export const CLOSE_FLUSH_MS = 1_000
 
 const UNSUPPORTED_PROTOCOL = 5
 
@@ -83,6 +84,12 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     namespace.on('connection', safely(log, follow))
   }
 
+  async function atMost (ms: number, work: ReadonlyArray<Promise<unknown>>): Promise<void> {
+    let cancel = (): void => {}
+    await Promise.race([Promise.all(work), new Promise<void>(resolve => { cancel = broker.clock.after(ms, resolve) })])
+    cancel()
+  }
+
   /** The client's `connect` is on its way; from here on the session's messages follow it. */
   function follow (socket: Socket): void {
     const connection = connections.get(engineOf(socket))
@@ -113,15 +120,19 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     get connections () { return engine.clientsCount },
     async close () {
       admission.closed = true
-      let cancel = (): void => {}
-      const grace = new Promise<void>(resolve => { cancel = broker.clock.after(CLOSE_GRACE_MS, resolve) })
-      await Promise.race([grace, Promise.all([...inbounds].map(inbound => inbound.stop()))])
-      cancel()
-      // A polling connection that is asked politely would wait for its next poll.
-      for (const socket of Object.values(engine.clients)) socket.close(socket.transport.name === 'polling')
+      await atMost(CLOSE_GRACE_MS, [...inbounds].map(inbound => inbound.stop()))
+      await atMost(CLOSE_FLUSH_MS, Object.values(engine.clients).map(socket => flushed(socket)))
       engine.close()
     }
   }
+}
+
+/** Closes a connection; resolves when what was written to it is out. */
+async function flushed (socket: EngineSocket): Promise<void> {
+  await new Promise<void>(resolve => {
+    socket.on('close', () => resolve())
+    socket.close()
+  })
 }
 
 /** Nothing that a client sends may end the process. */

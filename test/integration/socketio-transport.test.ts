@@ -1,0 +1,141 @@
+import t from 'tap'
+import { connect as connectTcp } from 'node:net'
+import { once } from 'node:events'
+import type { Logger } from '../../broker/index.ts'
+import { within } from '../helpers/wait.ts'
+import { collect, connectClient, connected, heard, newClient, startBridged } from './socketio-harness.ts'
+
+const HEADERS = { 'content-type': 'text/plain;charset=UTF-8' }
+
+/** A long-polling client by hand: every request has the `t` it is told. */
+async function openPolling (url: string): Promise<(t: string | undefined, body?: string) => Promise<{ status: number, text: string }>> {
+  async function request (query: string, body?: string): Promise<{ status: number, text: string }> {
+    const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling${query}`,
+      body === undefined ? {} : { method: 'POST', body, headers: HEADERS })
+    return { status: response.status, text: await response.text() }
+  }
+  const { text } = await request('&t=open')
+  const { sid } = JSON.parse(text.slice(1)) as { sid: string }
+  return async (t, body) => await request(`&sid=${sid}${t === undefined ? '' : `&t=${t}`}`, body)
+}
+
+t.test('a client with default options begins with polling, upgrades, and misses nothing meanwhile [G2] [G3]', async t => {
+  const { url } = await startBridged(t)
+  const sender = await connectClient(t, url)
+  const client = newClient(t, url, { auth: { clientId: 'U1' }, transports: undefined })
+  const got = collect(client, 'x')
+  const upgraded = new Promise<void>(resolve => client.io.on('open', () => {
+    t.equal(client.io.engine.transport.name, 'polling')
+    client.io.engine.once('upgrade', () => resolve())
+  }))
+  await connected(client)
+  let n = 0
+  let isUpgraded = false
+  upgraded.then(() => { isUpgraded = true }, () => {})
+  while (!isUpgraded || n < 100) await sender.emitWithAck('send', { user: 'U1' }, 'x', n++)
+  t.same(await got.wait(n), Array.from({ length: n }, (_, index) => index))
+  t.equal(client.io.engine.transport.name, 'websocket')
+})
+
+t.test('a repeated poll is refused and the session redelivers what it would have lost [G2]', async t => {
+  const { url } = await startBridged(t)
+  const sender = await connectClient(t, url)
+  const poll = await openPolling(url)
+  t.equal((await poll('1', '40{"clientId":"U1"}')).status, 200)
+  t.match((await poll('2')).text, /^40/)
+  await sender.emitWithAck('send', { user: 'U1' }, 'x', 'first')
+  t.match((await poll('3')).text, /first/)
+  await sender.emitWithAck('send', { user: 'U1' }, 'x', 'second')
+  const again = await poll('3')
+  t.equal(again.status, 400)
+  t.match(again.text, /already received/)
+  t.equal((await poll('4')).status, 400, 'the connection is closed')
+  const client = newClient(t, url, { auth: { clientId: 'U1' } })
+  t.same(await collect(client, 'x').wait(2), ['first', 'second'])
+})
+
+t.test('a repeated POST does not publish twice [G4]', async t => {
+  const { url } = await startBridged(t)
+  const client = await connectClient(t, url)
+  const got = collect(client, 'x')
+  const poll = await openPolling(url)
+  await poll('1', '40')
+  t.equal((await poll('2', '42["x",1]')).status, 200)
+  t.equal((await poll('2', '42["x",1]')).status, 400)
+  await client.emitWithAck('x', 2)
+  t.same(await got.wait(2), [1, 2])
+})
+
+t.test('polling without t is refused with what to do about it', async t => {
+  const { url } = await startBridged(t)
+  const handshake = await fetch(`${url}/socket.io/?EIO=4&transport=polling`)
+  t.equal(handshake.status, 403)
+  t.match(await handshake.text(), /timestampRequests/)
+  const poll = await openPolling(url)
+  const later = await poll(undefined)
+  t.equal(later.status, 400)
+  t.match(later.text, /timestampRequests/)
+})
+
+t.test('pongs that nobody asked for close the connection and count as no receipt [G2]', async t => {
+  const { broker, url } = await startBridged(t)
+  const sender = await connectClient(t, url)
+  const poll = await openPolling(url)
+  await poll('1', '40{"clientId":"U1"}')
+  const gone = new Promise(resolve => broker.events.once('detached', resolve))
+  await poll('2', '3')
+  await gone
+  await sender.emitWithAck('send', { user: 'U1' }, 'x', 1)
+  const client = newClient(t, url, { auth: { clientId: 'U1' } })
+  t.same(await collect(client, 'x').wait(1), [1])
+})
+
+t.test('a client of version 2 is refused, and the log says what it needs', async t => {
+  const sentences: string[] = []
+  const note = (_fields: object, sentence: string): void => { sentences.push(sentence) }
+  const log: Logger = { debug: note, info: note, warn: note, error: note }
+  const { url } = await startBridged(t, { log })
+  const response = await fetch(`${url}/socket.io/?EIO=3&transport=polling&t=1`)
+  t.equal(response.status, 400)
+  t.match(await response.text(), /Unsupported protocol version/)
+  t.match(sentences.join(), /socket\.io-client 3 or 4/)
+})
+
+t.test('other paths and other upgrades on the HTTP server stay with whoever had them', async t => {
+  const { http, port, url } = await startBridged(t)
+  t.equal(await (await fetch(`${url}/elsewhere`)).text(), 'elsewhere')
+  http.on('upgrade', (request, socket) => {
+    if (request.url === '/mqtt') socket.end('HTTP/1.1 418 mine\r\n\r\n')
+  })
+  const socket = connectTcp(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.write('GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  const [answer] = await within(once(socket, 'data') as Promise<[Buffer]>, 'an answer')
+  t.match(answer.toString(), /418 mine/)
+})
+
+t.test('the bundle of the client is served for pages', async t => {
+  const { url } = await startBridged(t)
+  const response = await fetch(`${url}/socket.io/socket.io.min.js`)
+  t.equal(response.status, 200)
+  t.match(response.headers.get('content-type'), /javascript/)
+  await response.body?.cancel()
+})
+
+t.test('closing takes nothing more, answers what was taken, and tells clients to come back', async t => {
+  const { bridge, broker, url } = await startBridged(t)
+  const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
+  const answers: unknown[] = []
+  const disconnected = heard(client, 'disconnect')
+  const taken = new Promise<void>(resolve => {
+    const publish = broker.publish.bind(broker)
+    broker.publish = (...args) => { publish(...args); resolve() }
+  })
+  for (let n = 0; n < 5; n++) client.emit('x', n, (answer: unknown) => answers.push(answer))
+  await taken
+  await bridge.close()
+  t.same((await disconnected)[0], 'transport close')
+  t.equal(client.active, true, 'it reconnects by itself')
+  t.ok(answers.length >= 1, `${answers.length} answered`)
+  t.equal(bridge.connections, 0)
+})
