@@ -65,6 +65,12 @@ t.test('[MQTT-3.8.4-3] subscribing again brings the retained message again; anot
   t.match(await take(client), { retain: true })
   await subscribe(client, { other: 1 })
   t.same(await client.untilPong(), [])
+  await publish1(publisher, 'r', 'newer', 2, RETAIN)
+  t.match(await take(client), { retain: false })
+  await subscribe(client, { r: 1 })
+  const again = await take(client)
+  t.match(again, { retain: true })
+  t.equal(text(again), 'newer', 'the one that was set since, too')
 })
 
 t.test('a resumed session does not get retained messages again, it has its subscription already', async t => {

@@ -11,14 +11,17 @@ type Will = NonNullable<IConnectPacket['will']>
 const will = (topic: string, more: Partial<Will> = {}): { will: Will } =>
   ({ will: { topic, payload: Buffer.from('gone'), qos: 1, retain: false, ...more } })
 
-/** Everything that came for `client` until a message of ours on `topic` made the round. */
+/**
+ * Everything that came for `client` until a message of ours on `topic` made the round. Without what comes again:
+ * an acknowledgement just before a crash may be forgotten, and then DUP says so [G4].
+ */
 async function until (client: WireClient, publisher: WireClient, topic: string): Promise<string[]> {
   await publish1(publisher, topic, 'end', 999)
   const got: string[] = []
   for (;;) {
     const message = await take(client)
     if (message.topic === topic) return got
-    got.push(message.topic)
+    if (!message.dup) got.push(message.topic)
   }
 }
 
@@ -118,6 +121,8 @@ t.test('[MQTT-3.1.2-8] [G2] wills outlive the server: killed and started again, 
   const { client: polite } = await connectWire(t, server.mqtt, { ...will('will/polite'), clean: false })
   polite.send({ cmd: 'disconnect' })
   await within(polite.closed, 'the end of the connection')
+  // a receipt for what came later: what came before it is on disk as well
+  await publish1((await connectWire(t, server.mqtt)).client, 'will/before', 'x')
   for (let round = 0; round < 2; round++) {
     await server.kill()
     await server.restart()
@@ -127,7 +132,7 @@ t.test('[MQTT-3.1.2-8] [G2] wills outlive the server: killed and started again, 
     const got = (await until(back, publisher, 'end')).sort()
     // at QoS 0 nothing is kept for the session that was away [MQTT-4.3.1-1]
     const expected = round === 0 ? ['will/1', 'will/2', 'will/retained'] : []
-    t.same(got.filter(topic => topic !== 'will/0'), expected, round === 0 ? 'published' : 'not again')
+    t.same(got.filter(topic => !/0$|before$/.test(topic)), expected, round === 0 ? 'published' : 'not again')
     const { client: later } = await connectWire(t, server.mqtt)
     await subscribe(later, { 'will/#': 1 })
     t.match(await take(later), { topic: 'will/retained', retain: true })
