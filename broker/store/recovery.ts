@@ -1,6 +1,6 @@
 /** Opening a data folder: what must be in order before the store may use it, and what is done about what is not. */
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { HoldfastError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import { ORIGIN } from '../message.ts'
@@ -20,6 +20,8 @@ import type { FolderLock } from './lock.ts'
 import type { Recovery } from './store.ts'
 
 const CHUNK_BLOCKS = 128
+/** Room for 126 readers and more. */
+const LOCK_FILE_BYTES = 16_384
 
 export interface OpenFolder {
   readonly lock: FolderLock
@@ -32,11 +34,12 @@ export interface OpenFolder {
 /** Throws HoldfastError with one of the codes that begin with DATA_, naming the folder; then nothing stays open. */
 export async function openFolder (path: string, makeEpoch: () => string): Promise<OpenFolder> {
   const folder = resolve(path)
-  const made = attempt(folder, 'DATA_NOT_WRITABLE', () => mkdirSync(folder, { recursive: true }))
+  const made = attempt(folder, 'DATA_NOT_WRITABLE', () => makeFolder(folder))
   const lock = await attemptLater(folder, 'DATA_NOT_WRITABLE', () => lockFolder(folder))
   let engine: Engine | undefined
   try {
     const notes = attempt(folder, 'DATA_NOT_WRITABLE', () => checkDataFile(folder))
+    attempt(folder, 'DATA_NOT_WRITABLE', () => allocateLockFile(folder))
     engine = await attemptLater(folder, 'DATA_DAMAGED', () => Engine.open(folder))
     const log = await recover(folder, engine, notes, makeEpoch)
     // The names of new files and folders must survive a power cut, too.
@@ -127,6 +130,20 @@ function addBlock (blocks: BlockTable, live: LiveBytes, first: Offset, block: Bl
     bytes += size
   }
   if (messages > 0) blocks.push({ first, count: block.count, live: messages, liveBytes: bytes, heldBytes: bytes })
+}
+
+/** The first folder that was made, if one was. */
+function makeFolder (folder: string): string | undefined {
+  let there = folder
+  while (!existsSync(there)) there = dirname(there)
+  accessSync(there, constants.W_OK) // says why, where mkdir of a whole path says ENOENT
+  return mkdirSync(folder, { recursive: true })
+}
+
+/** LMDB maps this file and writes to it: on a full disk a hole in it would end the process (SIGBUS). */
+function allocateLockFile (folder: string): void {
+  const file = openSync(join(folder, 'lock.mdb'), constants.O_RDWR | constants.O_CREAT)
+  try { writeSync(file, Buffer.alloc(LOCK_FILE_BYTES), 0, LOCK_FILE_BYTES, 0) } finally { closeSync(file) }
 }
 
 function syncFolders (folder: string, firstMade: string | undefined): void {
