@@ -1,0 +1,8 @@
+/** All cases, in the order of the tables. */
+import { bystanders } from './bystanders.mjs'
+import { detached } from './detached.mjs'
+import { memory } from './memory.mjs'
+import { start } from './start.mjs'
+import { THROUGHPUT_CASES } from './throughput.mjs'
+
+export const CASES = [...THROUGHPUT_CASES, bystanders, detached, memory, start]
