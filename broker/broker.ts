@@ -126,6 +126,9 @@ export interface Broker {
   /** Messages to be published if their client goes away without saying so (MQTT 3.1.2.5); they survive a crash. */
   readonly wills: Wills
 
+  /** The retained messages that a valid filter matches, as they are now (MQTT 3.3.1.3). */
+  retained (filter: string): AsyncIterableIterator<Message>
+
   /** The connection that connect() was called for is gone and never attached. */
   release (session: Session): void
 

@@ -109,6 +109,7 @@ export class HoldfastBroker implements Broker {
     this.#wills = new Wills({
       store: this.#store,
       log: this.#log,
+      clock,
       publish: (message, changes, receipt) => { this.#publishing.append(message, receipt, changes) }
     })
 
@@ -180,6 +181,7 @@ export class HoldfastBroker implements Broker {
   attach (session: Session, link: Link): Attachment {
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
     session.detachedAt = undefined
+    this.#sessions.touch(session, true)
     this.#bound(session)
     const attachment = this.#follower.attach(session, link)
     this.events.emit('attached', { clientId: session.clientId })
@@ -226,6 +228,8 @@ export class HoldfastBroker implements Broker {
   async releaseIncoming (session: Session, packetId: PacketId): Promise<void> {
     await this.#publishing.releaseIncoming(session, packetId)
   }
+
+  retained (filter: string): AsyncIterableIterator<Message> { return this.#retained.messages(filter) }
 
   // --- messages on their way out
 

@@ -5,15 +5,15 @@
 import { encodeMessage, decodeMessage } from './session/records.ts'
 import { HoldfastError } from './errors.ts'
 import type { RecordChange } from './log/log.ts'
+import { TopicTree } from './log/topic-tree.ts'
 import type { Message, Offset } from './message.ts'
 import type { Store } from './store/store.ts'
-import { hasWildcard, matches } from './topics.ts'
 
 export class Retained {
   readonly #store: Store
   readonly #messagesMax: number
   /** Topic to the position of the log at which it was set. */
-  readonly #topics = new Map<string, Offset>()
+  readonly #topics = new TopicTree<Offset>()
 
   constructor (store: Store, messagesMax: number) {
     this.#store = store
@@ -31,7 +31,7 @@ export class Retained {
   /** What has to be written with a message that has RETAIN set: an empty payload clears [MQTT-3.3.1-10, -11]. */
   change (message: Message): RecordChange {
     if (message.payload.length === 0) return { table: 'retained', key: message.topic, value: null }
-    if (this.#topics.size >= this.#messagesMax && !this.#topics.has(message.topic)) {
+    if (this.#topics.size >= this.#messagesMax && this.#topics.get(message.topic) === undefined) {
       throw new HoldfastError('RETAINED_FULL',
         `retainedMessagesMax = ${this.#messagesMax}; clear one with an empty payload`)
     }
@@ -44,12 +44,15 @@ export class Retained {
     else this.#topics.set(message.topic, at)
   }
 
-  * matching (filter: string): IterableIterator<string> {
-    if (!hasWildcard(filter)) {
-      if (this.#topics.has(filter)) yield filter
-      return
+  /** The topics that a filter matches; costs what it matches, however many there are [G8]. */
+  matching (filter: string): IterableIterator<string> { return this.#topics.match(filter) }
+
+  /** The messages that a filter matches, as they are when they are asked for. */
+  async * messages (filter: string): AsyncIterableIterator<Message> {
+    for (const topic of [...this.matching(filter)]) {
+      const record = await this.#store.get('retained', topic)
+      if (record !== undefined) yield decodeMessage(record)
     }
-    for (const topic of this.#topics.keys()) if (matches(filter, topic)) yield topic
   }
 
   /** The message, if it is the one that stood there at `notAfter`: a later one reaches subscribers by the log. */

@@ -2,6 +2,7 @@
  * Wills (MQTT 3.1.1, 3.1.2.5): written down before CONNACK, published when the connection breaks, or at the next start
  * if the server itself went away. Publishing a will and forgetting it is one step, so it is published once.
  */
+import type { Clock } from './clock.ts'
 import type { HoldfastError } from './errors.ts'
 import type { Log, RecordChange } from './log/log.ts'
 import type { ClientId, Message } from './message.ts'
@@ -11,6 +12,7 @@ import type { Store } from './store/store.ts'
 export interface WillsOptions {
   readonly store: Store
   readonly log: Log
+  readonly clock: Clock
   /** Appends the message and removes the record in one step. */
   readonly publish: (message: Message, changes: readonly RecordChange[],
     receipt: (error?: HoldfastError) => void) => void
@@ -18,10 +20,12 @@ export interface WillsOptions {
 
 export class Wills {
   readonly #options: WillsOptions
-  /** Wills whose publication failed because the log could not be written. */
-  readonly #owed = new Map<ClientId, Message>()
-  /** Clients with a will that is written down. */
-  readonly #stored = new Set<ClientId>()
+  /** The will that is written down for a client. */
+  readonly #stored = new Map<ClientId, Message>()
+  /** Wills that must be published, until they are durable. */
+  readonly #leaving = new Set<Message>()
+  /** Those of them that the log would not take; tried again. */
+  readonly #owed = new Set<Message>()
 
   constructor (options: WillsOptions) {
     this.#options = options
@@ -29,14 +33,15 @@ export class Wills {
 
   /** Durable when it resolves. `message.publisher` is the client; an earlier will of it is replaced. */
   async put (message: Message): Promise<void> {
-    this.#owed.delete(message.publisher)
-    this.#stored.add(message.publisher)
+    this.#stored.set(message.publisher, message)
     await this.#options.log.recorded([{ table: 'wills', key: message.publisher, value: encodeMessage(message) }])
   }
 
-  /** Forgotten without being published, as after DISCONNECT [MQTT-3.1.2-10]. */
+  /** Forgotten without being published, as after DISCONNECT [MQTT-3.1.2-10]; one that must be published stays. */
   async remove (clientId: ClientId): Promise<void> {
-    if (this.#owed.has(clientId) || !this.#stored.delete(clientId)) return
+    const message = this.#stored.get(clientId)
+    if (message === undefined || this.#leaving.has(message)) return
+    this.#stored.delete(clientId)
     await this.#options.log.recorded([{ table: 'wills', key: clientId, value: null }])
   }
 
@@ -51,28 +56,39 @@ export class Wills {
     }
   }
 
-  /** Publishes it and forgets it; while the log can't be written it stays owed. */
+  /**
+   * Publishes a will, the same object that was put, and forgets it in the same step; while the log can't be written it
+   * stays owed. In a takeover the next connection has put its own will by now: that one stays written down.
+   */
   publish (message: Message): void {
-    this.#owed.set(message.publisher, message)
-    this.#stored.delete(message.publisher)
-    const changes: RecordChange[] = [{ table: 'wills', key: message.publisher, value: null }]
-    this.#options.publish(message, changes, (error) => {
-      const isLasting = error !== undefined && !error.retriable // a topic that is not allowed will never be
-      if ((error === undefined || isLasting) && this.#owed.get(message.publisher) === message) {
-        this.#owed.delete(message.publisher)
+    const { publisher } = message
+    this.#leaving.add(message)
+    const changes: RecordChange[] =
+      this.#stored.get(publisher) === message ? [{ table: 'wills', key: publisher, value: null }] : []
+    this.#options.publish({ ...message, time: this.#options.clock.now() }, changes, (error) => {
+      if (error?.retriable === true) {
+        this.#owed.add(message)
+        return
       }
+      this.#leaving.delete(message)
+      if (this.#stored.get(publisher) === message) this.#stored.delete(publisher)
     })
   }
 
   /** Tries again what is owed. */
   retry (): void {
-    for (const message of [...this.#owed.values()]) this.publish(message)
+    const owed = [...this.#owed]
+    this.#owed.clear()
+    for (const message of owed) this.publish(message)
   }
 
   get owed (): number { return this.#owed.size }
 
   /** At start: the clients of all wills that are still written down were connected when the server went away. */
   async publishAll (): Promise<void> {
-    for await (const message of this.all()) this.publish(message)
+    for await (const message of this.all()) {
+      this.#stored.set(message.publisher, message)
+      this.publish(message)
+    }
   }
 }
