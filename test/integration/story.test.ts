@@ -12,7 +12,7 @@ import { startServer } from '../helpers/server.ts'
 import { until, within } from '../helpers/wait.ts'
 import { collect, connected, connectClient, connectMqtt, newClient } from './socketio-harness.ts'
 
-const FLAGS = ['--ping-interval-ms', '300', '--ping-timeout-ms', '200', '--log-level', 'debug', '--log-format', 'json']
+const FLAGS = ['--ping-interval-ms', '500', '--ping-timeout-ms', '1000', '--log-level', 'debug', '--log-format', 'json']
 const TOPIC = 'io/_/user/U1/x'
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index)
 
@@ -62,12 +62,13 @@ for (const [name, transports] of [['over WebSocket', ['websocket']], ['with defa
     t.same(await handled.wait(110), numbers(0, 110))
     await receiptsAreBack(u1)
     t.same(handled.values, numbers(0, 110), 'each once')
-    t.same(sessions, [false, true], 'he is told that his session was still there [G5]')
+    t.equal(sessions.shift(), false)
+    t.ok(sessions.length > 0 && sessions.every(present => present), 'he is told that his session was still there [G5]')
   })
 }
 
 t.test('the story can be watched: examples/story', async t => {
   const script = fileURLToPath(new URL('../../examples/story/story.mjs', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 25_000 })
+  const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 60_000 })
   t.match(stdout, /U1 got 100 of 100 messages, in order, each once/)
 })
