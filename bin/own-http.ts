@@ -34,15 +34,17 @@ export function createOwnHttp (
 
   let refused = 0
   let timer: NodeJS.Timeout | undefined
-  server.on('drop', () => {
+  function refuse (reason: string): void {
     refused++
     timer ??= setTimeout(() => {
-      log.warn({ refused, connectionsMax: config.connectionsMax },
-        'HTTP connections were refused, as connectionsMax are open')
+      log.warn({ refused, reason, connectionsMax: config.connectionsMax }, 'HTTP connections were refused')
       refused = 0
       timer = undefined
     }, REFUSED_LOG_MS).unref()
-  })
+  }
+  server.on('drop', () => refuse('connectionsMax are open'))
+  // a connection that could not be accepted, as with too many open files; those that are open go on
+  server.on('error', (error: NodeJS.ErrnoException) => { if (server.listening) refuse(error.code ?? error.message) })
 
   return {
     server,

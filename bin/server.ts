@@ -40,7 +40,10 @@ export interface Holdfast {
   publish (message: PublishOptions): Promise<void>
   stats (): HoldfastStats
   sessions (): IterableIterator<SessionInfo>
-  /** Stops accepting, syncs what was accepted, closes clients. Every call gives the same promise. */
+  /**
+   * Stops accepting, syncs what was accepted, closes clients. Every call gives the same promise; it rejects where a
+   * part could not stop as it should. What has a receipt is durable in any case [G1].
+   */
   close (): Promise<void>
 }
 
@@ -57,10 +60,15 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   /** What was started, and must be stopped in the opposite order. */
   const started: Array<() => Promise<void>> = []
   async function stop (): Promise<void> {
+    const failures: unknown[] = []
     for (const end of started.splice(0).reverse()) {
       // one part that can't end must not keep the others from ending
-      await end().catch((err: unknown) => log.error({ err }, 'a part of the server did not stop as it should'))
+      await end().catch((err: unknown) => {
+        log.error({ err }, 'a part of the server did not stop as it should')
+        failures.push(err)
+      })
     }
+    if (failures.length > 0) throw failures[0]
   }
 
   const ownHttp = programs === undefined ? createOwnHttp(config, log) : undefined
@@ -125,7 +133,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     }
   } catch (error) {
     front.refuse('stopping')
-    await stop()
+    await stop().catch(() => {}) // logged; what the caller needs to know is why the start failed
     throw error
   }
 }

@@ -28,7 +28,7 @@ export async function start (line: CommandLine): Promise<void> {
     stopping = true
     log.info({ signal, shutdownGraceMs: config.shutdownGraceMs },
       'stopping: syncing what was accepted, closing clients')
-    setTimeout(() => force('shutdownGraceMs has passed'), config.shutdownGraceMs).unref()
+    setTimeout(() => force('shutdownGraceMs has passed'), config.shutdownGraceMs)
     starting.then(stop, () => {}) // a start that failed is reported below
   }
   function force (why: string): void {
@@ -36,9 +36,9 @@ export async function start (line: CommandLine): Promise<void> {
     process.exit(EXIT.failed)
   }
   async function stop (holdfast: Holdfast): Promise<void> {
-    await holdfast.close()
-    log.info({}, 'stopped')
-    process.exit(EXIT.ok)
+    const failed = await holdfast.close().then(() => false, () => true) // which part failed is logged
+    log.info({}, failed ? 'stopped, not cleanly; the next start recovers' : 'stopped')
+    process.exit(failed ? EXIT.failed : EXIT.ok)
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)

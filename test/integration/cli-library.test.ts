@@ -186,6 +186,20 @@ t.test('close can be called again, and gives the same promise', async (t) => {
   t.same(holdfast.addresses, { mqtt: undefined, http: undefined })
 })
 
+t.test('close ends every part and then rejects, where one could not end as it should', async (t) => {
+  const store = createMemoryStore()
+  const holdfast = await createHoldfast({
+    mqttPort: 0,
+    httpPort: 0,
+    logger: silent,
+    store: instead(store, { close: () => Promise.reject(new Error('a disk that is gone')) })
+  })
+  const { mqtt, http } = holdfast.addresses
+  await t.rejects(holdfast.close(), /a disk that is gone/)
+  await t.rejects(once(connect(mqtt!.port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
+  await t.rejects(once(connect(http!.port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
+})
+
 t.test('health answers while the log is opened: alive, not ready, nothing else taken in', async (t) => {
   const store = createMemoryStore()
   const opening = withResolvers()
