@@ -29,7 +29,8 @@ export function markdown ({ machine, command, when, minutes, rounds, peers, abse
       throughputTable(throughput, peers)),
     rows.length > 0 && section('Bounds', table(['property', 'measured', 'goal', 'met'],
       rows.map(({ what, value, goal, met }) => [what, value, goal ?? '', verdictOf(met)]))),
-    section('Loss, duplicates, order', 'Over all runs, each message of each subscriber was looked for. Lost is what had not come when the run ended.',
+    section('Loss, duplicates, order',
+      'Over all runs, each message of each subscriber was looked for. Lost is what had not come when the run ended.',
       checksTable(cases, peers)),
     failures.length > 0 && section('Runs that failed', failures.map((one) => `- ${one}`).join('\n'))
   ].filter(Boolean).join('\n\n')
@@ -86,8 +87,8 @@ function checksTable (cases, peers) {
 
 function machineSentence ({ processor, cores, memoryBytes, system, node, isPinned, syncP50Ms, syncP99Ms }) {
   const pinned = isPinned ? 'servers on one core, load on another' : 'servers and load not kept apart'
-  return `${processor}, ${cores} cores, ${Math.round(memoryBytes / 2 ** 30)} GiB, ${system}, Node ${node}; ${pinned}. ` +
-    `One fdatasync of this disk takes ${syncP50Ms.toFixed(2)} ms (p99 ${syncP99Ms.toFixed(2)} ms).`
+  return `${processor}, ${cores} cores, ${Math.round(memoryBytes / 2 ** 30)} GiB, ${system}, Node ${node}; ` +
+    `${pinned}. One fdatasync of this disk takes ${syncP50Ms.toFixed(2)} ms (p99 ${syncP99Ms.toFixed(2)} ms).`
 }
 
 function section (title, ...parts) {

@@ -30,7 +30,8 @@ export const bystanders = {
       return {
         what: `p99 latency of 10,000 msg/s while one session drains ${of('backlog').toLocaleString('en')} and one ` +
           `is frozen: ${title}${isOurs ? '' : ' (one run)'}`,
-        value: `${of('busyP99Ms').toFixed(1)} ms, without ${of('quietP99Ms').toFixed(1)} ms: ${of('ratio').toFixed(2)} x`,
+        value: `${of('busyP99Ms').toFixed(1)} ms, without ${of('quietP99Ms').toFixed(1)} ms: ` +
+          `${of('ratio').toFixed(2)} x`,
         ...(isOurs ? { goal: `at most ${RATIO_MAX} x`, met: of('ratio') <= RATIO_MAX } : {})
       }
     })

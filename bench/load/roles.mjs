@@ -14,7 +14,8 @@ const AFTERWARDS_MS_MAX = 5_000
  * Publishers to persistent subscribers that are connected: `fanout` makes all use one topic, else publisher i writes to
  * the topic of subscriber i. The rate counts deliveries.
  */
-export async function flow ({ port, publishers, subscribers, messages, windowMessages, payloadBytes, fanout = false }) {
+export async function flow (spec) {
+  const { port, publishers, subscribers, messages, windowMessages, payloadBytes, fanout = false } = spec
   const each = Math.floor(messages / publishers)
   const progress = new Progress()
   const topicOf = (i) => fanout ? 'flow/all' : `flow/in/${i % subscribers}`
@@ -46,7 +47,7 @@ export async function publish ({ port, publishers, messages, windowMessages, pay
   return { rate: progress.count / (end - start) * 1_000, acked: progress.count }
 }
 
-/** Makes sessions `prefix0`, `prefix1`, ... with these filters ({i} in a filter stands for the number) and leaves them. */
+/** Makes sessions `prefix0`, `prefix1`, ... and leaves them; {i} in a filter stands for the number. */
 export async function sessions ({ port, prefix, count, filters }) {
   await inParallel(count, CONNECTING_MAX, async (i) => {
     const client = new Client({ port, clientId: `${prefix}${i}`, onPublish: () => {} })
@@ -98,7 +99,8 @@ export async function freeze ({ port, clientId }, { isReady, told }) {
  * Messages at a steady rate, each publisher to its own subscriber. Being told a word ends a period and begins another,
  * named by the word; 'end' ends it all. Measures the latency of the messages that were sent in each period.
  */
-export async function traffic ({ port, pairs, perSecond, secondsMax, windowMessages, payloadBytes }, { isReady, told }) {
+export async function traffic (spec, { isReady, told }) {
+  const { port, pairs, perSecond, secondsMax, windowMessages, payloadBytes } = spec
   const each = Math.ceil(perSecond * secondsMax / pairs)
   const progress = new Progress()
   const samples = []
@@ -126,7 +128,8 @@ export async function traffic ({ port, pairs, perSecond, secondsMax, windowMessa
   const expected = writers.reduce((total, writer) => total + writer.allowed, 0)
   await progress.reaches(expected, AFTERWARDS_MS_MAX)
   for (const one of [...writers, ...readers.map(({ client }) => client)]) one.destroy()
-  return { periods: periods.map((one) => latencies(one, samples)), ...verdict(readers.map(({ tally }) => tally), expected) }
+  const seen = verdict(readers.map(({ tally }) => tally), expected)
+  return { periods: periods.map((one) => latencies(one, samples)), ...seen }
 }
 
 function latencies ({ word, from, to }, samples) {
