@@ -2,12 +2,13 @@
  * A client that says exactly what a test tells it to, packet by packet, and answers nothing by itself.
  * Runs over TCP or over any Duplex (WebSocket, a pair in memory).
  */
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
 import {
   generate, parser, type IConnackPacket, type IConnectPacket, type IPublishPacket, type Packet
 } from 'mqtt-packet'
 import type { Test } from 'tap'
+import { reset } from './reset.ts'
 import { within, WAIT_MS_MAX } from './wait.ts'
 
 type Cmd = Packet['cmd']
@@ -111,10 +112,7 @@ export function wireClient (t: Test, stream: Duplex): WireClient {
     },
     freeze: () => { stream.pause() },
     thaw: () => { stream.resume() },
-    destroy () {
-      if ('resetAndDestroy' in stream) (stream as Socket).resetAndDestroy()
-      else stream.destroy()
-    }
+    destroy: () => { reset(stream) }
   }
 }
 

@@ -1,5 +1,6 @@
 /** One direction of a proxied connection: takes bytes from one socket, and does to them what the faults say. */
 import type { Socket } from 'node:net'
+import { reset } from './reset.ts'
 
 export interface Faults {
   readonly hole?: boolean
@@ -68,7 +69,7 @@ export function createPipe (
       const item = queue.shift()!
       if (item.what === 'bytes') send(item, bytesPerSecond)
       else if (item.what === 'finish') to.end()
-      else { stopped = true; to.resetAndDestroy() }
+      else { stopped = true; reset(to) }
     }
   }
 

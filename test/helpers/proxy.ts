@@ -5,6 +5,7 @@
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import type { Test } from 'tap'
+import { reset } from './reset.ts'
 import { createPipe, type Faults, type Pipe } from './pipe.ts'
 
 /** 'up' is from the client to the server. */
@@ -71,7 +72,7 @@ export async function createProxy (t: Test, target: { host?: string, port: numbe
     up.stop()
     down.stop()
     for (const socket of [client, server]) {
-      if (kind === 'reset') socket.resetAndDestroy()
+      if (kind === 'reset') reset(socket)
       else socket.end(() => socket.destroy())
     }
   }

@@ -17,8 +17,8 @@ const GROWTH_BYTES_MAX = 128 * MB
 
 interface Scene { server: ServerProcess, canary: Canary, checkMemory: () => void }
 
-async function setUp (t: Test): Promise<Scene> {
-  const server = await startServer(t, { flags: FLAGS })
+async function setUp (t: Test, more: readonly string[] = []): Promise<Scene> {
+  const server = await startServer(t, { flags: [...FLAGS, ...more] })
   const canary = await startCanary(t, server.mqtt)
   await canary.sings()
   const before = server.memory().rssBytes
@@ -72,7 +72,8 @@ t.test('[G6] [G8] a publisher that floods durable messages slows itself down, no
 })
 
 t.test('[G8] a subscriber that never reads is cut, costs bounded memory, and holds up nobody at any QoS', async t => {
-  const { server, canary, checkMemory } = await setUp(t)
+  // at QoS 1 and 2 the window may fit into the buffers of the system: what is missed then is the acknowledgement
+  const { server, canary, checkMemory } = await setUp(t, ['--ack-timeout-ms', '4000'])
   const frozen: WireClient[] = []
   for (const [clean, qos] of [[true, 0], [true, 1], [false, 1], [false, 2]] as const) {
     const { client } = await connectWire(t, server.mqtt, { clientId: `frozen-${clean}-${qos}`, clean })
@@ -106,7 +107,7 @@ t.test('[G8] a subscriber that never reads is cut, costs bounded memory, and hol
   for (const client of frozen) client.thaw()
   await within(Promise.all(frozen.map(async ({ closed }) => closed)), 'the frozen ones to find themselves cut', 15_000)
   await noticedNothing(t, canary)
-  t.match(server.stderr, /stall|did not (take|read)|slow/i, 'and the operator can read why')
+  t.match(server.stderr, /stalled/, 'and the operator can read why')
 })
 
 t.test('[G2] [G3] what a frozen session missed is there when it comes back, in order', async t => {
