@@ -43,6 +43,8 @@ export interface ServerOptions {
   /** As on the command line: `['--connect-timeout-ms', '500']`. */
   readonly flags?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** For Node itself: `['--cpu-prof']`. */
+  readonly nodeFlags?: readonly string[]
 }
 
 /** Resolves once the server says that it is ready; ended when the test ends. */
@@ -60,8 +62,8 @@ export async function startServer (t: Test, options: ServerOptions = {}): Promis
 
   async function start (more: readonly string[]): Promise<void> {
     const said = { from: stderr.length }
-    child = spawn(process.execPath, [COMMAND, 'start', '--mqtt-port', String(mqtt.port), '--http-port',
-      String(http.port), '--data', data, ...flags, ...more],
+    child = spawn(process.execPath, [...options.nodeFlags ?? [], COMMAND, 'start', '--mqtt-port', String(mqtt.port),
+      '--http-port', String(http.port), '--data', data, ...flags, ...more],
     { cwd: ROOT, env: { ...cleanEnv(), ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] })
     running = true
     gone = new Promise(resolve => {
