@@ -81,6 +81,8 @@ export class Checker implements DiskWitness {
     this.#referee.violate('contract', `the store was misused: ${what}`)
   }
 
+  working (): void { this.#referee.working() }
+
   // --- the server process
 
   started (): void { this.#process++ }
@@ -121,6 +123,7 @@ export class Checker implements DiskWitness {
       writable
     }
     const call = { clientId, clean, expiryMs }
+    this.#referee.trace?.(`${clientId}#${connection.number} connects${clean ? ', clean' : ''}`)
     this.sessions.called(call)
     return { call, connection }
   }

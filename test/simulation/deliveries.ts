@@ -147,9 +147,12 @@ export class Deliveries {
     if (life === undefined) return
     this.#referee.trace?.(`  to ${life.name}#${connection.number}: PUBREL ${packetId}`)
     const owner = life.inUse.get(packetId)
-    if (owner !== undefined && !owner.received) {
+    if (owner === undefined || owner.received) return
+    // Whoever waits for the same sync hears of it in the same moment: looked at when that has passed.
+    this.#referee.soon(() => {
+      if (owner.received) return
       this.#violate('G4', `${life.name}: PUBREL ${packetId} for ${owner.publication.key}, whose PUBREC is not durable`)
-    }
+    })
   }
 
   gap (connection: Connection, count: number, reason: GapReason): void {

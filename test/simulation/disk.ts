@@ -31,6 +31,8 @@ export interface DiskWitness {
   damaged (entry: Entry): void
   /** The broker broke the contract of the store. */
   misused (what: string): void
+  /** The disk was asked for something. */
+  working (): void
 }
 
 interface Pending {
@@ -237,6 +239,7 @@ class MountedStore implements Store {
   }
 
   #mustBeOpen (method: string): void {
+    this.#disk.witness.working()
     if (this.#state !== 'open') this.#misused(`${method}() on a store that is ${this.#state}`)
   }
 

@@ -77,7 +77,7 @@ export class Ledger {
 
   receipt (publication: Publication, kept: boolean, step: number): string | undefined {
     if (publication.receipt !== undefined) {
-      return publication.qos === 2 && publication.receipt === 'kept' && kept ? undefined : `${publication.key} got two receipts`
+      return publication.qos === 2 && publication.receipt === 'kept' ? undefined : `${publication.key} got two receipts`
     }
     publication.receipt = kept ? 'kept' : 'refused'
     publication.receiptAt = step

@@ -43,7 +43,10 @@ export class ServerProcess {
       makeId: () => `made-${++made}`
     })
     options.checker.started()
-    this.broker.events.on('session-ended', ({ clientId, reason }) => { options.checker.sessions.told(clientId, reason) })
+    this.broker.events.on('session-ended', ({ clientId, reason }) => {
+      options.referee.working()
+      options.checker.sessions.told(clientId, reason)
+    })
   }
 
   get isOpen (): boolean { return this.#state === 'open' }
@@ -108,7 +111,10 @@ export class ServerEnd implements Link {
 
   // --- what the session does with it
 
-  get writable (): boolean { return this.#isOpen && this.#down.writable }
+  get writable (): boolean {
+    this.#server.options.referee.working()
+    return this.#isOpen && this.#down.writable
+  }
 
   deliver (deliveries: readonly Delivery[]): void {
     if (this.#server.isGone) return

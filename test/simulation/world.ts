@@ -68,12 +68,14 @@ class World {
       this.#referee.violate('crash', error instanceof Error ? error.stack ?? error.message : String(error))
     }
     process.on('unhandledRejection', crash)
+    process.on('uncaughtException', crash)
     try {
       await this.#live()
     } catch (error) {
       crash(error)
     } finally {
       process.off('unhandledRejection', crash)
+      process.off('uncaughtException', crash)
     }
     return {
       seed: this.#seed,
