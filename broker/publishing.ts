@@ -64,6 +64,10 @@ export class Publishing {
 
   publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
     this.#authorize(session, request, receipt, () => {
+      if (session.ended) { // its packet identifiers ended with it
+        receipt(new HoldfastError('CLOSED', 'the session has ended'))
+        return
+      }
       const incoming = session.incoming ??= new Map()
       const known = incoming.get(packetId)
       if (known === null) receipt() // [MQTT-4.3.3-2]
@@ -88,7 +92,7 @@ export class Publishing {
   }
 
   async releaseIncoming (session: Session, packetId: PacketId): Promise<void> {
-    if (session.incoming?.has(packetId) !== true) return
+    if (session.ended || session.incoming?.has(packetId) !== true) return
     if (!session.clean) {
       const key = sessionKey(session.clientId, String(packetId))
       await this.#log.recorded([{ table: 'incoming', key, value: null }])
@@ -119,7 +123,12 @@ export class Publishing {
       receipt(new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(request.topic)}`))
     }
     const before = this.#authorizing.size === 0 ? undefined : this.#authorizing.get(clientId)
-    const allowed = this.#auth.mayPublish(principal, clientId, request.topic)
+    let allowed: boolean | Promise<boolean>
+    try {
+      allowed = this.#auth.mayPublish(principal, clientId, request.topic)
+    } catch {
+      allowed = false
+    }
     if (typeof allowed === 'boolean' && before === undefined) {
       if (allowed) then()
       else refused()

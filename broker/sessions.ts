@@ -128,6 +128,7 @@ export class Sessions {
         this.release(existing)
         throw error
       }
+      assertNotEnded(existing)
       return { session: existing, present: true }
     }
     if (existing !== undefined) {
@@ -144,6 +145,7 @@ export class Sessions {
       this.#remove(session)
       throw error
     }
+    assertNotEnded(session)
     events.emit('session-created', { clientId, principal, clean })
     return { session, present: false }
   }
@@ -291,4 +293,9 @@ export class Sessions {
     const { live, detachedAt, expiryMs } = session
     return live === undefined && detachedAt !== undefined && now - detachedAt >= expiryMs
   }
+}
+
+/** Another connection of the same client identifier came later and has taken over [MQTT-3.1.4-2]. */
+function assertNotEnded (session: Session): void {
+  if (session.ended) throw new HoldfastError('CLOSED', 'another connection of the same client identifier came later')
 }

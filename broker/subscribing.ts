@@ -59,32 +59,40 @@ export class Subscribing {
     }
     if (session.ended) throw new HoldfastError('CLOSED', 'the session has ended')
     const subscription = existing ?? this.#sessions.addSubscription(session, filter, qos, PENDING)
-    const keepsFrom = existing !== undefined && existing.qos > 0 && qos > 0
-    if (existing !== undefined) {
-      existing.route.setQos(existing, qos) // from here on messages are stored for it
-      if (qos === 0) this.#index.released(existing.route)
-      if (!keepsFrom) existing.from = PENDING
-    }
+    const before = subscription.qos
+    if (qos > before) subscription.route.setQos(subscription, qos) // from here on messages are stored for it
     const hasRetained = this.#retained.matching(filter).next().done !== true
-    const from = keepsFrom && subscription.from !== PENDING ? subscription.from : undefined
+    const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
+    const from = keepsFrom ? existing.from : undefined
     const changes = session.clean ? NO_CHANGES : [filterChange(session.clientId, filter, qos, hasRetained, from)]
     return await new Promise((resolve, reject) => {
       this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
+        if (subscription.place === -1) { // unsubscribed meanwhile
+          resolve(qos)
+          return
+        }
         if (error !== undefined) {
           if (existing === undefined) this.#sessions.removeSubscription(subscription)
-          else if (!keepsFrom) subscription.from = at
+          else this.#setQos(subscription, before)
           reject(error)
           return
         }
-        if (subscription.from === PENDING) subscription.from = at
+        this.#setQos(subscription, qos)
+        if (subscription.from === PENDING || before === 0) subscription.from = at
         this.owe(subscription) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
-        if (session.clean || from !== undefined || subscription.from === at) resolve(qos)
+        if (session.clean || subscription.from === (from ?? at)) resolve(qos)
         else { // it was already on its way when this one came: what is written must count from there
           const earlier = filterChange(session.clientId, filter, subscription.qos, hasRetained, subscription.from)
           this.#log.recorded([earlier]).then(() => { resolve(qos) }, reject)
         }
       })
     })
+  }
+
+  #setQos (subscription: Subscription<Session>, qos: QoS): void {
+    if (subscription.qos === qos) return
+    subscription.route.setQos(subscription, qos)
+    if (qos === 0) this.#index.released(subscription.route)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {

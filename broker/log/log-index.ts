@@ -6,7 +6,11 @@
 import { messageBytes, type Entry, type Offset } from '../message.ts'
 import { FilterTree } from './filter-tree.ts'
 import { Route, type Subscriber, type Subscription } from './route.ts'
+import { merge, type Source } from './merge.ts'
 import { TopicLog, type Found } from './topic-log.ts'
+
+/** Entries that are looked up for a session in one go, where they lie in many topics. */
+export const PULL_AHEAD_MAX = 1_024
 
 export class LogIndex<S extends Subscriber> {
   readonly filters = new FilterTree<Route<S>>()
@@ -140,30 +144,22 @@ export class LogIndex<S extends Subscriber> {
 
   // --- following a cursor
 
-  /** The next entries for a session after `after`, in offset order, each once, at most `limit` [G3]. */
+  /**
+   * The next entries for a session after `after`, in offset order, each once [G3]: at least `limit`, if there are so
+   * many, and at most PULL_AHEAD_MAX.
+   */
   next (subscriptions: Iterable<Subscription<S>>, after: Offset, limit: number): Found[] {
-    const found: Found[] = []
-    let sources = 0
-    for (const subscription of subscriptions) {
-      if (subscription.qos === 0 || subscription.route.topics === undefined) continue
-      const start = Math.max(after, subscription.from) as Offset
-      for (const topic of subscription.route.topics) {
-        if (topic.length === 0 || topic.last <= start) continue
-        topic.findAfter(start, limit, subscription.qos, found)
-        sources++
+    const sources: Source[] = []
+    for (const { qos, from, route } of subscriptions) {
+      if (qos === 0 || route.topics === undefined) continue
+      const start = Math.max(after, from) as Offset
+      for (const topic of route.topics) {
+        if (topic.length > 0 && topic.last > start) sources.push({ topic, after: start, qos })
       }
     }
-    if (sources <= 1) return found
-    found.sort(byOffset)
-    let kept = 0
-    for (let i = 0; i < found.length && (kept < limit || found[kept - 1].offset === found[i].offset); i++) {
-      const one = found[i]
-      if (kept > 0 && found[kept - 1].offset === one.offset) {
-        if (one.qos > found[kept - 1].qos) found[kept - 1].qos = one.qos
-      } else found[kept++] = one
-    }
-    found.length = kept
-    return found
+    if (sources.length === 0) return []
+    // Looking at many topics is worth more than a few entries.
+    return merge(sources, Math.max(limit, Math.min(sources.length, PULL_AHEAD_MAX)))
   }
 
   /** How many entries, and bytes, a session has after an offset; each entry once. */
@@ -254,8 +250,4 @@ export class LogIndex<S extends Subscriber> {
     this.#topics.delete(topic.topic)
     for (const route of topic.routes) route.topics?.delete(topic)
   }
-}
-
-function byOffset (a: Found, b: Found): number {
-  return a.offset - b.offset
 }

@@ -57,26 +57,31 @@ export class TopicLog<R = unknown> {
   }
 
   countAfter (offset: Offset): number {
-    return this.#offsets.length - this.#indexAfter(offset)
+    return this.#offsets.length - this.indexAfter(offset)
   }
 
   bytesAfter (offset: Offset): number {
-    const index = this.#indexAfter(offset)
+    const index = this.indexAfter(offset)
     return this.#total - (index === this.#head ? this.#base : this.#ends[index - 1])
+  }
+
+  get end (): number { return this.#offsets.length }
+  offsetAt (index: number): Offset { return this.#offsets[index] as Offset }
+
+  foundAt (index: number, qos: QoS): Found {
+    return { offset: this.#offsets[index] as Offset, topic: this, entry: this.#entries[index], qos }
   }
 
   /** Appends to `into` at most `limit` entries after an offset, ascending. */
   findAfter (after: Offset, limit: number, qos: QoS, into: Found[]): void {
-    const start = this.#indexAfter(after)
+    const start = this.indexAfter(after)
     const stop = Math.min(this.#offsets.length, start + limit)
-    for (let i = start; i < stop; i++) {
-      into.push({ offset: this.#offsets[i] as Offset, topic: this, entry: this.#entries[i], qos })
-    }
+    for (let i = start; i < stop; i++) into.push(this.foundAt(i, qos))
   }
 
   /** Lets go of the entry in memory; it can be read from the store. Returns the bytes set free. */
   evict (offset: Offset): number {
-    const index = this.#indexAfter((offset - 1) as Offset)
+    const index = this.indexAfter((offset - 1) as Offset)
     if (this.#offsets[index] !== offset || this.#entries[index] === undefined) return 0
     this.#entries[index] = undefined
     return this.#ends[index] - (index === this.#head ? this.#base : this.#ends[index - 1])
@@ -84,7 +89,7 @@ export class TopicLog<R = unknown> {
 
   /** Removes the entries up to `offset`, appending their offsets to `into`. Returns the bytes set free in memory. */
   dropThrough (offset: Offset, into: number[]): number {
-    const stop = this.#indexAfter(offset)
+    const stop = this.indexAfter(offset)
     let cached = 0
     for (let i = this.#head; i < stop; i++) {
       into.push(this.#offsets[i])
@@ -101,7 +106,7 @@ export class TopicLog<R = unknown> {
 
   /** Removes one entry from the middle; false if it is not there. */
   drop (offset: Offset): boolean {
-    const index = this.#indexAfter((offset - 1) as Offset)
+    const index = this.indexAfter((offset - 1) as Offset)
     if (this.#offsets[index] !== offset) return false
     const bytes = this.#ends[index] - (index === this.#head ? this.#base : this.#ends[index - 1])
     this.#offsets.splice(index, 1)
@@ -111,8 +116,11 @@ export class TopicLog<R = unknown> {
     return true
   }
 
-  /** Index of the first entry after `offset`. Sessions are nearly always near the end, so look there first. */
-  #indexAfter (offset: Offset): number {
+  /**
+   * Index of the first entry after `offset`, `end` if there is none; good until the next change. Sessions are nearly
+   * always near the end, so that is where to look first.
+   */
+  indexAfter (offset: Offset): number {
     const offsets = this.#offsets
     let high = offsets.length
     if (high === this.#head || offsets[high - 1] <= offset) return high

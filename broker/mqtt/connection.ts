@@ -29,6 +29,8 @@ export interface ConnectionOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: Logger
+  /** The session was found, but the connection is gone before it was attached. */
+  release (session: Session): void
 }
 
 interface PendingReceipt { packetId: number, qos: number }
@@ -50,6 +52,7 @@ export class MqttConnection implements Link {
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #log: Logger
+  readonly #release: (session: Session) => void
   #receipts: PendingReceipt[] = []
   #cancelStall: (() => void) | undefined
   #isClosed = false
@@ -61,6 +64,7 @@ export class MqttConnection implements Link {
     this.#limits = options.limits
     this.#clock = options.clock
     this.#log = options.log
+    this.#release = (session) => { options.release(session) }
     this.#socket.on('drain', () => {
       this.#cancelStall?.()
       this.#cancelStall = undefined
@@ -118,7 +122,8 @@ export class MqttConnection implements Link {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#cancelStall?.()
-    this.attachment?.detach()
+    if (this.attachment !== undefined) this.attachment.detach()
+    else if (this.session !== undefined) this.#release(this.session)
   }
 
   get isClosed (): boolean { return this.#isClosed }

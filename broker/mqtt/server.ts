@@ -56,7 +56,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
   function handle (wire: Wire): void {
     connections++
     wire.onClose(() => { connections-- })
-    aedes.handle(new MqttConnection({ wire, limits, clock, log }))
+    aedes.handle(new MqttConnection({ wire, limits, clock, log, release: (session) => { broker.release(session) } }))
   }
 
   function isFull (): boolean {

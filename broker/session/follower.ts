@@ -109,6 +109,7 @@ export class Follower {
     const live = session.live
     if (live === undefined) return
     live.filtersVersion++
+    forgetFound(live)
     const rest = [...session.subscriptions.values()]
     const isWanted = (message: Message | Entry): boolean => rest.some(({ route, from }) =>
       matches(route.filter, message.topic) && (!('offset' in message) || from < message.offset))
@@ -147,7 +148,8 @@ export class Follower {
   /** Offers a message that has just been appended, or that passes through unstored. flush() has to follow. */
   offer (session: Session, message: Message | Entry, offset: Offset, qos: QoS): void {
     const live = session.live!
-    if (qos === 0) this.#offerVolatile(session, live, message)
+    // Without an offset nobody durable wanted it when it came: a filter that was raised since does not count for it.
+    if (qos === 0 || (offset === ORIGIN && !session.clean)) this.#offerVolatile(session, live, message)
     else if (session.clean) this.#offerClean(session, live, message, qos)
     else if (live.caughtUp && qos === 1 && this.#hasRoom(session, live)) {
       this.#send(session, live, message, qos, offset, false)
@@ -242,13 +244,18 @@ export class Follower {
       }
       if (live.caughtUp) return
       const limit = Math.min(session.window!.room, PULL_MAX)
-      const found = this.#index.next(session.subscriptions.values(), session.sent, limit)
-      if (found.length === 0) {
+      if (live.foundHead === live.found.length) {
+        live.found = this.#index.next(session.subscriptions.values(), session.sent, limit)
+        live.foundHead = 0
+      }
+      if (live.found.length === 0) {
         live.caughtUp = true
         this.#index.moved(session)
         return
       }
-      this.#sendFound(session, live, found)
+      const some = live.found.slice(live.foundHead, live.foundHead + limit)
+      live.foundHead += some.length
+      this.#sendFound(session, live, some)
     }
   }
 
@@ -270,6 +277,7 @@ export class Follower {
       const version = live.filtersVersion
       this.#read(session, live, missing, (entries) => {
         if (live.filtersVersion === version) this.#place(session, live, found, entries)
+        else forgetFound(live)
       })
     }
   }
@@ -295,7 +303,10 @@ export class Follower {
     const held: Flight[] = []
     const limit = this.#limits.writeBufferBytesMax
     for (const one of found) {
-      if (live.outboxBytes >= limit) break // the rest is found again when the link has taken this
+      if (live.outboxBytes >= limit) { // the rest is found again when the link has taken this
+        forgetFound(live)
+        break
+      }
       if (one.offset <= session.sent) continue // a bound has moved the session on while it was read
       const entry = one.entry ?? read.get(one.offset)
       if (entry === undefined) {
@@ -442,3 +453,8 @@ export class Follower {
 }
 
 const NO_ENTRIES: Map<Offset, Entry> = new Map()
+
+function forgetFound (live: Live): void {
+  live.found = []
+  live.foundHead = 0
+}

@@ -3,7 +3,7 @@
  * there may be very many; what only a connection needs is in Live.
  */
 import type { HoldfastError } from '../errors.ts'
-import type { TopicLog } from '../log/topic-log.ts'
+import type { Found, TopicLog } from '../log/topic-log.ts'
 import { PENDING, type Subscriber, type Subscription } from '../log/route.ts'
 import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
@@ -53,6 +53,9 @@ export class Live {
   /** Number of the message that was last offered, and the QoS of the filters that matched it. */
   offered = 0
   offeredQos: QoS = 0
+  /** Found in the index after `session.sent`, with nothing left out between; not yet handed to the window. */
+  found: readonly Found[] = NO_FOUND
+  foundHead = 0
   /** Clean sessions only: what did not fit the window. */
   queue: QueuedMessage[] = []
   queueHead = 0
@@ -105,3 +108,5 @@ export class Session implements Subscriber {
     return this.live?.caughtUp === true ? PENDING : this.sent
   }
 }
+
+const NO_FOUND: readonly Found[] = []

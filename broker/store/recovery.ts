@@ -149,8 +149,13 @@ function allocateLockFile (folder: string): void {
 function syncFolders (folder: string, firstMade: string | undefined): void {
   const top = firstMade === undefined ? folder : dirname(resolve(firstMade))
   for (let path = folder; ; path = dirname(path)) {
-    const fd = openSync(path, 'r')
-    try { fsyncSync(fd) } finally { closeSync(fd) }
+    try {
+      const fd = openSync(path, 'r')
+      try { fsyncSync(fd) } finally { closeSync(fd) }
+    } catch (error) {
+      // A folder above may be none of ours to read.
+      if (path === folder) throw explained(folder, 'DATA_NOT_WRITABLE', error)
+    }
     if (path === top || path === dirname(path)) return
   }
 }
