@@ -1,4 +1,5 @@
 /** A store that can be watched and held: what was written, reads that take their time, appends that wait. */
+import { HoldfastError } from '../../broker/errors.ts'
 import type { Entry, Offset } from '../../broker/message.ts'
 import type { Batch, Store } from '../../broker/store/store.ts'
 
@@ -7,6 +8,8 @@ export interface StoreDouble extends Store {
   readonly batches: Batch[]
   /** Appends wait from here on, until the function that is returned is called. */
   hold (): () => void
+  /** Appends are refused as by a full disk from here on, until the function that is returned is called. */
+  fail (): () => void
   /** Reads wait from here on, until the function that is returned is called. */
   holdReads (): () => void
 }
@@ -15,6 +18,7 @@ export function createStoreDouble (inner: Store): StoreDouble {
   const batches: Batch[] = []
   let gate: Promise<void> | undefined
   let readGate: Promise<void> | undefined
+  let isFailing = false
 
   return {
     batches,
@@ -22,6 +26,10 @@ export function createStoreDouble (inner: Store): StoreDouble {
       const { promise, open } = makeGate()
       gate = promise
       return () => { gate = undefined; open() }
+    },
+    fail () {
+      isFailing = true
+      return () => { isFailing = false }
     },
     holdReads () {
       const { promise, open } = makeGate()
@@ -32,6 +40,7 @@ export function createStoreDouble (inner: Store): StoreDouble {
     async append (batch) {
       batches.push(batch)
       if (gate !== undefined) await gate
+      if (isFailing) throw new HoldfastError('STORE_UNAVAILABLE', 'the disk was told to fail')
       return await inner.append(batch)
     },
     follow: (listener) => { inner.follow(listener) },

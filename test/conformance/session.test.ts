@@ -1,0 +1,40 @@
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { createEmbeddedStore } from '../../broker/store/embedded.ts'
+import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
+import { tempFolder } from '../helpers/temp.ts'
+import { deliverySuite } from './session.ts'
+import type { World } from './session-words.ts'
+
+for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWorld]] as const) {
+  deliverySuite(name, factory)
+}
+
+/** What a process leaves behind that was killed is all that it had written. */
+function memoryWorld (): World {
+  let disk = createMemoryDisk()
+  return {
+    create: () => createMemoryStore(disk),
+    crash: () => { disk = { ...disk, entries: new Map(disk.entries), records: copied(disk.records) } }
+  }
+}
+
+function copied (records: ReturnType<typeof createMemoryDisk>['records']): typeof records {
+  return Object.fromEntries(Object.entries(records).map(([table, map]) => [table, new Map(map)])) as typeof records
+}
+
+/** A crash leaves the files as they are at that moment: a copy of them is what the next server finds. */
+function embeddedWorld (t: Test): World {
+  const base = tempFolder(t)
+  let folder = join(base, '0')
+  let crashes = 0
+  return {
+    create: () => createEmbeddedStore({ folder }),
+    crash: () => {
+      const next = join(base, String(++crashes))
+      cpSync(join(folder, 'data.mdb'), join(next, 'data.mdb'))
+      folder = next
+    }
+  }
+}
