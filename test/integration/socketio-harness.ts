@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import type { Test } from 'tap'
+import { WebSocket } from 'ws'
 import { silent, type Auth, type Broker, type Limits, type Logger, type Store } from '../../broker/index.ts'
 import { createSocketioBridge, type SocketioBridge } from '../../bridge/socketio/server.ts'
 import { startInProcess } from '../helpers/in-process.ts'
@@ -84,8 +85,13 @@ export async function refused (socket: Socket): Promise<Error & { data?: { code:
   return (await heard(socket, 'connect_error'))[0] as Error & { data?: { code: string } }
 }
 
+interface Collected {
+  readonly values: unknown[]
+  wait (count: number): Promise<unknown[]>
+}
+
 /** Collects the first argument of an event from now on; wait() resolves when there are so many. */
-export function collect (socket: Socket, event: string): { readonly values: unknown[], wait (count: number): Promise<unknown[]> } {
+export function collect (socket: Socket, event: string): Collected {
   const values: unknown[] = []
   let wake = (): void => {}
   socket.on(event, (value: unknown) => {
@@ -102,6 +108,30 @@ export function collect (socket: Socket, event: string): { readonly values: unkn
       return values
     }
   }
+}
+
+/** A WebSocket that says what it is told; has opened the namespace that `connect` asks for. */
+export async function openRaw (t: Test, port: number, connect = '40'): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`)
+  t.teardown(() => socket.terminate())
+  socket.on('error', () => {})
+  const joined = new Promise<void>(resolve => socket.on('message', data => {
+    if (String(data).startsWith('0')) socket.send(connect)
+    else if (String(data).startsWith('40')) resolve()
+  }))
+  await within(joined, 'the namespace')
+  return socket
+}
+
+/** The next packet that begins so. */
+export async function nextPacket (socket: WebSocket, start: string): Promise<string> {
+  return await within(new Promise<string>(resolve => {
+    socket.on('message', function look (data) {
+      if (!String(data).startsWith(start)) return
+      socket.off('message', look)
+      resolve(String(data))
+    })
+  }), `a packet ${start}`)
 }
 
 export async function connectMqtt (t: Test, url: string, options: IClientOptions = {}): Promise<MqttClient> {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { WebSocket } from 'ws'
+import type { WebSocket } from 'ws'
 import type { Socket } from 'socket.io-client'
 import type { Test } from 'tap'
 import type { Broker, ClientId, Message } from '../../broker/index.ts'
@@ -7,7 +7,7 @@ import { createMemoryStore } from '../../broker/store/memory.ts'
 import { NAMESPACES_PER_CONNECTION_MAX } from '../../bridge/socketio/admission.ts'
 import { encode } from '@msgpack/msgpack'
 import { until, within } from '../helpers/wait.ts'
-import { connectClient, connectMqtt, heard, newClient, refused, startBridged } from './socketio-harness.ts'
+import { connectClient, connectMqtt, heard, newClient, openRaw, refused, startBridged } from './socketio-harness.ts'
 
 /** Somebody else on the same server, who must notice nothing [G8]. */
 async function bystander (t: Test, url: string): Promise<{ unharmed (): Promise<void> }> {
@@ -22,19 +22,6 @@ async function bystander (t: Test, url: string): Promise<{ unharmed (): Promise<
       t.equal(disconnects, 0)
     }
   }
-}
-
-/** A WebSocket that says what it is told; connected to the root namespace. */
-async function openRaw (t: Test, port: number, connect = '40'): Promise<WebSocket> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`)
-  t.teardown(() => socket.terminate())
-  socket.on('error', () => {})
-  const joined = new Promise<void>(resolve => socket.on('message', data => {
-    if (String(data).startsWith('0')) socket.send(connect)
-    else if (String(data).startsWith(connect.slice(0, 2))) resolve()
-  }))
-  await within(joined, 'the namespace')
-  return socket
 }
 
 async function closed (socket: WebSocket): Promise<void> {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { createMemoryStore } from '../../broker/store/memory.ts'
@@ -7,7 +8,9 @@ import { HoldfastError } from '../../broker/index.ts'
 import type { Broker, ClientId } from '../../broker/index.ts'
 import { createProxy } from '../helpers/proxy.ts'
 import { until, within } from '../helpers/wait.ts'
-import { collect, connectClient, connected, heard, newClient, startBridged } from './socketio-harness.ts'
+import {
+  collect, connectClient, connected, heard, newClient, nextPacket, openRaw, startBridged
+} from './socketio-harness.ts'
 
 const U1 = 'io:_:U1' as ClientId
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index)
@@ -151,6 +154,26 @@ const DYING = `
     if (n === 5) process.kill(process.pid, 'SIGKILL')
     writeSync(1, n + '\\n')
   })`
+
+t.test('a pong right behind the packet that leaves a namespace counts for nothing in it [G2]', async t => {
+  const { broker, port, url } = await startBridged(t)
+  const sender = await connectClient(t, url)
+  const raw = await openRaw(t, port, '40{"clientId":"U1"}')
+  const pinged = nextPacket(raw, '2')
+  await sender.emitWithAck('send', { user: 'U1' }, 'x', 1)
+  await pinged
+  const again = nextPacket(raw, '2')
+  raw.send('3')
+  await again
+  const gone = detached(broker)
+  const wire = (raw as unknown as { _socket: Socket })._socket
+  wire.cork()
+  raw.send('41')
+  raw.send('3')
+  wire.uncork()
+  await gone
+  t.equal(backlog(broker), 1)
+})
 
 t.test('a client that is killed inside a handler gets that message again, and all behind it [G2]', async t => {
   for (const transport of ['websocket', 'polling']) {
