@@ -8,8 +8,12 @@ import { fileURLToPath } from 'node:url'
 
 const BUILT = new URL('../../dist/broker/store/embedded.js', import.meta.url)
 
-/** `hold` says `open` or the code of the error, and stays. `append` also appends fives, and says each new tail. */
-export type Task = 'hold' | 'append'
+/**
+ * `hold` says `open` or the code of the error, and stays. `append` also appends fives, and says each new tail. `try`
+ * appends a dozen single messages, with a record that holds its number, and says each tail or code, then what the
+ * followers saw, what can be read, and the record.
+ */
+export type Task = 'hold' | 'append' | 'try'
 
 const PROGRAM = `
   import { createEmbeddedStore } from ${JSON.stringify(BUILT.href)}
@@ -21,9 +25,23 @@ const PROGRAM = `
     await store.open()
     console.log('open')
     if (task === 'hold') setInterval(() => {}, 60_000)
-    else for (;;) console.log(await store.append({ messages: Array(5).fill(message), changes: [], trim: [] }))
+    if (task === 'try') await tryAll()
+    if (task === 'append') for (;;) console.log(await store.append({ messages: Array(5).fill(message), changes: [], trim: [] }))
   } catch (error) {
     console.log(error.code ?? error)
+  }
+
+  async function tryAll () {
+    const seen = []
+    store.follow(entries => seen.push(...entries.map(entry => entry.offset)))
+    for (let i = 0; i < 12; i++) {
+      const changes = [{ table: 'meta', key: 'k', value: Buffer.from(String(i)), after: 1 }]
+      console.log(await store.append({ messages: [message], changes, trim: [] }).catch(error => error.code))
+    }
+    console.log('seen', seen.join(' '))
+    console.log('read', (await store.read(Array.from({ length: 20 }, (_, i) => i))).map(e => e.offset).join(' '))
+    console.log('record', (await store.get('meta', 'k')).value.toString())
+    await store.close()
   }
 `
 
@@ -35,12 +53,18 @@ export interface StoreProcess {
   kill (): Promise<void>
 }
 
-export function startStore (folder: string, task: Task): StoreProcess {
+/** @param fault what strace shall inject, as in its option `inject=`; there is one thread then, so counts are exact */
+export function startStore (folder: string, task: Task, fault?: string): StoreProcess {
   if (!existsSync(BUILT)) throw new Error(`${fileURLToPath(BUILT)} is missing: run \`npm run build\` first`)
   // What tap gives to its children would compile TypeScript first.
   const { NODE_OPTIONS, ...env } = process.env
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', PROGRAM, folder, task], {
-    env, stdio: ['ignore', 'pipe', 'inherit']
+  const program = [process.execPath, '--input-type=module', '--eval', PROGRAM, folder, task]
+  if (fault !== undefined) {
+    program.unshift('strace', '-f', '--quiet=all', '-o', '/dev/null', '-e', `inject=${fault}`)
+    env.UV_THREADPOOL_SIZE = '1'
+  }
+  const child = spawn(program[0], program.slice(1), {
+    env, stdio: ['ignore', 'pipe', fault === undefined ? 'inherit' : 'ignore'] // the engine tells of faults there
   })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const gone = once(child, 'exit')
