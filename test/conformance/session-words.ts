@@ -34,6 +34,7 @@ export class TestLink implements Link {
   readonly gaps: Array<[number, GapReason]> = []
   closed: CloseReason | undefined
   attachment: Attachment | undefined
+  session: Session | undefined
 
   deliver (deliveries: readonly Delivery[]): void {
     if (this.closed !== undefined) throw new Error('delivered after close()')
@@ -105,6 +106,7 @@ export class Server {
 
   attach (session: Session): TestLink {
     const link = new TestLink()
+    link.session = session
     link.attachment = this.broker.attach(session, link)
     return link
   }

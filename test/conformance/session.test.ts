@@ -5,10 +5,14 @@ import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { tempFolder } from '../helpers/temp.ts'
 import { deliverySuite } from './session.ts'
+import { boundsSuite } from './session-bounds.ts'
+import { lifeSuite } from './session-life.ts'
 import type { World } from './session-words.ts'
 
 for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWorld]] as const) {
   deliverySuite(name, factory)
+  lifeSuite(name, factory)
+  boundsSuite(name, factory)
 }
 
 /** What a process leaves behind that was killed is all that it had written. */
