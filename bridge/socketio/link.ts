@@ -2,17 +2,23 @@
 import type { Socket } from 'socket.io'
 import type { Attachment, CloseReason, Delivery, GapReason, Link, PacketId } from '../../broker/index.ts'
 import type { Channel, Connection } from './connection.ts'
+import type { Repeats } from './repeats.ts'
 import { OWN_EVENTS, translate } from './translate.ts'
 
 export class SocketLink implements Link, Channel {
   readonly #socket: Socket
   readonly #connection: Connection
+  readonly #repeats: () => Repeats
+  /** Of what is in flight: bounded by the window of the session. */
+  readonly #repeatKeys = new Map<PacketId, string>()
   #attachment: Attachment | undefined
   #left = false
 
-  constructor (socket: Socket, connection: Connection) {
+  /** `repeats` gives what the session remembers, which only few sessions need. */
+  constructor (socket: Socket, connection: Connection, repeats: () => Repeats) {
     this.#socket = socket
     this.#connection = connection
+    this.#repeats = repeats
   }
 
   /** Deliveries may have come before; receipts can't. */
@@ -31,8 +37,12 @@ export class SocketLink implements Link, Channel {
 
   deliver (deliveries: readonly Delivery[]): void {
     for (const { message, qos, packetId } of deliveries) {
-      const { event, args } = translate(message)
-      this.#socket.emit(event, ...args)
+      const { event, args, repeatKey } = translate(message)
+      if (repeatKey === undefined) this.#socket.emit(event, ...args)
+      else {
+        if (!this.#repeats().repeated(repeatKey, this)) this.#socket.emit(event, ...args) // [G4]
+        if (qos > 0) this.#repeatKeys.set(packetId, repeatKey)
+      }
       if (qos > 0) this.#connection.delivered(this, packetId)
     }
   }
@@ -50,7 +60,13 @@ export class SocketLink implements Link, Channel {
   }
 
   proven (packetId: PacketId): void {
-    if (!this.#left) this.#attachment?.acknowledge(packetId)
+    if (this.#left) return
+    const repeatKey = this.#repeatKeys.get(packetId)
+    if (repeatKey !== undefined) {
+      this.#repeatKeys.delete(packetId)
+      this.#repeats().proven(repeatKey)
+    }
+    this.#attachment?.acknowledge(packetId)
   }
 
   left (): void {

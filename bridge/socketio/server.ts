@@ -12,6 +12,7 @@ import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } fr
 import { guardPolling } from './guard.ts'
 import { Inbound } from './inbound.ts'
 import { SocketLink } from './link.ts'
+import { RepeatsBySession } from './repeats.ts'
 import { OWN_EVENTS } from './translate.ts'
 
 export interface SocketioBridgeOptions {
@@ -52,6 +53,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const makeId = options.makeId ?? (() => randomBytes(12).toString('base64url'))
   const connections = new WeakMap<EngineSocket, Connection>()
   const inbounds = new Set<Inbound>()
+  const repeats = new RepeatsBySession()
   const admission = new Admission({ broker, connections, makeId, sessionExpiryMs, log })
 
   const io = new Server(http, {
@@ -100,7 +102,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }
     const { session, present, identity } = admitted
     const namespace = socket.nsp.name
-    const link = new SocketLink(socket, connection)
+    const link = new SocketLink(socket, connection, () => repeats.of(session.clientId))
     const inbound = new Inbound({ socket, connection, session, broker, makeId, log })
     connection.channels.set(namespace, link)
     inbounds.add(inbound)

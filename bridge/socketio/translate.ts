@@ -1,4 +1,5 @@
 /** What a message of the log is to a Socket.IO client: an event with arguments. */
+import { createHash } from 'node:crypto'
 import type { Message } from '../../broker/index.ts'
 import { decodePayload } from './envelope.ts'
 import { topicEvent } from './names.ts'
@@ -6,6 +7,8 @@ import { topicEvent } from './names.ts'
 export interface SocketEvent {
   readonly event: string
   readonly args: readonly unknown[]
+  /** Two messages with the same key are one that was sent again; undefined where that can't be told. */
+  readonly repeatKey: string | undefined
 }
 
 /** What the bridge itself tells a client. Nobody else can emit an event whose name begins so. */
@@ -32,7 +35,15 @@ export function translate (message: Message): SocketEvent {
 
 function read (message: Message): SocketEvent {
   const event = topicEvent(message.topic)
-  if (!isReservedEvent(event)) return { event, args: decodePayload(message.payload).args }
+  if (!isReservedEvent(event)) {
+    const { id, args } = decodePayload(message.payload)
+    // What came through the bridge has an id of its own making, which is never used twice.
+    return { event, args, repeatKey: id === '' || message.id !== '' ? undefined : repeatKey(message) }
+  }
   // An MQTT client published it. No Socket.IO client could receive it, and nothing is dropped in silence [G5].
-  return { event: `${OWN_EVENTS}undeliverable`, args: [{ topic: message.topic, reason: 'reserved-event' }] }
+  return { event: `${OWN_EVENTS}undeliverable`, args: [{ topic: message.topic, reason: 'reserved-event' }], repeatKey: undefined }
+}
+
+function repeatKey ({ publisher, topic, payload }: Message): string {
+  return createHash('sha256').update(`${publisher}\0${topic}\0`).update(payload).digest('base64')
 }

@@ -9,7 +9,7 @@ import type { Broker, ClientId } from '../../broker/index.ts'
 import { createProxy } from '../helpers/proxy.ts'
 import { until, within } from '../helpers/wait.ts'
 import {
-  collect, connectClient, connected, heard, newClient, nextPacket, openRaw, startBridged
+  collect, connectClient, connected, connectMqtt, heard, newClient, nextPacket, openRaw, startBridged
 } from './socketio-harness.ts'
 
 const U1 = 'io:_:U1' as ClientId
@@ -173,6 +173,29 @@ t.test('a pong right behind the packet that leaves a namespace counts for nothin
   wire.uncork()
   await gone
   t.equal(backlog(broker), 1)
+})
+
+t.test('a message that its publisher sent again, with the id it had, is handled once [G4]', async t => {
+  const { broker, url, mqttUrl } = await startBridged(t)
+  const device = await connectMqtt(t, mqttUrl, { clientId: 'device' })
+  const other = await connectMqtt(t, mqttUrl, { clientId: 'other' })
+  const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
+  const got = collect(client, 'x')
+  const publish = async (by: typeof device, id: string, value: string): Promise<void> => {
+    await by.publishAsync('io/_/user/U1/x', `{"$hf":1,"id":"${id}","args":["${value}"]}`, { qos: 1 })
+  }
+  await publish(device, '1', 'a')
+  await publish(device, '1', 'a')
+  await publish(other, '1', 'a')
+  await publish(device, '1', 'b')
+  await publish(device, '2', 'a')
+  t.same(await got.wait(4), ['a', 'a', 'b', 'a'], 'the same id of another, or with other bytes, is another message')
+  await until(() => backlog(broker) === 0, 'every receipt, of the repeated one too')
+  client.disconnect()
+  await publish(device, '2', 'a')
+  await publish(device, '3', 'c')
+  client.connect()
+  t.same((await got.wait(5)).slice(4), ['c'], 'also when it was handled on an earlier connection')
 })
 
 t.test('a client that is killed inside a handler gets that message again, and all behind it [G2]', async t => {
