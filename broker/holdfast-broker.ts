@@ -34,6 +34,9 @@ const STOPPED = 1
 const SWEEP_SESSIONS = 5_000
 const SWEEP_TOPICS = 5_000
 
+/** For a link that comes when the broker is closing. */
+const DETACHED: Attachment = { acknowledge () {}, async received () {}, drained () {}, detach () {} }
+
 export class HoldfastBroker implements Broker {
   readonly events = new EventEmitter<BrokerEvents>()
   readonly limits
@@ -53,7 +56,6 @@ export class HoldfastBroker implements Broker {
   #isClosing = false
   #offerNumber = 0
   #offered: Session[] = []
-  #flushScheduled = false
   #gapMessages = 0
 
   constructor (options: BrokerOptions) {
@@ -102,7 +104,7 @@ export class HoldfastBroker implements Broker {
       ...access,
       passOn: (message) => {
         this.#deliver(message, this.#log.tail)
-        this.#flushSoon()
+        this.#follower.flushSoon()
       }
     })
     this.#subscribing = new Subscribing({ ...access, sessions: this.#sessions, follower: this.#follower })
@@ -119,7 +121,8 @@ export class HoldfastBroker implements Broker {
     const aliveAt = (alive === undefined ? now : Math.min(now, alive.value.readDoubleBE(0) + ALIVE_MS)) as TimeMs
     // A stop during which the disk was full is no clean one: cursors were not written.
     const clean = recovery.clean && (alive === undefined || alive.value[8] === STOPPED)
-    await this.#sessions.load({ ...recovery, clean }, aliveAt, (subscription) => { this.#subscribing.owe(subscription) })
+    const owed = await this.#sessions.load({ ...recovery, clean }, aliveAt)
+    for (const subscription of owed) this.#subscribing.owe(subscription, subscription.from)
     for await (const headers of this.#store.scan()) {
       for (const { topic, offset, bytes, time } of headers) {
         this.#index.restore(topic, offset, bytes)
@@ -175,10 +178,16 @@ export class HoldfastBroker implements Broker {
 
   async connect (request: ConnectRequest): Promise<Connected> {
     if (this.#isClosing) throw new HoldfastError('CLOSED')
-    return await this.#sessions.connect(request)
+    const connected = await this.#sessions.connect(request)
+    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    return connected
   }
 
   attach (session: Session, link: Link): Attachment {
+    if (this.#isClosing) {
+      link.close('shutdown')
+      return DETACHED
+    }
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
     session.detachedAt = undefined
     this.#sessions.touch(session, true)
@@ -189,7 +198,7 @@ export class HoldfastBroker implements Broker {
   }
 
   #cut (session: Session, reason: CloseReason): void {
-    if (session.live !== undefined) this.#follower.cut(session, session.live, reason)
+    this.#follower.cut(session, reason)
   }
 
   release (session: Session): void { this.#sessions.release(session) }
@@ -206,10 +215,12 @@ export class HoldfastBroker implements Broker {
   // --- subscriptions and messages
 
   async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
+    if (this.#isClosing) throw new HoldfastError('CLOSED')
     return await this.#subscribing.subscribe(session, filter, qos)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {
+    if (this.#isClosing) throw new HoldfastError('CLOSED')
     await this.#subscribing.unsubscribe(session, filter)
   }
 
@@ -266,15 +277,6 @@ export class HoldfastBroker implements Broker {
       this.#follower.offer(session, message, offset, Math.min(session.live!.offeredQos, message.qos) as QoS)
     }
     offered.length = 0
-  }
-
-  #flushSoon (): void {
-    if (this.#flushScheduled) return
-    this.#flushScheduled = true
-    queueMicrotask(() => {
-      this.#flushScheduled = false
-      this.#follower.flush()
-    })
   }
 
   // --- looking after it all, a slice at a time [G8]

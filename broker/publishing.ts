@@ -10,6 +10,7 @@ import type { LogIndex } from './log/log-index.ts'
 import type { Log, Receipt, RecordChange } from './log/log.ts'
 import { messageBytes, type ClientId, type Message, type PacketId } from './message.ts'
 import type { Retained } from './retained.ts'
+import { incomingChange } from './session/records.ts'
 import type { Session } from './session/session.ts'
 import { sessionKey } from './store/keys.ts'
 import { checkTopic, show } from './topics.ts'
@@ -28,7 +29,6 @@ export interface PublishingOptions {
 }
 
 const NO_CHANGES: readonly RecordChange[] = []
-const INCOMING_VALUE = Buffer.from([1])
 
 export class Publishing {
   readonly #index
@@ -79,7 +79,7 @@ export class Publishing {
         incoming.set(packetId, waiting)
         const changes = session.clean
           ? NO_CHANGES
-          : [{ table: 'incoming' as const, key: sessionKey(session.clientId, String(packetId)), value: INCOMING_VALUE }]
+          : [incomingChange(session, packetId)]
         this.append(this.#message(session, request), (error) => {
           if (incoming.get(packetId) === waiting) { // not released meanwhile
             if (error === undefined) incoming.set(packetId, null)

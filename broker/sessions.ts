@@ -10,11 +10,11 @@ import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
 import type { Subscription } from './log/route.ts'
-import { ORIGIN, type ClientId, type Offset, type QoS, type TimeMs } from './message.ts'
+import { loadSessions, subscribeTo } from './load-sessions.ts'
+import type { ClientId, Offset, QoS, TimeMs } from './message.ts'
 import type { CloseReason } from './session/link.ts'
 import { Session } from './session/session.ts'
-import { cursorChange, readCursor, readFilter, readSession, sessionChange } from './session/records.ts'
-import { Window } from './session/window.ts'
+import { cursorChange, sessionChange } from './session/records.ts'
 import { sessionKey, splitSessionKey } from './store/keys.ts'
 import type { Recovery, Store } from './store/store.ts'
 import { show } from './topics.ts'
@@ -36,7 +36,8 @@ const FLUSH_SESSIONS_MAX = 4_096
 
 export class Sessions {
   readonly #options: SessionsOptions
-  readonly #all = new Map<ClientId, Session>()
+  #all = new Map<ClientId, Session>()
+  #lastInstance = 0
   #dirty: Session[] = []
   /** Where the last slice of the round through all sessions ended. */
   #round: Iterator<Session> | undefined
@@ -51,55 +52,15 @@ export class Sessions {
 
   // --- at start
 
-  /** @param aliveAt when the server was last known to run: sessions that were attached then count as detached since */
-  async load (recovery: Recovery, aliveAt: TimeMs,
-    retainedDue: (subscription: Subscription<Session>) => void): Promise<void> {
-    const { store, limits, clock } = this.#options
-    for await (const records of store.records('sessions')) {
-      for (const record of records) {
-        const { clientId, principal, expiryMs, detachedAt } = readSession(record)
-        const session = new Session(clientId, principal, false, expiryMs, ORIGIN)
-        session.detachedAt = detachedAt ?? aliveAt
-        if (detachedAt === undefined && !recovery.clean) {
-          session.uncertainThrough = recovery.tail // it may have got any of these before the crash [G4]
-        }
-        if (detachedAt === undefined) this.touch(session, true)
-        this.#all.set(clientId, session)
-      }
-    }
-    for await (const records of store.records('filters')) {
-      for (const record of records) {
-        const { clientId, part } = splitSessionKey(record.key)
-        const session = this.#all.get(clientId)
-        if (session === undefined) continue
-        const filter = readFilter(record)
-        const subscription = this.#addSubscription(session, part, filter.qos, filter.from)
-        if (filter.retainedDue) retainedDue(subscription)
-      }
-    }
-    for await (const records of store.records('cursors')) {
-      for (const record of records) {
-        const session = this.#all.get(record.key as ClientId)
-        if (session === undefined) continue
-        const { sent, uncertainThrough, flights, gaps } = readCursor(record)
-        session.sent = sent
-        session.uncertainThrough = Math.max(session.uncertainThrough, uncertainThrough) as Offset
-        if (flights.length > 0) {
-          session.window = new Window(limits.inflightMessagesMax)
-          for (const { packetId, qos, offset, state } of flights) {
-            session.window.restore(packetId, qos, offset, state, clock.now())
-          }
-        }
-        if (gaps.length > 0) session.gaps = new Map(gaps)
-      }
-    }
-    for await (const records of store.records('incoming')) {
-      for (const record of records) {
-        const { clientId, part } = splitSessionKey(record.key)
-        const session = this.#all.get(clientId)
-        if (session !== undefined) (session.incoming ??= new Map()).set(Number(part), null)
-      }
-    }
+  /** Returns the subscriptions that are owed retained messages. */
+  async load (recovery: Recovery, aliveAt: TimeMs): Promise<ReadonlyArray<Subscription<Session>>> {
+    const { store, limits, clock, index } = this.#options
+    const loaded = await loadSessions({ store, recovery, limits, now: clock.now(), aliveAt, index })
+    this.#all = loaded.sessions
+    this.#lastInstance = loaded.lastInstance
+    for (const session of loaded.surprised) this.touch(session, true)
+    if (loaded.stale.length > 0) this.#options.log.record(loaded.stale, () => {}) // otherwise at the next start
+    return loaded.owed
   }
 
   // --- making and ending
@@ -122,13 +83,17 @@ export class Sessions {
     if (existing !== undefined && !existing.clean && !clean) {
       existing.expiryMs = expiryMs
       existing.detachedAt = undefined // from here on it is attached, or release() says otherwise
+      existing.connecting++
       try {
         await log.recorded([sessionChange(existing)])
       } catch (error) {
         this.release(existing)
         throw error
+      } finally {
+        existing.connecting--
       }
       assertNotEnded(existing)
+      if (existing.live === undefined) existing.detachedAt = undefined // whatever became of the connection before
       return { session: existing, present: true }
     }
     if (existing !== undefined) {
@@ -138,6 +103,7 @@ export class Sessions {
       throw new HoldfastError('SESSIONS_FULL', `sessionsMax = ${limits.sessionsMax}`)
     }
     const session = new Session(clientId, principal, clean, expiryMs, log.tail)
+    session.instance = ++this.#lastInstance
     this.#all.set(clientId, session)
     try {
       await log.recorded(clean ? [] : [sessionChange(session)])
@@ -214,16 +180,7 @@ export class Sessions {
 
   /** As yet without a place: `from` is set when it is durable. */
   addSubscription (session: Session, filter: string, qos: QoS, from: Offset): Subscription<Session> {
-    return this.#addSubscription(session, filter, qos, from)
-  }
-
-  #addSubscription (session: Session, filter: string, qos: QoS, from: Offset): Subscription<Session> {
-    const route = this.#options.index.route(filter)
-    const subscription: Subscription<Session> = { session, route, qos, from, place: -1, attachedPlace: -1 }
-    route.add(subscription)
-    if (session.live !== undefined) route.attach(subscription)
-    session.subscriptions.set(route.filter, subscription)
-    return subscription
+    return subscribeTo(this.#options.index, session, filter, qos, from)
   }
 
   removeSubscription (subscription: Subscription<Session>): void {
@@ -290,8 +247,8 @@ export class Sessions {
   }
 
   #isExpired (session: Session, now: TimeMs): boolean {
-    const { live, detachedAt, expiryMs } = session
-    return live === undefined && detachedAt !== undefined && now - detachedAt >= expiryMs
+    const { live, connecting, detachedAt, expiryMs } = session
+    return live === undefined && connecting === 0 && detachedAt !== undefined && now - detachedAt >= expiryMs
   }
 }
 

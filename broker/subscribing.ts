@@ -7,7 +7,7 @@ import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
 import { PENDING, type Subscription } from './log/route.ts'
-import type { QoS } from './message.ts'
+import type { Offset, QoS } from './message.ts'
 import type { Retained } from './retained.ts'
 import type { Follower } from './session/follower.ts'
 import { filterChange } from './session/records.ts'
@@ -64,7 +64,7 @@ export class Subscribing {
     const hasRetained = this.#retained.matching(filter).next().done !== true
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
     const from = keepsFrom ? existing.from : undefined
-    const changes = session.clean ? NO_CHANGES : [filterChange(session.clientId, filter, qos, hasRetained, from)]
+    const changes = session.clean ? NO_CHANGES : [filterChange(session, filter, qos, hasRetained, from)]
     return await new Promise((resolve, reject) => {
       this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
         if (subscription.place === -1) { // unsubscribed meanwhile
@@ -79,10 +79,10 @@ export class Subscribing {
         }
         this.#setQos(subscription, qos)
         if (subscription.from === PENDING || before === 0) subscription.from = at
-        this.owe(subscription) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
+        this.owe(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
         if (session.clean || subscription.from === (from ?? at)) resolve(qos)
         else { // it was already on its way when this one came: what is written must count from there
-          const earlier = filterChange(session.clientId, filter, subscription.qos, hasRetained, subscription.from)
+          const earlier = filterChange(session, filter, subscription.qos, hasRetained, subscription.from)
           this.#log.recorded([earlier]).then(() => { resolve(qos) }, reject)
         }
       })
@@ -105,10 +105,10 @@ export class Subscribing {
   }
 
   /** The subscription is owed the retained messages that match. */
-  owe (subscription: Subscription<Session>): void {
+  owe (subscription: Subscription<Session>, notAfter: Offset): void {
     const { session, route } = subscription
     for (const topic of this.#retained.matching(route.filter)) {
-      (session.retainedDue ??= new RetainedQueue()).add(topic, subscription)
+      (session.retainedDue ??= new RetainedQueue()).add({ topic, subscription, notAfter })
     }
     if (session.live !== undefined && session.retainedDue !== undefined) this.#follower.wake(session)
   }
@@ -117,6 +117,6 @@ export class Subscribing {
   retainedDone (session: Session, filter: string): void {
     const subscription = session.subscriptions.get(filter)
     if (session.clean || subscription === undefined || subscription.from === PENDING) return
-    this.#log.record([filterChange(session.clientId, filter, subscription.qos, false, subscription.from)], () => {})
+    this.#log.record([filterChange(session, filter, subscription.qos, false, subscription.from)], () => {})
   }
 }

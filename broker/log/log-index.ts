@@ -159,7 +159,9 @@ export class LogIndex<S extends Subscriber> {
     }
     if (sources.length === 0) return []
     // Looking at many topics is worth more than a few entries.
-    return merge(sources, Math.max(limit, Math.min(sources.length, PULL_AHEAD_MAX)))
+    const found = merge(sources, Math.max(limit, Math.min(sources.length, PULL_AHEAD_MAX)))
+    for (let i = limit; i < found.length; i++) found[i].entry = undefined // not kept in memory for so long
+    return found
   }
 
   /** How many entries, and bytes, a session has after an offset; each entry once. */

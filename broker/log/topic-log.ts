@@ -9,7 +9,7 @@ export interface Found {
   readonly offset: Offset
   readonly topic: TopicLog
   /** Kept from when it was found; what is not here has to be read from the store. */
-  readonly entry: Entry | undefined
+  entry: Entry | undefined
   /** Highest QoS of the session's filters that match [MQTT-3.3.5-1]. */
   qos: QoS
 }

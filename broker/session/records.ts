@@ -11,22 +11,24 @@ const VERSION = 1
 
 // --- sessions: who, how long, since when detached
 
-interface SessionFields { principal: string, expiryMs: number, detachedAt: number }
+interface SessionFields { principal: string, expiryMs: number, detachedAt: number, instance: number }
 
 export function sessionChange (session: Session): RecordChange {
   const fields: SessionFields =
-    { principal: session.principal, expiryMs: session.expiryMs, detachedAt: session.detachedAt ?? 0 }
+    { principal: session.principal, expiryMs: session.expiryMs, detachedAt: session.detachedAt ?? 0,
+      instance: session.instance }
   return { table: 'sessions', key: session.clientId, value: versioned(Buffer.from(JSON.stringify(fields))) }
 }
 
 export function readSession (record: StoredRecord):
-{ clientId: ClientId, principal: Principal, expiryMs: number, detachedAt: TimeMs | undefined } {
+{ clientId: ClientId, principal: Principal, expiryMs: number, detachedAt: TimeMs | undefined, instance: number } {
   const fields = JSON.parse(unversioned(record.value, record.key).toString()) as SessionFields
   return {
     clientId: record.key as ClientId,
     principal: fields.principal as Principal,
     expiryMs: fields.expiryMs,
-    detachedAt: fields.detachedAt === 0 ? undefined : fields.detachedAt as TimeMs
+    detachedAt: fields.detachedAt === 0 ? undefined : fields.detachedAt as TimeMs,
+    instance: fields.instance
   }
 }
 
@@ -35,22 +37,38 @@ export function readSession (record: StoredRecord):
 const RETAINED_DUE = 0x80
 
 /** @param from where it counts from, if that is not the place of this change itself */
-export function filterChange (clientId: ClientId, filter: string, qos: QoS, retainedDue: boolean,
+export function filterChange (session: Session, filter: string, qos: QoS, retainedDue: boolean,
   from?: Offset): RecordChange {
-  const value = Buffer.alloc(from === undefined ? 2 : 10)
+  const value = Buffer.alloc(from === undefined ? 10 : 18)
   value[0] = VERSION
   value[1] = qos | (retainedDue ? RETAINED_DUE : 0)
-  if (from !== undefined) value.writeDoubleBE(from, 2)
-  return { table: 'filters', key: sessionKey(clientId, filter), value }
+  value.writeDoubleBE(session.instance, 2)
+  if (from !== undefined) value.writeDoubleBE(from, 10)
+  return { table: 'filters', key: sessionKey(session.clientId, filter), value }
 }
 
-export function readFilter (record: StoredRecord): { qos: QoS, retainedDue: boolean, from: Offset } {
-  const value = record.value
+export function readFilter (record: StoredRecord):
+{ qos: QoS, retainedDue: boolean, instance: number, from: Offset } {
+  const value = unversioned(record.value, record.key)
   return {
-    qos: (value[1] & 3) as QoS,
-    retainedDue: (value[1] & RETAINED_DUE) !== 0,
-    from: value.length >= 10 ? value.readDoubleBE(2) as Offset : record.at
+    qos: (value[0] & 3) as QoS,
+    retainedDue: (value[0] & RETAINED_DUE) !== 0,
+    instance: value.readDoubleBE(1),
+    from: value.length >= 17 ? value.readDoubleBE(9) as Offset : record.at
   }
+}
+
+// --- QoS 2 messages received and not yet released: their packet identifiers
+
+export function incomingChange (session: Session, packetId: PacketId): RecordChange {
+  const value = Buffer.alloc(9)
+  value[0] = VERSION
+  value.writeDoubleBE(session.instance, 1)
+  return { table: 'incoming', key: sessionKey(session.clientId, String(packetId)), value }
+}
+
+export function readIncoming (record: StoredRecord): { instance: number } {
+  return { instance: unversioned(record.value, record.key).readDoubleBE(0) }
 }
 
 // --- cursors: how far all was sent, what of it is not acknowledged, what has to be told
@@ -64,8 +82,9 @@ export function cursorChange (session: Session): RecordChange {
   const flights: CursorFlight[] = []
   for (const flight of session.window?.flights() ?? []) if (flight.offset > 0) flights.push(flight)
   const gaps = [...session.gaps ?? []]
-  const value = Buffer.alloc(1 + 8 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES)
+  const value = Buffer.alloc(1 + 8 + 8 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES)
   let at = value.writeUInt8(VERSION, 0)
+  at = value.writeDoubleBE(session.instance, at)
   // A session that has caught up stands at the entry it was last sent; later ones did not match.
   at = value.writeDoubleBE(session.sent, at)
   at = value.writeDoubleBE(session.uncertainThrough, at)
@@ -85,13 +104,15 @@ export function cursorChange (session: Session): RecordChange {
 }
 
 export function readCursor (record: StoredRecord):
-{ sent: Offset, uncertainThrough: Offset, flights: CursorFlight[], gaps: Array<[GapReason, number]> } {
+{ instance: number, sent: Offset, uncertainThrough: Offset, flights: CursorFlight[],
+  gaps: Array<[GapReason, number]> } {
   const value = unversioned(record.value, record.key)
-  const sent = value.readDoubleBE(0) as Offset
-  const uncertainThrough = value.readDoubleBE(8) as Offset
-  const count = value.readUInt16BE(16)
+  const instance = value.readDoubleBE(0)
+  const sent = value.readDoubleBE(8) as Offset
+  const uncertainThrough = value.readDoubleBE(16) as Offset
+  const count = value.readUInt16BE(24)
   const flights: CursorFlight[] = []
-  let at = 18
+  let at = 26
   for (let i = 0; i < count; i++, at += FLIGHT_BYTES) {
     const bits = value.readUInt8(at + 10)
     flights.push({
@@ -107,7 +128,7 @@ export function readCursor (record: StoredRecord):
     const reason = GAP_REASONS[value.readUInt8(at)]
     if (reason !== undefined) gaps.push([reason, value.readUInt32BE(at + 1)])
   }
-  return { sent, uncertainThrough, flights, gaps }
+  return { instance, sent, uncertainThrough, flights, gaps }
 }
 
 // --- single messages: retained ones and wills

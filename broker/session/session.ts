@@ -5,7 +5,8 @@
 import type { HoldfastError } from '../errors.ts'
 import type { Found, TopicLog } from '../log/topic-log.ts'
 import { PENDING, type Subscriber, type Subscription } from '../log/route.ts'
-import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../message.ts'
+import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
+} from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
 import type { Window } from './window.ts'
 
@@ -17,6 +18,8 @@ export interface QueuedMessage {
 /** A retained message that a new subscription is still owed (MQTT 3.3.1-6). */
 export interface RetainedDue {
   readonly topic: string
+  /** The place of its SUBSCRIBE: what was retained later reaches it by the log. */
+  readonly notAfter: Offset
   readonly subscription: Subscription<Session>
 }
 
@@ -25,7 +28,7 @@ export class RetainedQueue {
   #list: RetainedDue[] = []
   #head = 0
 
-  add (topic: string, subscription: Subscription<Session>): void { this.#list.push({ topic, subscription }) }
+  add (due: RetainedDue): void { this.#list.push(due) }
   peek (): RetainedDue | undefined { return this.#list[this.#head] }
   /** The caller has looked that there is one. */
   take (): RetainedDue { return this.#list[this.#head++] }
@@ -64,6 +67,19 @@ export class Live {
   constructor (link: Link) {
     this.link = link
   }
+
+  /** What comes next is looked up again. */
+  forgetFound (): void {
+    this.found = NO_FOUND
+    this.foundHead = 0
+  }
+
+  filterQueue (isWanted: (message: Message) => boolean): void {
+    if (this.queueHead === this.queue.length) return
+    this.queue = this.queue.slice(this.queueHead).filter(({ message }) => isWanted(message))
+    this.queueHead = 0
+    this.queueBytes = this.queue.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
+  }
 }
 
 export class Session implements Subscriber {
@@ -77,6 +93,10 @@ export class Session implements Subscriber {
   window: Window | undefined
   live: Live | undefined
   detachedAt: TimeMs | undefined
+  /** Tells the records of this session from those of an earlier one of the same name that could not be removed. */
+  instance = 0
+  /** Connections that have asked for it and are not attached yet: it does not expire meanwhile. */
+  connecting = 0
   /**
    * Packet identifiers of QoS 2 messages that were received and not yet released (MQTT 4.3.3): null once that is
    * durable, until then those who wait for it.

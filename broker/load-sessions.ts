@@ -1,0 +1,122 @@
+/** Sessions as they were written down, at start. Pure reading: what has to be cleared away is returned. */
+import type { LogIndex } from './log/log-index.ts'
+import type { RecordChange } from './log/log.ts'
+import { PENDING, type Subscription } from './log/route.ts'
+import { ORIGIN, type ClientId, type Offset, type TimeMs } from './message.ts'
+import type { Limits } from './limits.ts'
+import { readCursor, readFilter, readIncoming, readSession } from './session/records.ts'
+import { Session } from './session/session.ts'
+import { Window } from './session/window.ts'
+import { splitSessionKey } from './store/keys.ts'
+import type { Recovery, Store, StoredRecord, Table } from './store/store.ts'
+
+export interface LoadOptions {
+  readonly store: Store
+  readonly recovery: Recovery
+  readonly limits: Limits
+  readonly now: TimeMs
+  /** When the server was last known to run: sessions that were attached then count as detached since. */
+  readonly aliveAt: TimeMs
+  readonly index: LogIndex<Session>
+}
+
+export interface Loaded {
+  readonly sessions: Map<ClientId, Session>
+  /** Sessions that were attached when the server went away: their records are to be written anew. */
+  readonly surprised: Session[]
+  /** Subscriptions that are owed retained messages. */
+  readonly owed: Array<Subscription<Session>>
+  /** Records of sessions that have ended, left because a disk was full: to be removed. */
+  readonly stale: RecordChange[]
+  /** The highest number of a session so far. */
+  readonly lastInstance: number
+}
+
+export async function loadSessions (options: LoadOptions): Promise<Loaded> {
+  const { store, recovery, limits } = options
+  const sessions = new Map<ClientId, Session>()
+  const surprised: Session[] = []
+  const owed: Array<Subscription<Session>> = []
+  const stale: RecordChange[] = []
+  let lastInstance = 0
+
+  /** The session that a record belongs to; undefined, and the record stale, if it is of an earlier one. */
+  function owner (table: Table, clientId: ClientId, instance: number, record: StoredRecord): Session | undefined {
+    lastInstance = Math.max(lastInstance, instance)
+    const session = sessions.get(clientId)
+    if (session?.instance === instance) return session
+    stale.push({ table, key: record.key, value: null })
+    return undefined
+  }
+
+  for await (const records of store.records('sessions')) {
+    for (const record of records) {
+      const { clientId, principal, expiryMs, detachedAt, instance } = readSession(record)
+      const session = new Session(clientId, principal, false, expiryMs, ORIGIN)
+      session.instance = instance
+      lastInstance = Math.max(lastInstance, instance)
+      session.detachedAt = detachedAt ?? options.aliveAt
+      if (detachedAt === undefined) surprised.push(session)
+      // After a crash it may have got any of these before [G4].
+      if (detachedAt === undefined && !recovery.clean) session.uncertainThrough = recovery.tail
+      sessions.set(clientId, session)
+    }
+  }
+  for await (const records of store.records('filters')) {
+    for (const record of records) {
+      const { clientId, part } = splitSessionKey(record.key)
+      const { qos, retainedDue, instance, from } = readFilter(record)
+      const session = owner('filters', clientId, instance, record)
+      if (session === undefined) continue
+      const subscription = subscribeTo(options.index, session, part, qos, from)
+      if (retainedDue) owed.push(subscription)
+    }
+  }
+  for await (const records of store.records('cursors')) {
+    for (const record of records) {
+      const { instance, sent, uncertainThrough, flights, gaps } = readCursor(record)
+      const session = owner('cursors', record.key as ClientId, instance, record)
+      if (session === undefined) continue
+      session.sent = sent
+      session.uncertainThrough = Math.max(session.uncertainThrough, uncertainThrough) as Offset
+      if (flights.length > 0) {
+        session.window = new Window(limits.inflightMessagesMax)
+        for (const { packetId, qos, offset, state } of flights) {
+          session.window.restore(packetId, qos, offset, state, options.now)
+        }
+      }
+      if (gaps.length > 0) session.gaps = new Map(gaps)
+    }
+  }
+  for await (const records of store.records('incoming')) {
+    for (const record of records) {
+      const { clientId, part } = splitSessionKey(record.key)
+      const session = owner('incoming', clientId, readIncoming(record).instance, record)
+      if (session !== undefined) (session.incoming ??= new Map()).set(Number(part), null)
+    }
+  }
+  if (recovery.damaged.length > 0) for (const session of sessions.values()) tellOfDamage(session, recovery.damaged)
+  return { sessions, surprised, owed, stale, lastInstance }
+}
+
+/** What the topics of damaged entries were is lost with them: whoever may have been owed one is told, once each [G5]. */
+function tellOfDamage (session: Session, damaged: readonly Offset[]): void {
+  let from: Offset = PENDING
+  for (const subscription of session.subscriptions.values()) {
+    if (subscription.qos > 0 && subscription.from < from) from = subscription.from
+  }
+  const count = damaged.filter((offset) => offset > session.sent && offset > from).length
+  if (count === 0) return
+  session.gaps ??= new Map()
+  session.gaps.set('damaged', (session.gaps.get('damaged') ?? 0) + count)
+}
+
+export function subscribeTo (index: LogIndex<Session>, session: Session, filter: string, qos: 0 | 1 | 2,
+  from: Offset): Subscription<Session> {
+  const route = index.route(filter)
+  const subscription: Subscription<Session> = { session, route, qos, from, place: -1, attachedPlace: -1 }
+  route.add(subscription)
+  if (session.live !== undefined) route.attach(subscription)
+  session.subscriptions.set(route.filter, subscription)
+  return subscription
+}

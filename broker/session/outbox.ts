@@ -1,0 +1,140 @@
+/**
+ * What is on its way to the links: gathered while a batch is delivered or a read of a socket is answered, and handed
+ * over in as few calls as possible. A link gets no more than it takes [G6], and sessions take turns [G8].
+ */
+import type { Clock } from '../clock.ts'
+import type { Limits } from '../limits.ts'
+import { messageBytes, type Entry, type Message, type Offset, type PacketId, type QoS } from '../message.ts'
+import type { CloseReason, Delivery } from './link.ts'
+import type { Live, Session } from './session.ts'
+import type { Flight } from './window.ts'
+
+const NO_PACKET_ID = 0 as PacketId
+
+export interface OutboxOptions {
+  readonly limits: Limits
+  readonly clock: Clock
+  /** Puts into the outbox what the session may be sent now. */
+  fill (session: Session, live: Live): void
+  /** Could more be put there? */
+  isBehind (session: Session, live: Live): boolean
+  cursorMoved (session: Session): void
+  detach (session: Session): void
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions
+  readonly #bytesMax: number
+  #gathered: Session[] = []
+  #isScheduled = false
+  delivered = 0
+  droppedQos0 = 0
+
+  constructor (options: OutboxOptions) {
+    this.#options = options
+    this.#bytesMax = options.limits.writeBufferBytesMax
+  }
+
+  isFull (live: Live): boolean {
+    return live.outboxBytes >= this.#bytesMax || !live.link.writable
+  }
+
+  /** Takes a packet identifier and posts; a held flight is posted later by the caller. */
+  send (session: Session, live: Live, message: Message | Entry, qos: QoS, offset: Offset, dup: boolean,
+    isHeld = false, retain = false): Flight {
+    const flight = session.window!.send(message, qos, offset, retain, dup, this.#options.clock.now())
+    if (offset > 0) this.#options.cursorMoved(session)
+    if (!isHeld) this.post(session, live, flight)
+    return flight
+  }
+
+  /** At most once: a slow reader does without [G8]. */
+  sendVolatile (session: Session, live: Live, message: Message, retain: boolean): void {
+    if (this.isFull(live)) this.droppedQos0++
+    else this.post(session, live, { packetId: NO_PACKET_ID, qos: 0, dup: false, retain, message })
+  }
+
+  post (session: Session, live: Live, delivery: Delivery): void {
+    live.outbox.push(delivery)
+    live.outboxBytes += messageBytes(delivery.message)
+    this.gather(session, live)
+  }
+
+  /** Takes back what has not left and is not wanted any more. */
+  takeBack (session: Session, live: Live, isWanted: (message: Message | Entry) => boolean): void {
+    if (live.outbox.length === 0) return
+    live.outbox = live.outbox.filter((one) => {
+      if (one.dup || isWanted(one.message)) return true // what was sent before is completed [MQTT-3.10.4-3]
+      if (one.qos > 0) session.window!.acknowledge(one.packetId)
+      return false
+    })
+    live.outboxBytes = live.outbox.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
+  }
+
+  gather (session: Session, live: Live): void {
+    if (live.gathered) return
+    live.gathered = true
+    this.#gathered.push(session)
+  }
+
+  /** Something has changed for the session (room, a new filter, bytes taken): looks whether more can be sent. */
+  wake (session: Session): void {
+    const live = session.live
+    if (live === undefined) return
+    this.gather(session, live)
+    this.flushSoon()
+  }
+
+  /** What one read of a socket acknowledges is answered with one write. */
+  flushSoon (): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    queueMicrotask(() => {
+      this.#isScheduled = false
+      this.flush()
+    })
+  }
+
+  /** Hands what was gathered to the links. */
+  flush (): void {
+    while (this.#gathered.length > 0) {
+      const gathered = this.#gathered
+      this.#gathered = []
+      for (const session of gathered) {
+        const live = session.live
+        if (live === undefined || !live.gathered) continue
+        live.gathered = false
+        this.#options.fill(session, live)
+        this.#deliver(live)
+        if (this.#options.isBehind(session, live)) this.gather(session, live) // after everybody else's turn [G8]
+      }
+    }
+  }
+
+  /** As much as the link takes; the rest goes when it has drained. */
+  #deliver (live: Live): void {
+    while (live.outbox.length > 0 && live.link.writable) {
+      let some = live.outbox
+      if (live.outboxBytes <= this.#bytesMax) {
+        live.outbox = []
+        live.outboxBytes = 0
+      } else {
+        let bytes = 0
+        let count = 0
+        while (bytes < this.#bytesMax) bytes += messageBytes(some[count++].message)
+        live.outbox = some.slice(count)
+        live.outboxBytes -= bytes
+        some = some.slice(0, count)
+      }
+      this.delivered += some.length
+      live.link.deliver(some)
+    }
+  }
+
+  /** Closes a connection from this side; the link hears nothing more. */
+  cut (session: Session, live: Live, reason: CloseReason): void {
+    if (session.live !== live) return
+    live.link.close(reason)
+    this.#options.detach(session)
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * How a session that is behind catches up: it pulls from the index what comes after its position, whenever its window
+ * has room, and has caught up when nothing is left.
+ */
+import type { LogIndex } from '../log/log-index.ts'
+import type { Log } from '../log/log.ts'
+import type { Found } from '../log/topic-log.ts'
+import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type QoS } from '../message.ts'
+import type { Store } from '../store/store.ts'
+import type { GapReason } from './link.ts'
+import type { Outbox } from './outbox.ts'
+import { cursorChange } from './records.ts'
+import { RetainedQueue, type Live, type Session } from './session.ts'
+import type { Flight } from './window.ts'
+
+export interface PullerOptions {
+  readonly index: LogIndex<Session>
+  readonly log: Log
+  readonly store: Store
+  readonly outbox: Outbox
+  /** A retained message that is due; undefined where it was replaced meanwhile. */
+  retained (topic: string, notAfter: Offset): Promise<Message | undefined>
+  /** A subscription has got all its retained messages. */
+  retainedDone (session: Session, filter: string): void
+  lose (session: Session, count: number, reason: GapReason): void
+  /** A filter went while flights were held. */
+  unsubscribed (session: Session): void
+}
+
+const PULL_MAX = 256
+
+export class Puller {
+  readonly #options: PullerOptions
+  readonly #outbox: Outbox
+  readonly #index: LogIndex<Session>
+
+  constructor (options: PullerOptions) {
+    this.#options = options
+    this.#outbox = options.outbox
+    this.#index = options.index
+  }
+
+  hasRoom (session: Session, live: Live): boolean {
+    return !live.reading && !live.holding && session.window!.room > 0 && !this.#outbox.isFull(live)
+  }
+
+  isBehind (session: Session, live: Live): boolean {
+    return this.hasRoom(session, live) &&
+      (session.clean ? live.queueHead < live.queue.length : !live.caughtUp || session.retainedDue !== undefined)
+  }
+
+  fill (session: Session, live: Live): void {
+    while (this.hasRoom(session, live)) {
+      if (session.retainedDue !== undefined) {
+        this.#sendRetained(session, live, session.retainedDue)
+        return // goes on when it was read
+      }
+      if (session.clean) {
+        if (live.queueHead === live.queue.length) return
+        this.#sendQueued(session, live)
+      } else {
+        if (live.caughtUp) return
+        this.#sendNext(session, live)
+      }
+    }
+  }
+
+  #sendQueued (session: Session, live: Live): void {
+    const { message, qos } = live.queue[live.queueHead]
+    live.queueBytes -= messageBytes(message)
+    if (++live.queueHead >= PULL_MAX && live.queueHead * 2 > live.queue.length) {
+      live.queue = live.queue.slice(live.queueHead)
+      live.queueHead = 0
+    }
+    this.#outbox.send(session, live, message, qos, ORIGIN, false)
+  }
+
+  #sendNext (session: Session, live: Live): void {
+    const limit = Math.min(session.window!.room, PULL_MAX)
+    if (live.foundHead === live.found.length) {
+      live.found = this.#index.next(session.subscriptions.values(), session.sent, limit)
+      live.foundHead = 0
+      if (live.found.length === 0) {
+        live.caughtUp = true
+        this.#index.moved(session)
+        return
+      }
+    }
+    const some = live.found.slice(live.foundHead, live.foundHead + limit)
+    live.foundHead += some.length
+    const missing: Offset[] = []
+    for (const { entry, offset } of some) if (entry === undefined) missing.push(offset)
+    if (missing.length === 0) this.#place(session, live, some, NO_ENTRIES)
+    else {
+      const version = live.filtersVersion
+      this.read(session, live, missing, (entries) => {
+        if (live.filtersVersion === version) this.#place(session, live, some, entries)
+        else live.forgetFound()
+      })
+    }
+  }
+
+  /** Reads entries; `then` runs at once where the store answers at once, and never for a connection that is gone. */
+  read (session: Session, live: Live, offsets: readonly Offset[], then: (entries: Map<Offset, Entry>) => void): void {
+    const answer = this.#options.store.read(offsets)
+    const byOffset = (entries: readonly Entry[]): Map<Offset, Entry> => new Map(entries.map((one) => [one.offset, one]))
+    if (!(answer instanceof Promise)) {
+      then(byOffset(answer))
+      return
+    }
+    live.reading = true
+    answer.then((entries) => {
+      live.reading = false
+      if (session.live !== live) return
+      then(byOffset(entries))
+      this.#outbox.wake(session)
+    }, () => { this.#outbox.cut(session, live, 'store-unavailable') })
+  }
+
+  /** Moves the position over what was found, and what the filters want of it into the window. */
+  #place (session: Session, live: Live, found: readonly Found[], read: Map<Offset, Entry>): void {
+    const held: Flight[] = []
+    for (const one of found) {
+      if (this.#outbox.isFull(live)) { // the rest is found again when the link has taken this
+        live.forgetFound()
+        break
+      }
+      if (one.offset <= session.sent) continue // a bound has moved the session on while it was read
+      session.sent = one.offset
+      const entry = one.entry ?? read.get(one.offset)
+      if (entry === undefined) {
+        session.sent = (one.offset - 1) as Offset // so that it counts among those who lose it
+        for (const loser of this.#index.forget(one)) this.#options.lose(loser, 1, 'damaged')
+        session.sent = one.offset
+        continue
+      }
+      const qos = Math.min(one.qos, entry.qos) as QoS
+      const isHeld = qos === 2 || held.length > 0
+      const isUncertain = session.uncertainThrough >= one.offset
+      const flight = this.#outbox.send(session, live, entry, qos, one.offset, isUncertain, isHeld)
+      if (isHeld) held.push(flight)
+    }
+    if (held.length > 0) this.#hold(session, live, held)
+  }
+
+  /** QoS 2: that the identifier is out is durable before it is out, so it is never sent under another (MQTT 4.3.3). */
+  #hold (session: Session, live: Live, held: readonly Flight[]): void {
+    live.holding = true
+    const version = live.filtersVersion
+    this.#options.log.record([cursorChange(session)], (error) => {
+      live.holding = false
+      if (session.live !== live) return
+      if (error !== undefined) this.#outbox.cut(session, live, 'store-unavailable')
+      else {
+        for (const flight of held) this.#outbox.post(session, live, flight)
+        if (live.filtersVersion !== version) this.#options.unsubscribed(session)
+        this.#outbox.wake(session)
+      }
+    })
+  }
+
+  #sendRetained (session: Session, live: Live, queue: RetainedQueue): void {
+    const due = queue.take()
+    const { topic, subscription } = due
+    const filter = subscription.route.filter
+    const isLast = queue.peek()?.subscription !== subscription
+    if (queue.peek() === undefined) session.retainedDue = undefined
+    live.reading = true
+    this.#options.retained(topic, due.notAfter).then((message) => {
+      live.reading = false
+      const isSubscribed = session.subscriptions.get(filter) === subscription
+      if (session.live !== live) {
+        if (isSubscribed) (session.retainedDue ??= new RetainedQueue()).putBack(due)
+        return
+      }
+      if (message !== undefined && isSubscribed) {
+        const qos = Math.min(message.qos, subscription.qos) as QoS
+        if (qos > 0) this.#outbox.send(session, live, message, qos, ORIGIN, false, false, true)
+        else this.#outbox.sendVolatile(session, live, message, true)
+      }
+      if (isLast && isSubscribed) this.#options.retainedDone(session, filter)
+      this.#outbox.wake(session)
+    }, () => { this.#outbox.cut(session, live, 'store-unavailable') })
+  }
+}
+
+export const NO_ENTRIES: Map<Offset, Entry> = new Map()
