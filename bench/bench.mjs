@@ -1,4 +1,5 @@
 /** What a case is given: servers that are started and stopped for it, turn by turn, and the size of the run. */
+import { cpuSeconds } from './machine.mjs'
 import { runFolder, runLoad } from './processes.mjs'
 
 export const PAYLOAD_BYTES = 200
@@ -13,9 +14,10 @@ export class Bench {
    * @param rounds how often each peer has its turn
    * @param scale factor of every number of messages and sessions
    * @param say (sentence): what is going on
+   * @param onMeasured (): the part of a run that is timed begins now; only what prepares it came before
    */
-  constructor ({ peers, rounds, scale, folder, say, nodeArgs = [] }) {
-    Object.assign(this, { peers, rounds, scale, folder, say, nodeArgs })
+  constructor ({ peers, rounds, scale, folder, say, nodeArgs = [], onMeasured = () => {} }) {
+    Object.assign(this, { peers, rounds, scale, folder, say, nodeArgs, onMeasured })
   }
 
   /** A number of messages or sessions, scaled. */
@@ -49,7 +51,11 @@ export class Bench {
     for (let round = 1; round <= this.rounds; round++) {
       for (const peer of once && round > 1 ? peers.slice(0, 1) : peers) {
         await this.attempt(`${name}, ${peer.title}, round ${round}`, async () => {
-          const measured = await this.withServer(peer, {}, (server) => work(server, peer))
+          const measured = await this.withServer(peer, {}, async (server) => {
+            const before = cpuSeconds(server.pid)
+            const figures = await work(server, peer)
+            return { ...figures, cpuSeconds: cpuSeconds(server.pid) - before }
+          })
           results.get(peer.name).push(measured)
           return measured
         })

@@ -8,6 +8,8 @@ import { quantile } from './statistics.mjs'
 
 const SYNCS = 300
 const BLOCK_BYTES = 4_096
+/** USER_HZ, the unit of times in /proc. */
+const TICKS_A_SECOND = 100
 /** Longer than the server puts off writing where its sessions have got to. */
 const QUIET_MS = 1_200
 const QUIET_MS_MAX = 15_000
@@ -45,9 +47,19 @@ function syncTimes (folder) {
   }
 }
 
-/** Bytes a process has caused to be written to disk since it started (Linux). */
+/**
+ * Bytes a process has handed to write calls since it started, to files and sockets (Linux). What reaches the disk can't
+ * be told from write_bytes: where the page cache has large folios, it counts a whole one for each page that is written.
+ */
 export function writtenBytes (pid) {
-  return Number(/^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))[1])
+  return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))[1])
+}
+
+/** Processor time of a process and its threads since it started, in seconds (Linux). */
+export function cpuSeconds (pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const [user, system] = stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 13)
+  return (Number(user) + Number(system)) / TICKS_A_SECOND
 }
 
 /** Resolves when the process has written nothing for a while: what it writes behind is on disk. */

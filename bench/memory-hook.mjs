@@ -1,19 +1,21 @@
-/** Preloaded into a server: answers 'memory' on its channel, after garbage collection, as memoryOf() describes. */
+/** Preloaded into a server: answers 'memory' on its channel, once it has settled, as memoryOf() describes. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Collections until the heap no longer shrinks: finalizers and weak references need more than one. */
-const COLLECTIONS_MAX = 8
-const PAUSE_MS = 100
+/** After a collection V8 gives pages back to the system bit by bit, over seconds. */
+const LOOK_MS = 500
+const LOOKS_MAX = 40
+/** It has settled when so many looks in a row found it no smaller. */
+const STEADY_LOOKS = 4
 
 process.on('message', async () => {
-  let before = Infinity
-  for (let i = 0; i < COLLECTIONS_MAX; i++) {
+  let least = Infinity
+  for (let looks = 0, steady = 0; looks < LOOKS_MAX && steady < STEADY_LOOKS; looks++) {
     globalThis.gc()
-    const { heapUsed } = process.memoryUsage()
-    if (heapUsed > before * 0.999) break
-    before = heapUsed
-    await sleep(PAUSE_MS)
+    await sleep(LOOK_MS)
+    const now = resident('RssAnon')
+    steady = now < least * 0.995 ? 0 : steady + 1
+    least = Math.min(least, now)
   }
   const { heapUsed, external } = process.memoryUsage()
   process.send({ heapBytes: heapUsed + external, rssBytes: resident('VmRSS'), rssAnonBytes: resident('RssAnon') })

@@ -1,6 +1,6 @@
 /**
- * Where the time of the server goes in one case: `node bench/profile.mjs --case inbox-16 [--top 40] [--keep FILE]`.
- * Shares are of the time in which the server was not idle.
+ * Where the time of the server goes in one case: `node bench/profile.mjs --case inbox-16 [--top 40] [--keep FILE]`,
+ * while it is measured, or from the ready line until the server is told to stop. Shares are of the time in which it was not idle.
  */
 import { copyFileSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { Bench } from './bench.mjs'
 import { CASES } from './cases/index.mjs'
 import { holdfast } from './peers/holdfast.mjs'
 import { runFolder } from './processes.mjs'
-import { byFunction, byPlace } from './self-times.mjs'
+import { byFunction, byFunctionAndBelow, byPlace, cut } from './self-times.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -23,25 +23,43 @@ if (one === undefined) {
   console.error(`bench: --case: there is no ${values.case}; there is ${CASES.map(({ name }) => name).join(', ')}`)
   process.exit(1)
 }
+/** When the last server was ready, or measuring began, and when it was told to stop, in microseconds. */
+const period = { from: 0, to: 0 }
+const watched = {
+  ...holdfast,
+  async start (options) {
+    const server = await holdfast.start(options)
+    period.from = nowMicros()
+    return {
+      ...server,
+      async stop (signal) {
+        period.to = nowMicros()
+        await server.stop(signal)
+      }
+    }
+  }
+}
 const folder = runFolder()
 try {
-  const bench = new Bench({
-    peers: [holdfast],
-    rounds: 1,
-    scale: 1,
-    say: console.error,
-    nodeArgs: ['--cpu-prof', '--cpu-prof-dir', folder.path]
-  })
+  const nodeArgs = ['--cpu-prof', '--cpu-prof-dir', folder.path]
+  const onMeasured = () => { period.from = nowMicros() }
+  const bench = new Bench({ peers: [watched], rounds: 1, scale: 1, say: console.error, nodeArgs, onMeasured })
   await one.run(bench, bench.peers)
   const profiles = readdirSync(folder.path).filter((name) => name.endsWith('.cpuprofile')).sort()
   if (profiles.length === 0) throw new Error('the server left no profile: it did not end by itself')
   const last = join(folder.path, profiles.at(-1))
   if (values.keep !== undefined) copyFileSync(last, values.keep)
-  const profile = JSON.parse(readFileSync(last, 'utf8'))
+  const profile = cut(JSON.parse(readFileSync(last, 'utf8')), period.from, period.to)
   print('by place', byPlace(profile), Infinity)
   print('by function, self time', byFunction(profile), Number(values.top))
+  print('by function, with what it called', byFunctionAndBelow(profile), Number(values.top))
 } finally {
   folder.remove()
+}
+
+/** V8 takes its times from the same clock. */
+function nowMicros () {
+  return Number(process.hrtime.bigint() / 1_000n)
 }
 
 function print (title, rows, top) {

@@ -49,6 +49,7 @@ async function drain (bench, { port }, peer) {
     topics: numbers.map((i) => `away/${i}`)
   })
   if (acked !== each * DRAINING_SESSIONS) throw new Error(`only ${acked} messages got a receipt`)
+  bench.onMeasured()
   return await bench.load({
     role: 'drain', port, clientIds: numbers.map((i) => `away-${i}`), publishers: 1, each
   })

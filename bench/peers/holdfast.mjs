@@ -23,7 +23,7 @@ export const holdfast = {
 }
 
 /**
- * Memory of a server started with `measurable`, in bytes, after garbage collection.
+ * Memory of a server started with `measurable`, in bytes, when garbage collection has settled.
  * `rssAnonBytes` leaves out the pages of mapped files, which the system takes back when it needs them.
  * @returns {Promise<{ heapBytes: number, rssBytes: number, rssAnonBytes: number }>}
  */
