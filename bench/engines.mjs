@@ -131,9 +131,9 @@ function keyed (engine, blocks) {
       if (blocks) {
         tail += group.length
         kept.push({ last: tail, count: group.length })
-        puts.push([keyOf(tail), encodeBlock(group)])
+        puts.push([keyOf(tail), encodeBlock(tail - group.length + 1, group)])
       } else {
-        for (const message of group) puts.push([keyOf(++tail), encodeBlock([message])])
+        for (const message of group) puts.push([keyOf(++tail), encodeBlock(tail, [message])])
       }
       return engine.write(puts, [])
     },

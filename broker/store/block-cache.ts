@@ -15,10 +15,10 @@ export class CachedBlock {
   readonly #block: Block
   readonly #entries: Array<Entry | undefined> = []
 
-  constructor (first: Offset, bytes: Buffer) {
+  constructor (bytes: Buffer) {
     this.#block = new Block(bytes)
-    this.first = first
-    this.end = first + this.#block.count as Offset
+    this.first = this.#block.first
+    this.end = this.first + this.#block.count as Offset
     this.bytes = BLOCK_BYTES + bytes.length * 2 + this.#block.count * ENTRY_BYTES
   }
 

@@ -3,7 +3,8 @@
  *
  *   0  u32  format of the block
  *   4  u32  number of messages, n
- *   8  u32  n times: where the message begins, 0 where it was trimmed
+ *   8  f64  offset of the first
+ *  16  u32  n times: where the message begins, 0 where it was trimmed
  * end  u32  CRC-32 of all that comes before
  *
  * and at each place:
@@ -19,11 +20,12 @@
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
-import type { ClientId, Message, Principal, QoS, TimeMs } from '../message.ts'
+import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../message.ts'
 
 const FORMAT = 1
 const COUNT = 4
-const TABLE = 8
+const FIRST = 8
+const TABLE = 16
 const CRC_BYTES = 4
 /** What the CRC-32 of anything and its CRC-32 is. */
 const CRC_RESIDUE = 0x2144DF1C
@@ -41,7 +43,7 @@ export interface BlockHeader {
 }
 
 /** The block of these messages; undefined leaves the place of a trimmed one. Their payloads are copied. */
-export function encodeBlock (messages: ReadonlyArray<Message | undefined>): Buffer {
+export function encodeBlock (first: Offset, messages: ReadonlyArray<Message | undefined>): Buffer {
   const block = Buffer.allocUnsafe(sizeMax(messages))
   const strings = new Map<string, number>()
   let end = TABLE + messages.length * 4
@@ -59,6 +61,7 @@ export function encodeBlock (messages: ReadonlyArray<Message | undefined>): Buff
 
   block.writeUInt32LE(FORMAT, 0)
   block.writeUInt32LE(messages.length, COUNT)
+  block.writeDoubleLE(first, FIRST)
   for (let k = 0; k < messages.length; k++) {
     const message = messages[k]
     if (message === undefined) {
@@ -101,23 +104,27 @@ export function messageSizeMax ({ topic, id, publisher, principal, payload }: Me
   return FIXED + 8 + payload.length + (topic.length + id.length + publisher.length + principal.length) * UTF8_MAX
 }
 
-/** Why these bytes are not a sound block; undefined if they are one. */
-export function blockFault (bytes: Buffer): string | undefined {
+/** Why these bytes are not the sound block of this place; undefined if they are. */
+export function blockFault (bytes: Buffer, first: Offset, count: number): string | undefined {
   if (bytes.length < TABLE + CRC_BYTES) return `a block of ${bytes.length} bytes`
   if (crc32(bytes) !== CRC_RESIDUE) return 'the checksum is wrong'
   const format = bytes.readUInt32LE(0)
-  return format === FORMAT ? undefined : `a block of format ${format}, not ${FORMAT}`
+  if (format !== FORMAT) return `a block of format ${format}, not ${FORMAT}`
+  const block = new Block(bytes)
+  return block.first === first && block.count === count ? undefined : `the block of ${block.first} is in its place`
 }
 
 /** Reads a sound block (see blockFault). The payloads it gives are views of `bytes`, which must not change. */
 export class Block {
   readonly #bytes: Buffer
   readonly #strings = new Map<number, string>()
+  readonly first: Offset
   readonly count: number
 
   constructor (bytes: Buffer) {
     assert.equal(bytes.readUInt32LE(0), FORMAT)
     this.#bytes = bytes
+    this.first = bytes.readDoubleLE(FIRST) as Offset
     this.count = bytes.readUInt32LE(COUNT)
   }
 

@@ -156,7 +156,7 @@ class EmbeddedStore implements Store {
     if (known !== undefined) return known
     const bytes = this.#loadBytes(facts)
     if (bytes === undefined) return undefined
-    const block = new CachedBlock(facts.first, bytes)
+    const block = new CachedBlock(bytes)
     this.#cache.set(block)
     return block
   }
@@ -169,7 +169,7 @@ class EmbeddedStore implements Store {
   /** The bytes of a block, checked again after reading. */
   #loadBytes ({ first, count }: BlockFacts): Buffer | undefined {
     const bytes = this.#engine.get(blockKey(first, count))
-    const fault = bytes === undefined ? 'it is missing' : blockFault(bytes)
+    const fault = bytes === undefined ? 'it is missing' : blockFault(bytes, first, count)
     if (fault === undefined) return bytes
     this.#report(`The messages ${first} to ${first + count - 1} in ${this.#folder} can not be read: ${fault}.`)
     return undefined

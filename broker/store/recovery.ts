@@ -105,7 +105,7 @@ async function readBlocks (folder: string, engine: Engine): Promise<FoundBlocks>
       const { first, count } = splitBlockKey(key)
       const last = first + count - 1 as Offset
       tail = last
-      const fault = blockFault(value)
+      const fault = blockFault(value, first, count)
       if (fault === undefined) {
         addBlock(blocks, live, first, new Block(value))
         continue

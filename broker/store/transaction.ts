@@ -84,7 +84,7 @@ export class Transaction {
       }
       const first = this.entries[from].offset
       const count = to - from
-      this.operations.push({ key: blockKey(first, count), value: encodeBlock(this.entries.slice(from, to)) })
+      this.operations.push({ key: blockKey(first, count), value: encodeBlock(first, this.entries.slice(from, to)) })
       this.#added.push({ first, count, live: count, liveBytes: bytes, heldBytes: bytes })
       from = to
     }
@@ -126,7 +126,7 @@ export class Transaction {
   #rewrite (facts: BlockFacts, dead: ReadonlySet<Offset>): Buffer | undefined {
     const block = this.#log.load(facts)
     if (block === undefined) return undefined
-    return encodeBlock(Array.from({ length: facts.count }, (_, k): Message | undefined => {
+    return encodeBlock(facts.first, Array.from({ length: facts.count }, (_, k): Message | undefined => {
       const offset = facts.first + k as Offset
       return this.#log.live.get(offset) < 0 || dead.has(offset) ? undefined : block.message(k)
     }))

@@ -1,6 +1,8 @@
 import t from 'tap'
-import type { ClientId, Message, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../../broker/message.ts'
 import { Block, blockFault, encodeBlock } from '../../broker/store/block.ts'
+
+const FIRST = 2 ** 40 as Offset
 
 const message = (over: Partial<Message> = {}): Message => ({
   topic: 'a/b',
@@ -22,8 +24,8 @@ t.test('a block gives back what was put in', async t => {
     message({ topic: '', publisher: '' as ClientId, principal: '' as Principal, time: 0 as TimeMs }),
     message({ payload: Buffer.alloc(200_000, 7), time: 8_640_000_000_000_000 as TimeMs })
   ]
-  const bytes = encodeBlock(messages)
-  t.equal(blockFault(bytes), undefined)
+  const bytes = encodeBlock(FIRST, messages)
+  t.equal(blockFault(bytes, FIRST, messages.length), undefined)
   const block = new Block(bytes)
   t.equal(block.count, messages.length)
   t.same(messages.map((_, k) => block.message(k)), messages)
@@ -34,12 +36,12 @@ t.test('a block gives back what was put in', async t => {
 
 t.test('every QoS and RETAIN survives, beside each other', async t => {
   const messages = [0, 1, 2].flatMap(qos => [true, false].map(retain => message({ qos: qos as QoS, retain })))
-  const block = new Block(encodeBlock(messages))
+  const block = new Block(encodeBlock(FIRST, messages))
   t.same(messages.map((_, k) => block.message(k)), messages)
 })
 
 t.test('trimmed places stay empty and keep the others where they are', async t => {
-  const block = new Block(encodeBlock([undefined, message({ id: 'second' }), undefined]))
+  const block = new Block(encodeBlock(FIRST, [undefined, message({ id: 'second' }), undefined]))
   t.equal(block.count, 3)
   t.equal(block.message(0), undefined)
   t.equal(block.header(2), undefined)
@@ -48,29 +50,30 @@ t.test('trimmed places stay empty and keep the others where they are', async t =
 })
 
 t.test('an empty block is a block', async t => {
-  const bytes = encodeBlock([])
-  t.equal(blockFault(bytes), undefined)
+  const bytes = encodeBlock(FIRST, [])
+  t.equal(blockFault(bytes, FIRST, 0), undefined)
   t.equal(new Block(bytes).count, 0)
 })
 
 t.test('publishers are written once', async t => {
   const publisher = 'p'.repeat(200) as ClientId
-  const one = encodeBlock([message({ publisher })]).length
-  const two = encodeBlock([message({ publisher }), message({ publisher })]).length
+  const one = encodeBlock(FIRST, [message({ publisher })]).length
+  const two = encodeBlock(FIRST, [message({ publisher }), message({ publisher })]).length
   t.ok(two - one < 100, `the second message took ${two - one} bytes`)
 })
 
 t.test('any flipped bit and any missing byte is noticed', async t => {
-  const sound = encodeBlock([message(), message({ topic: 'c' })])
+  const sound = encodeBlock(FIRST, [message(), message({ topic: 'c' })])
   let missed = 0
   for (let bit = 0; bit < sound.length * 8; bit++) {
     const broken = Buffer.from(sound)
     broken[bit >> 3] ^= 1 << (bit & 7)
-    if (blockFault(broken) === undefined) missed++
+    if (blockFault(broken, FIRST, 2) === undefined) missed++
   }
   for (let length = 0; length < sound.length; length++) {
-    if (blockFault(sound.subarray(0, length)) === undefined) missed++
+    if (blockFault(sound.subarray(0, length), FIRST, 2) === undefined) missed++
   }
   t.equal(missed, 0)
-  t.match(blockFault(Buffer.alloc(4_096)), /checksum/, 'a hole in the file')
+  t.match(blockFault(sound, FIRST + 2 as Offset, 2), /the block of 1099511627776 is in its place/)
+  t.match(blockFault(Buffer.alloc(4_096), FIRST, 2), /checksum/, 'a hole in the file')
 })
