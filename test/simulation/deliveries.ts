@@ -61,10 +61,11 @@ export class Deliveries {
     }
   }
 
-  #checkAllowed (life: Life, claim: Claim, { qos, retain }: Delivery): void {
+  #checkAllowed (life: Life, claim: Claim, { qos, retain, dup }: Delivery): void {
     const { publication } = claim
     if (retain) this.#violate('contract', `${publication.key} was sent with RETAIN`)
-    if (claim.sends > 0 && qos > 0) return // it is completed whatever was unsubscribed meanwhile [MQTT-3.10.4-3]
+    // It is completed whatever was unsubscribed meanwhile, also if it was only about to be sent [MQTT-3.10.4-3].
+    if (qos > 0 && (claim.sends > 0 || (dup && this.#isPossiblySent(life, claim)))) return
     // A session that is not kept has no positions: what waits for it counts for any filter that it has now.
     const isQueued = !life.kept && life.coverage(publication.topic, publication.qos).possible.size > 0
     if (isQueued) return
@@ -99,16 +100,20 @@ export class Deliveries {
       }
       connection.lastOffset = offset
     }
+    if (qos < 2) claim.isExactlyOnce = false
     claim.packetId = packetId
     life.inUse.set(packetId, claim)
     this.#referee.count(`sent at QoS ${qos}`)
   }
 
+  /** What was about to be sent when a connection broke or the server went away may have been sent: it has to say DUP. */
+  #isPossiblySent (life: Life, { publication }: Claim): boolean {
+    return publication.durableMs <= Math.max(life.brokenMs, life.crashedMs ?? -1)
+  }
+
   #checkFirst (life: Life, claim: Claim, dup: boolean): void {
-    const { key, offset, durableMs } = claim.publication
-    // What was about to be sent when a connection broke or the server crashed is possibly sent: it has to say DUP.
-    const possiblySent = durableMs <= Math.max(life.brokenMs, life.crashedMs ?? -1)
-    if (dup && !possiblySent) this.#violate('G4', `${life.name} was sent ${key} with DUP, for the first time`)
+    const { key, offset } = claim.publication
+    if (dup && !this.#isPossiblySent(life, claim)) this.#violate('G4', `${life.name} was sent ${key} with DUP, for the first time`)
     if (offset !== undefined) {
       if (offset < life.firstSentMax) {
         this.#violate('G3', `${life.name}: ${key} at ${offset} was overtaken by what stands at ${life.firstSentMax}`)
@@ -203,7 +208,7 @@ export class Deliveries {
     if (!wasHandled) return
     claim.handled++
     if (claim.handled === 1) this.#referee.count('handled')
-    if (claim.handled > 1 && qos === 2) this.#violate('G4', `${life.name} handled ${key} twice, at QoS 2`)
+    if (claim.handled > 1 && claim.isExactlyOnce) this.#violate('G4', `${life.name} handled ${key} twice, at QoS 2`)
     if (claim.handled > 1 || offset === undefined || qos === 0) return
     if (offset < life.firstSeenMax) this.#violate('G3', `${life.name} saw ${key} at ${offset} after ${life.firstSeenMax}`)
     life.firstSeenMax = offset

@@ -17,6 +17,8 @@ export interface Claim {
   qosMin: QoS
   readonly qosPossible: Set<QoS>
   sends: number
+  /** False once it was sent at QoS 1: only what was always sent at QoS 2 is handled exactly once. */
+  isExactlyOnce: boolean
   /** Number of the connection it was last sent on. */
   sentOn: number
   sentMs: number
@@ -188,6 +190,7 @@ export class Life {
       publication,
       ...coverage,
       sends: 0,
+      isExactlyOnce: true,
       sentOn: 0,
       sentMs: 0,
       packetId: 0 as PacketId,
@@ -223,6 +226,11 @@ export class Life {
       if (claim.acknowledgedMs !== undefined && claim.acknowledgedMs >= sinceMs) claim.isForgotten = true
     }
     this.inUse.clear()
+  }
+
+  /** After a restart the server need not complete what it had sent for a filter that is gone, and may have trimmed. */
+  forgetUnsubscribed (): void {
+    for (const [packetId, claim] of this.inUse) if (claim.certain.size === 0) this.inUse.delete(packetId)
   }
 
   // --- its end

@@ -176,6 +176,7 @@ export class Sessions {
       if (!life.kept) this.end(life, 'shutdown')
       life.detachedMs ??= now
       life.detachedMsMax ??= now
+      life.forgetUnsubscribed()
       if (diskTroubleMs !== undefined) life.forget(diskTroubleMs - this.#flushSlackMs)
       life.attached = 0
       life.closing = 0

@@ -55,6 +55,7 @@ export function isAtRest ({ checker, disk, server }: Evidence): boolean {
 
 export function checkEnd (evidence: Evidence): void {
   const { checker, referee, disk } = evidence
+  if (evidence.server()?.isOpen !== true) return referee.violate('crash', 'the server did not stop, or did not start again')
   for (const life of checker.sessions.alive()) {
     if (life.attached === 0) {
       if (life.kept && life.mayHaveEnded === false) referee.violate('G2', `${life.name} could not come back`)
