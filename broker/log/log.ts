@@ -110,7 +110,7 @@ export class Log {
     this.#running = Promise.resolve().then(() => this.#run())
   }
 
-  /** Takes turns until there is nothing left. Ends in the step that saw the queue empty: what comes next starts anew. */
+  /** Takes turns until nothing is left. Ends in the step that saw the queue empty: what comes next starts anew. */
   async #run (): Promise<void> {
     while (this.#queue.length > 0 || this.#trim.length > 0) {
       const items = this.#take()

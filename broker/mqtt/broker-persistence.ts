@@ -79,7 +79,7 @@ export class BrokerPersistence {
     return filters.map(({ filter, qos }) => ({ topic: filter, qos }))
   }
 
-  /** Who has to get a message while he is away: sessions that are kept, at QoS 1 and 2; filters with wildcards first. */
+  /** Who gets a message even while he is away: kept sessions, at QoS 1 and 2; filters with wildcards first. */
   async subscriptionsByTopic (topic: string): Promise<readonly ClientSubscription[]> {
     const found: ClientSubscription[] = []
     for (const { clientId, filters } of this.#kept()) {

@@ -34,7 +34,7 @@ export class SessionPersistence extends BrokerPersistence {
     this.#options = options
   }
 
-  // --- subscriptions: the session restores and routes by itself, so Aedes has none to restore and nobody to enqueue for
+  // --- subscriptions: the session restores and routes by itself; for Aedes there are none
 
   override async subscriptionsByClient (): Promise<readonly ContractSubscription[]> { return [] }
   override async subscriptionsByTopic (): Promise<readonly ClientSubscription[]> { return [] }

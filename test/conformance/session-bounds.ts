@@ -65,7 +65,7 @@ export function boundsSuite (name: string, factory: WorldFactory): void {
     t.same(link.got, [...numbers(0, 2), ...numbers(30, 40)])
   })
 
-  check('[G3] [G5] a bound that falls into a read of the store: what was told as lost does not come', async (t, world) => {
+  check('[G3] [G5] a bound that falls into a read: what was told as lost does not come', async (t, world) => {
     const server = await Server.start(t, world, { cacheBytesMax: 0, backlogMessagesMax: 10, inflightMessagesMax: 4 })
     await server.away('a', { t: 1 })
     await server.publishMany('t', 0, 10)

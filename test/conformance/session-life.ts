@@ -58,7 +58,7 @@ export function lifeSuite (name: string, factory: WorldFactory): void {
     t.same(link.got, ['after'])
   })
 
-  check('[MQTT-3.10.4-2] after UNSUBSCRIBE nothing of the filter comes, nor what waited for it alone', async (t, world) => {
+  check('[MQTT-3.10.4-2] UNSUBSCRIBE: nothing of the filter comes, nor what waited for it alone', async (t, world) => {
     const server = await Server.start(t, world, { inflightMessagesMax: 2 })
     const { session, link } = await server.follower('a', { 't/#': 1, 't/1': 1 })
     for (let i = 0; i < 8; i++) await server.publish(`t/${i % 2}`, String(i))
@@ -142,7 +142,7 @@ export function lifeSuite (name: string, factory: WorldFactory): void {
     t.equal(server.stored, 2)
   })
 
-  check('[G2] [G6] an entry stays while one session needs it, and goes when all have acknowledged', async (t, world) => {
+  check('[G2] [G6] an entry stays while one session needs it, and goes when all have it', async (t, world) => {
     const server = await Server.start(t, world, { inflightMessagesMax: 3 })
     const { link } = await server.follower('a', { 't/#': 1 })
     await server.away('b', { 't/1': 1 })
@@ -211,7 +211,7 @@ export function lifeSuite (name: string, factory: WorldFactory): void {
     t.equal((await next.connect('a')).present, true)
   })
 
-  check('the time for which the server is down counts for the expiry, after a stop and after a crash', async (t, world) => {
+  check('the time for which the server is down counts, after a stop and after a crash', async (t, world) => {
     const first = await Server.start(t, world)
     await first.away('short', { t: 1 }, { expiryMs: 60_000 })
     await first.away('long', { t: 1 }, { expiryMs: DAY_MS })

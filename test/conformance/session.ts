@@ -92,7 +92,7 @@ export function deliverySuite (name: string, factory: WorldFactory): void {
     })
   }
 
-  check('[G4] after a crash nothing comes for the first time without DUP that may have come before', async (t, world) => {
+  check('[G4] after a crash, what may have come before carries DUP', async (t, world) => {
     const first = await Server.start(t, world, { inflightMessagesMax: 4 })
     const { link } = await first.follower('a', { t: 1 })
     await first.flushed()
@@ -228,7 +228,7 @@ export function deliverySuite (name: string, factory: WorldFactory): void {
     t.equal(session.window!.size, 3)
   })
 
-  check('[G1] while the store fails nobody gets a receipt; what had one is delivered, and all goes on', async (t, world) => {
+  check('[G1] while the store fails nobody gets a receipt; then all goes on', async (t, world) => {
     const server = await Server.start(t, world)
     const { link } = await server.follower('a', { t: 1 })
     await server.publish('t', '0')

@@ -8,7 +8,9 @@ import { chooseSeed, createRandom, type Random } from '../helpers/random.ts'
 
 const TOPICS = ['t', 'a/b/c', 'ü/漢字/😀', 'x'.repeat(130), 'é'.repeat(300), '/', '$x', 'constructor']
 /** Around every length of the length, and around the size from which a payload is not copied. */
-const SIZES = [0, 1, 100, 121, 122, 123, 124, 127, 128, 16_370, 16_376, 16_380, 16_383, 16_384, 16_385, 20_000, 2_097_160]
+const SIZES = [
+  0, 1, 100, 121, 122, 123, 124, 127, 128, 16_370, 16_376, 16_380, 16_383, 16_384, 16_385, 20_000, 2_097_160
+]
 
 function message (topic: string, payload: Buffer): Message {
   return {
@@ -57,7 +59,8 @@ function randomDelivery (random: Random, messages: readonly Message[]): Delivery
 t.test('any mixture in one call is written in its order, sharing the bytes of a message changes nothing', async t => {
   const random = createRandom(chooseSeed())
   t.comment(`seed ${random.seed}`)
-  const messages = Array.from({ length: 12 }, () => message(random.pick(TOPICS), random.bytes(random.pick(SIZES) % 30_000)))
+  const messages = Array.from({ length: 12 }, () =>
+    message(random.pick(TOPICS), random.bytes(random.pick(SIZES) % 30_000)))
   for (let round = 0; round < 200; round++) {
     const some = Array.from({ length: random.between(1, 20) }, () => randomDelivery(random, messages))
     if (!same(some)) t.fail(`round ${round}`)

@@ -51,7 +51,7 @@ const receipt = (out: string[], name: string) => (error?: HoldfastError): void =
   out.push(`receipt ${name}${error === undefined ? '' : ` ${error.code}`}`)
 }
 
-t.test('what comes in one turn shares a sync; entries come out before the receipts, both in order [G1] [G3]', async t => {
+t.test('[G1] [G3] one turn shares a sync; entries come out before the receipts, both in order', async t => {
   const { log, batches, out } = await begin()
   log.publish(message('a'), true, receipt(out, 'a'))
   log.record([change('k')], (error, at) => { out.push(`record at ${at} ${error?.code ?? 'ok'}`) })
@@ -92,7 +92,9 @@ t.test('what is handed over in any turn after the last receipt is taken up at on
       await log.recorded([change('second')])
     }
     await new Promise<void>((resolve, reject) => {
-      log.publish(message('a'), true, () => { within(later(), `the second, ${turns} turns later`, 200).then(resolve, reject) })
+      log.publish(message('a'), true, () => {
+        within(later(), `the second, ${turns} turns later`, 200).then(resolve, reject)
+      })
     })
   }
   t.pass()
