@@ -57,6 +57,8 @@ interface InnerConnect { clientId: string, clean: boolean, will?: ContractPacket
 type Callback = (error?: Error | null) => void
 
 const PRESENT_MARKER: readonly ContractSubscription[] = [{ topic: '$holdfast/present', qos: 0 }]
+/** What a message costs in memory besides its topic and payload, about. */
+const MESSAGE_OVERHEAD_BYTES = 256
 /** Packets that may follow CONNECT before CONNACK; their bytes are bounded by one read of the socket. */
 const EARLY_PACKETS_MAX = 4_096
 
@@ -210,29 +212,21 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
   /** PUBLISH, of any QoS: appended, then its receipt [G1]. */
   function accept (client: InnerClient, connection: MqttConnection, packet: ContractPacket, done: Callback): void {
     const { qos, messageId } = packet
-    const bytes = packet.payload.length
+    const bytes = packet.topic.length + packet.payload.length + MESSAGE_OVERHEAD_BYTES
     // A copy: the packet is a view of all that was read from the socket at once, which it would keep alive.
     const request: Pick<Message, 'topic' | 'payload' | 'qos' | 'retain' | 'id'> =
       { topic: packet.topic, payload: Buffer.from(packet.payload), qos, retain: packet.retain, id: '' }
     packet.qos = 0
     packet.retain = false
-    connection.pendingBytes += bytes
-    if (!connection.isPaused && connection.pendingBytes > limits.pendingBytesMax) {
-      connection.isPaused = true
-      client.pause()
-    }
+    connection.took(bytes)
     const receipt = (error?: HoldfastError): void => {
-      connection.pendingBytes -= bytes
-      if (connection.isPaused && connection.pendingBytes <= limits.pendingBytesMax / 2) {
-        connection.isPaused = false
-        client.resume()
-      }
       if (error !== undefined) {
         log.warn({ clientId: client.id, error: error.message }, 'message refused; its publisher is disconnected')
         done(error)
         return
       }
       if (qos > 0) connection.receipt(messageId!, qos)
+      connection.gave(bytes)
       done(null)
     }
     if (qos === 2) broker.publishOnce(connection.session!, messageId as PacketId, request, receipt)
@@ -267,6 +261,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
         clients.delete(client)
         client.close(() => { if (latest.get(client.id) === client) latest.delete(client.id) })
       })
+      connection.setFlow(() => { client.pause() }, () => { client.resume() })
       watchLengths(client, connection)
       setGate(client, connection, limits)
     },

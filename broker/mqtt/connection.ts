@@ -43,9 +43,6 @@ export class MqttConnection implements Link {
   attachment: Attachment | undefined
   /** Why CONNECT is to be refused: a return code of CONNACK (3.2.2.3). */
   refusal: number | undefined
-  /** Bytes of messages that wait for the disk. */
-  pendingBytes = 0
-  isPaused = false
   readonly guard: FrameGuard
   gate: PacketGate | undefined
   readonly #socket: Duplex
@@ -54,6 +51,11 @@ export class MqttConnection implements Link {
   readonly #log: Logger
   readonly #release: (session: Session) => void
   #receipts: PendingReceipt[] = []
+  /** Bytes of messages that wait for the disk. */
+  #pendingBytes = 0
+  #isPaused = false
+  #pause = (): void => {}
+  #resume = (): void => {}
   #cancelStall: (() => void) | undefined
   #isClosed = false
 
@@ -69,6 +71,7 @@ export class MqttConnection implements Link {
       this.#cancelStall?.()
       this.#cancelStall = undefined
       this.attachment?.drained()
+      this.#flow()
     })
     this.wire.onClose(() => { this.closed() })
   }
@@ -113,6 +116,39 @@ export class MqttConnection implements Link {
       this.#receipts = []
       this.#write(writeReceipts(receipts))
     })
+  }
+
+  // --- bounds on what it sends [G6]
+
+  /** How reading from the socket is stopped and started again. */
+  setFlow (pause: () => void, resume: () => void): void {
+    this.#pause = pause
+    this.#resume = resume
+  }
+
+  /** A message has come in; it counts until gave(). */
+  took (bytes: number): void {
+    this.#pendingBytes += bytes
+    this.#flow()
+  }
+
+  gave (bytes: number): void {
+    this.#pendingBytes -= bytes
+    this.#flow()
+  }
+
+  /** A client that sends faster than the disk writes, or does not take its receipts, is not read for a while. */
+  #flow (): void {
+    if (this.#isClosed) return
+    const { pendingBytesMax, writeBufferBytesMax } = this.#limits
+    if (!this.#isPaused) {
+      if (this.#pendingBytes <= pendingBytesMax && this.wire.bufferedBytes() <= writeBufferBytesMax) return
+      this.#isPaused = true
+      this.#pause()
+    } else if (this.#pendingBytes <= pendingBytesMax / 2 && this.wire.bufferedBytes() <= writeBufferBytesMax / 2) {
+      this.#isPaused = false
+      this.#resume()
+    }
   }
 
   // --- the socket

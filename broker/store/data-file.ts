@@ -6,6 +6,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { HoldfastError } from '../errors.ts'
+import { TreeCheck } from './tree-check.ts'
 
 export const DATA_FILE = 'data.mdb'
 
@@ -26,10 +27,13 @@ const AT = {
 interface Head {
   readonly pageBytes: number
   readonly lastPage: number
+  readonly transaction: bigint
+  /** Of the tree of free pages and of the tree of all else, where they are not empty. */
+  readonly roots: readonly number[]
 }
 
 /**
- * Resolves to what was found and done, in sentences. Throws HoldfastError DATA_DAMAGED or DATA_NEWER, naming the file.
+ * What was found and done, in sentences. Throws HoldfastError DATA_DAMAGED or DATA_NEWER, naming the file.
  * A file that is too short is made longer again with empty pages: what was in them is then found damaged, and the rest
  * can be read.
  */
@@ -48,12 +52,22 @@ export function checkDataFile (folder: string): string[] {
     const first = readHead(file, 0, path)
     const second = readHead(file, first.pageBytes, path)
     if (second.pageBytes !== first.pageBytes) throw damaged(path, 'its two heads contradict each other')
-    const needed = (Math.max(first.lastPage, second.lastPage) + 1) * first.pageBytes
-    if (bytes >= needed) return []
-    ftruncateSync(file, needed)
-    return [`${path} had ${bytes} bytes and must have ${needed}: its end was missing.`]
+    const lastPage = Math.max(first.lastPage, second.lastPage)
+    const needed = (lastPage + 1) * first.pageBytes
+    if (bytes < needed) ftruncateSync(file, needed)
+    checkTrees(file, path, second.transaction > first.transaction ? second : first, lastPage)
+    return bytes >= needed ? [] : [`${path} had ${bytes} bytes and must have ${needed}: its end was missing.`]
   } finally {
     closeSync(file)
+  }
+}
+
+function checkTrees (file: number, path: string, { pageBytes, roots }: Head, lastPage: number): void {
+  const check = new TreeCheck(file, pageBytes, lastPage)
+  try {
+    for (const root of roots) check.walk(root)
+  } catch (error) {
+    throw damaged(path, (error as Error).message)
   }
 }
 
@@ -69,14 +83,12 @@ function readHead (file: number, position: number, path: string): Head {
   }
   const pageBytes = head.readUInt32LE(AT.pageBytes)
   const lastPage = Number(head.readBigUInt64LE(AT.lastPage))
+  const transaction = head.readBigUInt64LE(AT.transaction)
+  const roots = [AT.freeRoot, AT.mainRoot].map(at => head.readBigUInt64LE(at)).filter(root => root !== NO_ROOT)
   const sound = pageBytes >= PAGE_BYTES_MIN && pageBytes <= PAGE_BYTES_MAX && (pageBytes & (pageBytes - 1)) === 0 &&
-    lastPage >= 1 && lastPage < PAGES_MAX && head.readBigUInt64LE(AT.transaction) < PAGES_MAX &&
-    [AT.freeRoot, AT.mainRoot].every(at => {
-      const root = head.readBigUInt64LE(at)
-      return root === NO_ROOT || root <= lastPage
-    })
+    lastPage >= 1 && lastPage < PAGES_MAX && transaction < PAGES_MAX && roots.every(root => root <= lastPage)
   if (!sound) throw damaged(path, `its head at byte ${position} makes no sense`)
-  return { pageBytes, lastPage }
+  return { pageBytes, lastPage, transaction, roots: roots.map(Number) }
 }
 
 function damaged (path: string, what: string): HoldfastError {
