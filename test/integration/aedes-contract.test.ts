@@ -151,7 +151,7 @@ t.test('session present is whether there are subscriptions; one that authorizeSu
     t.same(Object.keys((clients[1] as unknown as { subscriptions: object }).subscriptions), [])
   })
 
-t.test('a CONNECT that preConnect makes clean=false passes everything of the session on to the persistence', async t => {
+t.test('with clean=false, set in preConnect, everything of the session goes to the persistence', async t => {
   const { port, calls, clients, answers } = await begin(t)
   answers['incomingGetPacket'] = () => ({})
   const { client } = await connectWire(t, { port, host: '127.0.0.1' }, { clean: true })
@@ -192,7 +192,7 @@ t.test('an acknowledgement reaches the persistence in the turn in which it was p
   t.same(calls, ['outgoingClearMessageId'])
 })
 
-t.test('the parser is an emitter with one packet listener, and parse is given every chunk as it was read [G6]', async t => {
+t.test('the parser is an emitter with one packet listener, and parse is given every chunk as read [G6]', async t => {
   const { port, clients } = await begin(t)
   const client = await openWire(t, { port })
   client.send(connectPacket())
@@ -246,7 +246,9 @@ t.test('connackSent is emitted in the turn in which Aedes notes that CONNACK is 
 t.test('a refusal by authenticate carries its return code, and ends the connection', async t => {
   for (const returnCode of [2, 3, 4, 5]) {
     const { port } = await begin(t, {
-      authenticate: (_client, _username, _password, done) => { done(Object.assign(new Error('no'), { returnCode }), false) }
+      authenticate (_client, _username, _password, done) {
+        done(Object.assign(new Error('no'), { returnCode }), false)
+      }
     })
     const { client, connack } = await connectWire(t, { port })
     t.equal(connack.returnCode, returnCode)
