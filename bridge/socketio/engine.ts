@@ -23,7 +23,9 @@ export interface EngineSocket {
   readonly id: string
   readonly readyState: 'opening' | 'open' | 'closing' | 'closed'
   readonly remoteAddress: string
-  readonly transport: { readonly name: 'polling', closeTimeout: number } | { readonly name: 'websocket', readonly socket: EngineWebSocket }
+  readonly transport:
+    | { readonly name: 'polling', closeTimeout: number }
+    | { readonly name: 'websocket', readonly socket: EngineWebSocket }
   /** Packets that were handed over and not yet to the transport. */
   readonly writeBuffer: readonly EnginePacket[]
   /** `taken` is called when the transport has taken everything up to this packet. */

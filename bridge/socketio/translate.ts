@@ -41,7 +41,8 @@ function read (message: Message): SocketEvent {
     return { event, args, repeatKey: id === '' || message.id !== '' ? undefined : repeatKey(message) }
   }
   // An MQTT client published it. No Socket.IO client could receive it, and nothing is dropped in silence [G5].
-  return { event: `${OWN_EVENTS}undeliverable`, args: [{ topic: message.topic, reason: 'reserved-event' }], repeatKey: undefined }
+  const args = [{ topic: message.topic, reason: 'reserved-event' }]
+  return { event: `${OWN_EVENTS}undeliverable`, args, repeatKey: undefined }
 }
 
 function repeatKey ({ publisher, topic, payload }: Message): string {

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { tempFolder } from '../helpers/temp.ts'
-import { within } from '../helpers/wait.ts'
+import { until, within } from '../helpers/wait.ts'
 import { collect, connectClient, connectMqtt, heard } from './socketio-harness.ts'
 
 t.test('examples/chat serves its page, and what was said meanwhile is there when a client comes back', async t => {
@@ -28,7 +28,7 @@ t.test('examples/chat serves its page, and what was said meanwhile is there when
   await device.publishAsync('io/_/all/chat message', 'hello from MQTT', { qos: 1 })
   const got = collect(bob, 'chat message')
   bob.connect()
-  await within((async () => { while (!got.values.includes('hello from MQTT')) await heard(bob, 'chat message') })(), 'the message')
+  await until(() => got.values.includes('hello from MQTT'), 'the message')
 
   const ended = once(child, 'exit')
   child.kill('SIGTERM')

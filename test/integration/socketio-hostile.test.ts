@@ -80,9 +80,11 @@ t.test('malformed packets end the connection that sent them and disturb nobody e
   const { port, url } = await startBridged(t)
   const other = await bystander(t, url)
   const packets: Array<string | Buffer> = [
-    '4', '42', '42{}', '42[', '42["connect"]', '42["disconnecting"]', '49', '451-["x",{"_placeholder":true,"num":9}]', '4599-["x"]',
-    '40/', `42${'['.repeat(100_000)}`, `42["x",${'['.repeat(100_000)}${']'.repeat(100_000)}]`, Buffer.from([1, 2, 3]), '6', '2probe', '2', '9', '',
-    '43999["x"]', '43["x"]', '44{"message":"x"}', '42/nowhere,["x"]', '421["x"]', '42[null]', '42[{"toString":1}]', '42[7,"x"]'
+    '4', '42', '42{}', '42[', '42["connect"]', '42["disconnecting"]', '49', '4599-["x"]', '40/', '6', '9', '',
+    '451-["x",{"_placeholder":true,"num":9}]', '2probe', '2', Buffer.from([1, 2, 3]),
+    `42${'['.repeat(100_000)}`, `42["x",${'['.repeat(100_000)}${']'.repeat(100_000)}]`,
+    '43999["x"]', '43["x"]', '44{"message":"x"}', '42/nowhere,["x"]', '421["x"]', '42[null]',
+    '42[{"toString":1}]', '42[7,"x"]'
   ]
   for (const packet of packets) {
     const socket = await openRaw(t, port)
@@ -171,7 +173,8 @@ t.test('a client that sends faster than the disk takes it is not read, and loses
 })
 
 t.test('a client that does not read is sent a bounded amount, and costs nobody else [G6] [G8]', async t => {
-  const { broker, port, url } = await startBridged(t, { limits: { writeBufferBytesMax: 262_144, inflightMessagesMax: 10_000 } })
+  const limits = { writeBufferBytesMax: 262_144, inflightMessagesMax: 10_000 }
+  const { broker, port, url } = await startBridged(t, { limits })
   const other = await bystander(t, url)
   const socket = await openRaw(t, port, '40{"clientId":"frozen"}')
   socket.pause()
@@ -196,5 +199,7 @@ t.test('a client that does not read is sent a bounded amount, and costs nobody e
 
 async function published (broker: Broker, publisher: Parameters<Broker['publish']>[0],
   message: Parameters<Broker['publish']>[1]): Promise<void> {
-  await new Promise<void>((resolve, reject) => broker.publish(publisher, message, error => error ? reject(error) : resolve()))
+  await new Promise<void>((resolve, reject) => {
+    broker.publish(publisher, message, error => error ? reject(error) : resolve())
+  })
 }

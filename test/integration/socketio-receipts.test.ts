@@ -20,7 +20,8 @@ function backlog (broker: Broker): number {
 }
 
 async function detached (broker: Broker): Promise<void> {
-  await within(new Promise<void>(resolve => broker.events.once('detached', () => resolve())), 'the dead link to be noticed')
+  const seen = new Promise<void>(resolve => broker.events.once('detached', () => resolve()))
+  await within(seen, 'the dead link to be noticed')
 }
 
 t.test('messages stay until the client has handled them, and only until then [G2]', async t => {
@@ -64,7 +65,7 @@ t.test('what a black hole swallowed comes after the reconnect, once and in order
   t.same(await got.wait(110), numbers(0, 110))
 })
 
-t.test('whatever way the connection breaks, nothing is lost and the order of first sight is kept [G2] [G3]', async t => {
+t.test('however the connection breaks, nothing is lost and the order of first sight is kept [G2] [G3]', async t => {
   const { broker, port, url } = await startBridged(t, { pingIntervalMs: 120, pingTimeoutMs: 180 })
   const sender = await connectClient(t, url)
   const proxy = await createProxy(t, { port })
@@ -81,7 +82,8 @@ t.test('whatever way the connection breaks, nothing is lost and the order of fir
     for (const [name, fault] of Object.entries(faults)) {
       const id = `${transports}/${name}`
       proxy.pass()
-      const client = newClient(t, `http://127.0.0.1:${proxy.port}`, { auth: { clientId: id }, transports, timeout: 1_000 })
+      const options = { auth: { clientId: id }, transports, timeout: 1_000 }
+      const client = newClient(t, `http://127.0.0.1:${proxy.port}`, options)
       const seen = new Set<unknown>()
       const complete = new Promise<void>(resolve => client.on('x', (n: unknown) => {
         seen.add(n)
@@ -108,7 +110,8 @@ t.test('a new connection of the same client gets what its half-open predecessor 
   const { broker, port, url } = await startBridged(t)
   const proxy = await createProxy(t, { port })
   const sender = await connectClient(t, url)
-  const dead = await connectClient(t, `http://127.0.0.1:${proxy.port}`, { auth: { clientId: 'U1' }, reconnection: false })
+  const options = { auth: { clientId: 'U1' }, reconnection: false }
+  const dead = await connectClient(t, `http://127.0.0.1:${proxy.port}`, options)
   const lost = collect(dead, 'x')
   proxy.hole('both')
   for (const n of numbers(0, 30)) await sender.emitWithAck('send', { user: 'U1' }, 'x', n)

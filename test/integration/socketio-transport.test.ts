@@ -7,9 +7,11 @@ import { collect, connectClient, connected, heard, newClient, startBridged } fro
 
 const HEADERS = { 'content-type': 'text/plain;charset=UTF-8' }
 
+interface Answer { readonly status: number, readonly text: string }
+
 /** A long-polling client by hand: every request has the `t` it is told. */
-async function openPolling (url: string): Promise<(t: string | undefined, body?: string) => Promise<{ status: number, text: string }>> {
-  async function request (query: string, body?: string): Promise<{ status: number, text: string }> {
+async function openPolling (url: string): Promise<(t: string | undefined, body?: string) => Promise<Answer>> {
+  async function request (query: string, body?: string): Promise<Answer> {
     const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling${query}`,
       body === undefined ? {} : { method: 'POST', body, headers: HEADERS })
     return { status: response.status, text: await response.text() }
@@ -19,7 +21,7 @@ async function openPolling (url: string): Promise<(t: string | undefined, body?:
   return async (t, body) => await request(`&sid=${sid}${t === undefined ? '' : `&t=${t}`}`, body)
 }
 
-t.test('a client with default options begins with polling, upgrades, and misses nothing meanwhile [G2] [G3]', async t => {
+t.test('a client with default options begins with polling, upgrades, and misses nothing [G2] [G3]', async t => {
   const { url } = await startBridged(t)
   const sender = await connectClient(t, url)
   const client = newClient(t, url, { auth: { clientId: 'U1' }, transports: undefined })

@@ -9,7 +9,9 @@ t.test('an event reaches everyone in the namespace, the sender too, and MQTT cli
   const { url, mqttUrl } = await startBridged(t)
   const device = await connectMqtt(t, mqttUrl)
   await device.subscribeAsync('io/#', { qos: 1 })
-  const seen = new Promise<[string, Buffer]>(resolve => device.once('message', (topic, payload) => resolve([topic, payload])))
+  const seen = new Promise<[string, Buffer]>(resolve => {
+    device.once('message', (topic, payload) => resolve([topic, payload]))
+  })
   const one = await connectClient(t, url, { auth: { clientId: 'one' } })
   const two = await connectClient(t, url)
   const heardByAll = Promise.all([heard(one, 'news'), heard(two, 'news')])
@@ -140,7 +142,9 @@ t.test('without a client id the session ends with its connection', async t => {
 t.test('a client id that can\'t be one is refused with a sentence', async t => {
   const { url } = await startBridged(t)
   for (const [clientId, says] of [
-    [7, /must be a string/], ['', /clientId is empty/], ['x'.repeat(DEFAULT_LIMITS.clientIdBytesMax), /too long.*clientIdBytesMax/]
+    [7, /must be a string/],
+    ['', /clientId is empty/],
+    ['x'.repeat(DEFAULT_LIMITS.clientIdBytesMax), /too long.*clientIdBytesMax/]
   ] as const) {
     const error = await refused(newClient(t, url, { auth: { clientId } }))
     t.match(error.message, says)

@@ -14,17 +14,19 @@ t.test('arguments without bytes travel as JSON that begins with the mark', async
 })
 
 t.test('bytes anywhere in the arguments make it MessagePack and keep their place', async t => {
-  const args = ['photo', { meta: [{ raw: Buffer.from([1, 2, 0xff]) }], size: 3 }, new Uint8Array(0), -1.5, 2 ** 40, null, true]
+  const rest = [new Uint8Array(0), -1.5, 2 ** 40, null, true]
+  const args = ['photo', { meta: [{ raw: Buffer.from([1, 2, 0xff]) }], size: 3 }, ...rest]
   const payload = encodeEnvelope({ id: 'b', args })
   t.same([...payload.subarray(0, 6)], [0x83, 0xa3, 0x24, 0x68, 0x66, 0x01])
   const back = decodeEnvelope(payload)?.args as typeof args
-  t.same(back, ['photo', { meta: [{ raw: new Uint8Array([1, 2, 0xff]) }], size: 3 }, new Uint8Array(0), -1.5, 2 ** 40, null, true])
+  t.same(back, ['photo', { meta: [{ raw: new Uint8Array([1, 2, 0xff]) }], size: 3 }, ...rest])
   t.ok((back[1] as { meta: Array<{ raw: unknown }> }).meta[0].raw instanceof Uint8Array)
 })
 
 t.test('every binary type that Socket.IO sends becomes bytes', async t => {
   const source = Uint8Array.of(9, 1, 2, 9)
-  const views = [source.buffer.slice(1, 3), source.subarray(1, 3), new DataView(source.buffer, 1, 2), Buffer.from([1, 2])]
+  const { buffer } = source
+  const views = [buffer.slice(1, 3), source.subarray(1, 3), new DataView(buffer, 1, 2), Buffer.from([1, 2])]
   for (const view of views) {
     const args = decodeEnvelope(encodeEnvelope({ id: '', args: [view] }))?.args
     t.same(args, [Uint8Array.of(1, 2)])
@@ -32,18 +34,20 @@ t.test('every binary type that Socket.IO sends becomes bytes', async t => {
 })
 
 t.test('values mean in MessagePack what they mean in JSON', async t => {
-  const odd = { undef: undefined, nan: NaN, infinite: -Infinity, date: new Date(0), call: () => {}, set: new Set([1]), own: { toJSON: () => 'mine' } }
+  const own = { toJSON: () => 'mine' }
+  const odd = { undef: undefined, nan: NaN, less: -Infinity, date: new Date(0), call: () => {}, set: new Set([1]), own }
   const args = [undefined, NaN, odd, [undefined, () => {}], Symbol('s')]
   const expected = JSON.parse(JSON.stringify(args))
   t.same(decodeEnvelope(encodeEnvelope({ id: '', args }))?.args, expected)
-  t.same(decodeEnvelope(encodeEnvelope({ id: '', args: [...args, Buffer.of(1)] }))?.args, [...expected, Uint8Array.of(1)])
+  const withBytes = encodeEnvelope({ id: '', args: [...args, Buffer.of(1)] })
+  t.same(decodeEnvelope(withBytes)?.args, [...expected, Uint8Array.of(1)])
 })
 
 t.test('what can\'t travel is refused with a sentence that says why', async t => {
   const circle: unknown[] = []
   circle.push(circle)
   const tooMany = Array.from({ length: BINARIES_PER_EVENT_MAX + 1 }, () => Buffer.of(1))
-  t.throws(() => encodeEnvelope({ id: '', args: circle }), new EnvelopeError('the arguments are nested deeper than 64 levels'))
+  t.throws(() => encodeEnvelope({ id: '', args: circle }), /nested deeper than 64 levels/)
   t.throws(() => encodeEnvelope({ id: '', args: [nested(100_000)] }), EnvelopeError)
   t.throws(() => encodeEnvelope({ id: '', args: [1n] }), /BigInt/)
   t.throws(() => encodeEnvelope({ id: '', args: [1n, Buffer.of(1)] }), /BigInt/)
@@ -74,8 +78,9 @@ t.test('a raw payload is one argument: JSON, else text, else bytes', async t => 
 
 t.test('a payload that only resembles an envelope is raw', async t => {
   const likes = [
-    '{"args":[1],"id":"x"}', '{ "$hf":1,"id":"x","args":[]}', '{"id":"x","$hf":1,"args":[1]}', '{"$hf":2,"id":"x","args":[1]}',
-    '{"$hf":1,"id":7,"args":[1]}', '{"$hf":1,"id":"x","args":{"0":1}}', '{"$hf":1,"id":"x"}', '{"$hf":"1","id":"x","args":[]}'
+    '{"args":[1],"id":"x"}', '{ "$hf":1,"id":"x","args":[]}', '{"id":"x","$hf":1,"args":[1]}',
+    '{"$hf":2,"id":"x","args":[1]}', '{"$hf":1,"id":7,"args":[1]}', '{"$hf":1,"id":"x","args":{"0":1}}',
+    '{"$hf":1,"id":"x"}', '{"$hf":"1","id":"x","args":[]}'
   ]
   for (const text of likes) t.same(decodePayload(bytes(text)), { id: '', args: [JSON.parse(text)] }, text)
   t.same(decodePayload(bytes('{"$hf":1,"id":"x","args":[')).args, ['{"$hf":1,"id":"x","args":['])
@@ -94,7 +99,8 @@ t.test('hostile envelopes are raw payloads, at once and without a crash', async 
     'deep JSON': bytes(`{"$hf":1,"id":"","args":${'['.repeat(500_000)}${']'.repeat(500_000)}}`),
     'deep MessagePack': Buffer.concat([Buffer.from(start), Buffer.alloc(500_000, 0x91), Buffer.of(0xc0)]),
     'an array that claims four billion elements': Buffer.from([...start, 0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0]),
-    'arrays in arrays that claim a million each': Buffer.concat([Buffer.from(start), Buffer.alloc(300_000, Buffer.from([0xdd, 0, 0x0f, 0x42, 0x40]))]),
+    'arrays in arrays that claim a million each':
+      Buffer.concat([Buffer.from(start), Buffer.alloc(300_000, Buffer.from([0xdd, 0, 0x0f, 0x42, 0x40]))]),
     'a text longer than the payload': Buffer.from([...start, 0x91, 0xdb, 0x7f, 0xff, 0xff, 0xff]),
     'bytes longer than the payload': Buffer.from([...start, 0x91, 0xc6, 0x7f, 0xff, 0xff, 0xff]),
     'a prototype key': Buffer.from([...start, 0x91, 0x81, 0xa9, ...bytes('__proto__'), 0xc0]),
@@ -116,7 +122,8 @@ t.test('hostile envelopes are raw payloads, at once and without a crash', async 
 })
 
 t.test('every cut of an envelope is a raw payload', async t => {
-  const whole = encodeEnvelope({ id: 'abc', args: [{ a: [1, 2.5, 'x'.repeat(40)], b: Buffer.alloc(300) }, -200, 70_000, 2 ** 33] })
+  const args = [{ a: [1, 2.5, 'x'.repeat(40)], b: Buffer.alloc(300) }, -200, 70_000, 2 ** 33]
+  const whole = encodeEnvelope({ id: 'abc', args })
   t.ok(decodeEnvelope(whole))
   for (let end = 0; end < whole.length; end++) {
     if (decodeEnvelope(whole.subarray(0, end)) !== undefined) t.fail(`cut at ${end}`)

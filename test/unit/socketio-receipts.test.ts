@@ -70,8 +70,8 @@ t.test('pings under way are bounded [G6]', async t => {
 })
 
 /**
- * A client whose engine reads packets one by one, answers pings while it reads, and runs handlers at the end of the turn
- * of its event loop. Every pong reaches the server before that turn ends, and the client may be killed right there.
+ * A client whose engine reads packets one by one, answers pings while it reads, and runs handlers at the end of the
+ * turn of its event loop. Every pong reaches the server before that turn ends; the client may be killed right there.
  */
 function run (random: () => number): { proven: number[], handled: number[] } {
   const receipts = new Receipts<number>()
