@@ -184,8 +184,8 @@ export class HoldfastBroker implements Broker {
   }
 
   attach (session: Session, link: Link): Attachment {
-    if (this.#isClosing) {
-      link.close('shutdown')
+    if (this.#isClosing || session.ended) {
+      link.close(this.#isClosing ? 'shutdown' : 'taken-over')
       return DETACHED
     }
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]

@@ -114,7 +114,7 @@ function tellOfDamage (session: Session, damaged: readonly Offset[]): void {
 export function subscribeTo (index: LogIndex<Session>, session: Session, filter: string, qos: 0 | 1 | 2,
   from: Offset): Subscription<Session> {
   const route = index.route(filter)
-  const subscription: Subscription<Session> = { session, route, qos, from, place: -1, attachedPlace: -1 }
+  const subscription: Subscription<Session> = { session, route, qos, from, place: -1, attachedPlace: -1, writes: 0 }
   route.add(subscription)
   if (session.live !== undefined) route.attach(subscription)
   session.subscriptions.set(route.filter, subscription)

@@ -96,22 +96,20 @@ export class Sessions {
       if (existing.live === undefined) existing.detachedAt = undefined // whatever became of the connection before
       return { session: existing, present: true }
     }
-    if (existing !== undefined) {
-      this.end(existing, 'clean-connect')
-      this.#options.cut(existing, 'taken-over')
-    } else if (this.#all.size >= limits.sessionsMax) {
+    if (existing === undefined && this.#all.size >= limits.sessionsMax) {
       throw new HoldfastError('SESSIONS_FULL', `sessionsMax = ${limits.sessionsMax}`)
     }
     const session = new Session(clientId, principal, clean, expiryMs, log.tail)
     session.instance = ++this.#lastInstance
-    this.#all.set(clientId, session)
-    try {
-      await log.recorded(clean ? [] : [sessionChange(session)])
-    } catch (error) {
-      this.#remove(session)
-      throw error
+    // The old one goes and the new one comes in one step: if it fails, nothing has changed.
+    const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
+    await log.recorded(clean ? removal : [...removal, sessionChange(session)])
+    const before = this.#all.get(clientId)
+    if (before !== undefined) { // usually the existing one; of two that connect at once, the later wins
+      this.end(before, 'clean-connect', before !== existing && clean) // the new one's record has replaced the old
+      this.#options.cut(before, 'taken-over')
     }
-    assertNotEnded(session)
+    this.#all.set(clientId, session)
     events.emit('session-created', { clientId, principal, clean })
     return { session, present: false }
   }
@@ -126,10 +124,10 @@ export class Sessions {
     }
   }
 
-  /** Forgets a session for good [G5]. Its records go with the next write. */
-  end (session: Session, reason: BrokerEvents['session-ended'][0]['reason']): void {
+  /** Forgets a session for good [G5]. Its records go with the next write, unless they have gone already. */
+  end (session: Session, reason: BrokerEvents['session-ended'][0]['reason'], hasRecords = true): void {
     if (session.ended) return
-    const changes = session.clean ? [] : this.#removal(session)
+    const changes = session.clean || !hasRecords ? [] : this.#removal(session)
     this.#remove(session)
     if (changes.length > 0) this.#write(changes)
     this.#options.events.emit('session-ended', { clientId: session.clientId, reason })

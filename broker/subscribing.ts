@@ -65,15 +65,17 @@ export class Subscribing {
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
     const from = keepsFrom ? existing.from : undefined
     const changes = session.clean ? NO_CHANGES : [filterChange(session, filter, qos, hasRetained, from)]
+    subscription.writes++
     return await new Promise((resolve, reject) => {
       this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
+        subscription.writes--
         if (subscription.place === -1) { // unsubscribed meanwhile
           resolve(qos)
           return
         }
         if (error !== undefined) {
-          if (existing === undefined) this.#sessions.removeSubscription(subscription)
-          else this.#setQos(subscription, before)
+          if (subscription.from !== PENDING) this.#setQos(subscription, before)
+          else if (subscription.writes === 0) this.#sessions.removeSubscription(subscription) // nor was an earlier one
           reject(error)
           return
         }

@@ -27,6 +27,8 @@ export interface Subscription<S extends Subscriber = Subscriber> {
   /** Places in route.all and route.attached, -1 where it does not stand there; kept for removal without a search. */
   place: number
   attachedPlace: number
+  /** Writes of it that are under way. */
+  writes: number
 }
 
 export class Route<S extends Subscriber = Subscriber> {
