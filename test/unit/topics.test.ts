@@ -1,0 +1,70 @@
+/** Topic names and filters (MQTT 3.1.1, 4.7), the normative examples and the edges. */
+import t from 'tap'
+import { checkFilter, checkTopic, matches, show } from '../../broker/topics.ts'
+
+const LIMITS = { topicBytesMax: 40, topicLevelsMax: 5 }
+
+const MATCHING: ReadonlyArray<readonly [string, string]> = [
+  ['sport/tennis/player1/#', 'sport/tennis/player1'],
+  ['sport/tennis/player1/#', 'sport/tennis/player1/ranking'],
+  ['sport/tennis/player1/#', 'sport/tennis/player1/score/wimbledon'],
+  ['sport/#', 'sport'], ['#', 'a'], ['#', '/'], ['#', '/a'],
+  ['sport/tennis/+', 'sport/tennis/player1'], ['sport/+', 'sport/'], ['+/+', '/finance'], ['/+', '/finance'],
+  ['+', 'finance'], ['+/#', 'a'], ['+/#', '/'], ['a//b', 'a//b'], ['a/+/b', 'a//b'],
+  ['$SYS/#', '$SYS/'], ['$SYS/monitor/+', '$SYS/monitor/Clients'], ['a/$b/#', 'a/$b/c'], ['+/$b', 'a/$b']
+]
+const NOT_MATCHING: ReadonlyArray<readonly [string, string]> = [
+  ['sport/tennis/+', 'sport/tennis/player1/ranking'], ['sport/+', 'sport'], ['+', '/finance'], ['a', 'A'], ['a', 'a/'],
+  ['a/b/#', 'a'], ['a/+', 'a'], ['a/b', 'a'], ['a', 'a/b'],
+  ['#', '$SYS/a'], ['+/monitor/Clients', '$SYS/monitor/Clients'], ['+/#', '$SYS'], ['+', '$SYS']
+]
+
+t.test('[MQTT-4.7.1-1] [MQTT-4.7.2-1] [MQTT-4.7.3-4] a filter matches what the specification says', async t => {
+  for (const [filter, topic] of MATCHING) t.equal(matches(filter, topic), true, `${filter} matches ${topic}`)
+  for (const [filter, topic] of NOT_MATCHING) t.equal(matches(filter, topic), false, `${filter} not ${topic}`)
+})
+
+t.test('[MQTT-4.7.1-2] [MQTT-4.7.1-3] filters are refused with what is wrong', async t => {
+  const wrong: Record<string, RegExp> = {
+    '': /empty/,
+    'a\u0000': /U\+0000/,
+    'a/#/b': /# stands alone in the last level/,
+    'a#': /# stands alone/,
+    '##': /# stands alone/,
+    '#/': /# stands alone/,
+    'a/+b': /\+ stands alone/,
+    '++': /\+ stands alone/,
+    '1/2/3/4/5/6': /topicLevelsMax = 5/,
+    ['ä'.repeat(21)]: /topicBytesMax = 40/
+  }
+  for (const [filter, message] of Object.entries(wrong)) {
+    t.throws(() => { checkFilter(filter, LIMITS) }, { code: 'FILTER_INVALID', message })
+  }
+  for (const filter of ['#', '+', '/', '+/+/#', '1/2/3/4/5', 'ä'.repeat(20), '$SYS/#', 'constructor', ' ']) {
+    t.doesNotThrow(() => { checkFilter(filter, LIMITS) }, filter)
+  }
+})
+
+t.test('[MQTT-3.3.2-2] topics are refused with what is wrong; what belongs to the server only to others', async t => {
+  for (const [topic, message] of Object.entries({
+    '': /empty/, 'a/+': /holds no \+ and no #/, '#': /holds no/, '1/2/3/4/5/6': /topicLevelsMax/, 'a\u0000': /U\+0000/,
+    '$SYS/x': /belong to the server/, '$holdfast/gap': /belong to the server/
+  })) {
+    t.throws(() => { checkTopic(topic, LIMITS) }, { code: 'TOPIC_INVALID', message })
+  }
+  t.doesNotThrow(() => { checkTopic('$SYS/x', LIMITS, true) })
+  for (const topic of ['/', 'a', '$share', '$SYS', 'ä'.repeat(20), '__proto__']) {
+    t.doesNotThrow(() => { checkTopic(topic, LIMITS) }, topic)
+  }
+})
+
+t.test('a sentence about a topic quotes it short and escaped', async t => {
+  t.equal(show('a\n\u001b[31m"'), '"a\\n\\u001b[31m\\""')
+  t.equal(show('x'.repeat(100_000)).length, 85)
+  try {
+    checkTopic('x'.repeat(100_000), LIMITS)
+    t.fail('it is too long')
+  } catch (error) {
+    t.ok((error as Error).message.length < 300)
+  }
+})
