@@ -205,7 +205,7 @@ export class Checker implements DiskWitness {
   publishing (publisher: ClientId, key: string, topic: string, qos: QoS): Publication {
     this.#referee.trace?.(`${publisher} publishes ${key} on ${topic} (q${qos})`)
     this.#referee.count(`published at QoS ${qos}`)
-    const known = this.ledger.find({ payload: Buffer.from(`${key}|`) })
+    const known = this.ledger.named(key)
     if (known !== undefined) {
       this.#referee.count('published again')
       const isNew = known.process !== this.#process || known.receipt === 'refused'

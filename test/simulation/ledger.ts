@@ -35,6 +35,7 @@ export function payloadOf (key: string, paddingBytes: number): Buffer {
 
 export class Ledger {
   readonly #byKey = new Map<string, Publication>()
+  readonly #byPayload = new WeakMap<Buffer, Publication>()
   readonly #waiting = new Set<Publication>()
   /** Highest step of a call whose message is durable, and of one whose receipt was given, for each publisher. */
   readonly #lastDurable = new Map<ClientId, number>()
@@ -58,9 +59,19 @@ export class Ledger {
     this.#waiting.add(publication)
   }
 
-  find (message: Pick<Message, 'payload'>): Publication | undefined {
-    const text = message.payload.toString()
-    return this.#byKey.get(text.slice(0, text.indexOf(PADDING)))
+  /** By the payload, which is nearly always the very object that was published. */
+  find ({ payload }: Pick<Message, 'payload'>): Publication | undefined {
+    let publication = this.#byPayload.get(payload)
+    if (publication === undefined) {
+      const text = payload.toString()
+      publication = this.#byKey.get(text.slice(0, text.indexOf(PADDING)))
+      if (publication !== undefined) this.#byPayload.set(payload, publication)
+    }
+    return publication
+  }
+
+  named (key: string): Publication | undefined {
+    return this.#byKey.get(key)
   }
 
   /** Returns what is wrong with it. */

@@ -89,6 +89,8 @@ export class Life {
   /** When a connection of it was last closed or lost, -1 for never. */
   brokenMs = -1
   crashedMs: number | undefined
+  /** When the server last went away without having written everything, by a crash or on a full disk; -1 for never. */
+  forgottenMs = -1
 
   constructor (clientId: ClientId, kept: boolean, expiryMs: number, number: number, nowMs: number) {
     this.clientId = clientId
@@ -221,7 +223,8 @@ export class Life {
   }
 
   /** The server has lost what it had not written: acknowledgements that came after `sinceMs`, and what is in flight. */
-  forget (sinceMs: number): void {
+  forget (sinceMs: number, nowMs: number): void {
+    this.forgottenMs = nowMs
     for (const claim of this.claims.values()) {
       if (claim.acknowledgedMs !== undefined && claim.acknowledgedMs >= sinceMs) claim.isForgotten = true
     }

@@ -64,7 +64,7 @@ export function makeScenario (random: Random): Scenario {
   const topics = TOPICS.slice(0, random.between(1, TOPICS.length))
   return {
     limits: makeLimits(random, hasGaps),
-    activeMs: random.between(1_500, 6_000),
+    activeMs: random.between(1_000, 4_000),
     subscribers: random.between(1, 4),
     cleanSubscribers: random.int(3),
     publishers: random.between(1, 3),
@@ -73,7 +73,7 @@ export function makeScenario (random: Random): Scenario {
     qosPublished: random.pick<readonly QoS[]>([[1], [1, 2], [0, 1, 2], [2], [1, 1, 1, 0]]),
     qosSubscribed: random.pick<readonly QoS[]>([[1], [2], [1, 2], [0, 1, 2]]),
     expiryMs: random.chance(0.3) ? random.between(100, 1_500) : 86_400_000,
-    paceMs: random.between(20, 120),
+    paceMs: random.between(20, 100),
     burstMax: random.chance(0.3) ? random.between(20, 60) : random.between(1, 8),
     publishWindowMax: random.between(1, 20),
     payloadPaddingMax: random.chance(0.2) ? 400 : 10,

@@ -161,7 +161,7 @@ export class Sessions {
       life.attached = 0
       life.closing = 0
       life.crashedMs = now
-      life.forget(writtenMs)
+      life.forget(writtenMs, now)
     }
     this.#open.clear()
   }
@@ -177,7 +177,7 @@ export class Sessions {
       life.detachedMs ??= now
       life.detachedMsMax ??= now
       life.forgetUnsubscribed()
-      if (diskTroubleMs !== undefined) life.forget(diskTroubleMs - this.#flushSlackMs)
+      if (diskTroubleMs !== undefined) life.forget(diskTroubleMs - this.#flushSlackMs, now)
       life.attached = 0
       life.closing = 0
     }

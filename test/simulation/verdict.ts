@@ -48,6 +48,7 @@ export function checkProgress (evidence: Evidence): void {
 export function isAtRest ({ checker, disk, server }: Evidence): boolean {
   if (server()?.isOpen !== true || checker.ledger.oldestWaiting() !== undefined || disk.entries.size > 0) return false
   for (const life of checker.sessions.alive()) {
+    if (life.kept && life.attached === 0 && !life.mayHaveEnded) return false
     if (life.inUse.size > 0 || (life.attached !== 0 && life.unsent(life.gapTold + 1).count > life.gapTold)) return false
   }
   return true
