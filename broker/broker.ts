@@ -129,7 +129,7 @@ export interface Broker {
   /** The retained messages that a valid filter matches, as they are now (MQTT 3.3.1.3). */
   retained (filter: string): AsyncIterableIterator<Message>
 
-  /** The connection that connect() was called for is gone and never attached. */
+  /** The connection that connect() was called for never attached: after each connect() comes attach() or release(). */
   release (session: Session): void
 
   /** Throws TOPIC_INVALID, naming what is wrong; publish() reports the same through the receipt. */

@@ -88,7 +88,7 @@ export class HoldfastBroker implements Broker {
       events: {
         cursorMoved: (session) => { this.#sessions.touch(session) },
         detached: (session) => {
-          this.#sessions.release(session)
+          this.#sessions.detached(session)
           events.emit('detached', { clientId: session.clientId })
         },
         gap: (session, count, reason) => {
@@ -179,18 +179,21 @@ export class HoldfastBroker implements Broker {
   async connect (request: ConnectRequest): Promise<Connected> {
     if (this.#isClosing) throw new HoldfastError('CLOSED')
     const connected = await this.#sessions.connect(request)
-    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    if (this.#isClosing) {
+      this.#sessions.release(connected.session)
+      throw new HoldfastError('CLOSED')
+    }
     return connected
   }
 
   attach (session: Session, link: Link): Attachment {
     if (this.#isClosing || session.ended) {
       link.close(this.#isClosing ? 'shutdown' : 'taken-over')
+      this.#sessions.release(session)
       return DETACHED
     }
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
-    session.detachedAt = undefined
-    this.#sessions.touch(session, true)
+    this.#sessions.attached(session)
     this.#bound(session)
     const attachment = this.#follower.attach(session, link)
     this.events.emit('attached', { clientId: session.clientId })

@@ -38,6 +38,7 @@ export class Sessions {
   readonly #options: SessionsOptions
   #all = new Map<ClientId, Session>()
   #lastInstance = 0
+  readonly #turns = new Map<ClientId, Promise<void>>()
   #dirty: Session[] = []
   /** Where the last slice of the round through all sessions ended. */
   #round: Iterator<Session> | undefined
@@ -65,7 +66,20 @@ export class Sessions {
 
   // --- making and ending
 
-  async connect ({ clientId, principal, clean, expiryMs }: ConnectRequest): Promise<Connected> {
+  /** Those who ask for the same client identifier take turns. The session is held until it is attached or released. */
+  async connect (request: ConnectRequest): Promise<Connected> {
+    const { clientId } = request
+    const turn = (this.#turns.get(clientId) ?? Promise.resolve()).then(async () => await this.#connect(request))
+    const over = turn.then(() => {}, () => {})
+    this.#turns.set(clientId, over)
+    try {
+      return await turn
+    } finally {
+      if (this.#turns.get(clientId) === over) this.#turns.delete(clientId)
+    }
+  }
+
+  async #connect ({ clientId, principal, clean, expiryMs }: ConnectRequest): Promise<Connected> {
     const { log, limits, clock, events } = this.#options
     const bytes = Buffer.byteLength(clientId)
     if (bytes === 0 || bytes > limits.clientIdBytesMax || /[\u0000\uFFFD]/.test(clientId)) {
@@ -82,18 +96,15 @@ export class Sessions {
     }
     if (existing !== undefined && !existing.clean && !clean) {
       existing.expiryMs = expiryMs
-      existing.detachedAt = undefined // from here on it is attached, or release() says otherwise
+      existing.detachedAt = undefined
       existing.connecting++
       try {
         await log.recorded([sessionChange(existing)])
+        assertNotEnded(existing)
       } catch (error) {
         this.release(existing)
         throw error
-      } finally {
-        existing.connecting--
       }
-      assertNotEnded(existing)
-      if (existing.live === undefined) existing.detachedAt = undefined // whatever became of the connection before
       return { session: existing, present: true }
     }
     if (existing === undefined && this.#all.size >= limits.sessionsMax) {
@@ -104,19 +115,32 @@ export class Sessions {
     // The old one goes and the new one comes in one step: if it fails, nothing has changed.
     const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
     await log.recorded(clean ? removal : [...removal, sessionChange(session)])
-    const before = this.#all.get(clientId)
-    if (before !== undefined) { // usually the existing one; of two that connect at once, the later wins
-      this.end(before, 'clean-connect', before !== existing && clean) // the new one's record has replaced the old
-      this.#options.cut(before, 'taken-over')
+    if (existing !== undefined) {
+      this.end(existing, 'clean-connect', false)
+      this.#options.cut(existing, 'taken-over')
     }
+    session.connecting++
     this.#all.set(clientId, session)
     events.emit('session-created', { clientId, principal, clean })
     return { session, present: false }
   }
 
-  /** The connection it was made or found for is gone, or never attached. A clean session ends with it. */
+  /** A connection that has asked for it never attached. */
   release (session: Session): void {
-    if (session.live !== undefined || session.ended) return
+    if (session.connecting > 0) session.connecting--
+    this.detached(session)
+  }
+
+  /** The connection that asked for it is attached now. */
+  attached (session: Session): void {
+    if (session.connecting > 0) session.connecting--
+    session.detachedAt = undefined
+    this.touch(session, true)
+  }
+
+  /** It has no connection any more, unless another one is on its way. A clean session ends with its connection. */
+  detached (session: Session): void {
+    if (session.live !== undefined || session.connecting > 0 || session.ended) return
     if (session.clean) this.end(session, 'disconnected')
     else {
       session.detachedAt = this.#options.clock.now()
@@ -250,7 +274,7 @@ export class Sessions {
   }
 }
 
-/** Another connection of the same client identifier came later and has taken over [MQTT-3.1.4-2]. */
+/** It was ended while it was written down that a connection asked for it. */
 function assertNotEnded (session: Session): void {
-  if (session.ended) throw new HoldfastError('CLOSED', 'another connection of the same client identifier came later')
+  if (session.ended) throw new HoldfastError('CLOSED', 'the session has just ended')
 }
