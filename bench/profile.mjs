@@ -1,6 +1,7 @@
 /**
  * Where the time of the server goes in one case: `node bench/profile.mjs --case inbox-16 [--top 40] [--keep FILE]`,
- * while it is measured, or from the ready line until the server is told to stop. Shares are of the time in which it was not idle.
+ * while it is measured, or from the ready line until the server is told to stop. Shares are of the time in which it was
+ * not idle.
  */
 import { copyFileSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
