@@ -130,7 +130,7 @@ export class Admission {
       this.#options.log.info({ ...fields, code: error.code }, `a Socket.IO client was refused: ${error.message}`)
       return new RefusedError(error.code, error.message)
     }
-    this.#options.log.error({ ...fields, error }, 'a Socket.IO client could not be let in')
+    this.#options.log.error({ ...fields, err: error }, 'a Socket.IO client could not be let in')
     return new RefusedError('INTERNAL', 'the server could not handle the request; its log says why')
   }
 }

@@ -104,7 +104,7 @@ export class Inbound {
       this.#answer(slot, { status: 'error', code: error.code, message: error.message })
     } else {
       // No answer, which an ack callback would take for success; the connection breaks, so that the client knows.
-      this.#options.log.warn({ session: this.#session.clientId, error },
+      this.#options.log.warn({ session: this.#session.clientId, err: error },
         'what a Socket.IO client sent could not be made durable; it is disconnected without a receipt')
       this.#stopped = true
       this.#options.connection.close()

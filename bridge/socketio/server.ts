@@ -3,7 +3,8 @@
  * means, is in docs/socketio.md; the proof of receipt is in receipts.ts.
  */
 import { randomBytes } from 'node:crypto'
-import type { Server as HttpServer } from 'node:http'
+import { type IncomingMessage, type Server as HttpServer, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { Server, type Socket } from 'socket.io'
 import type { Broker, Logger } from '../../broker/index.ts'
 import { Admission } from './admission.ts'
@@ -20,6 +21,8 @@ export interface SocketioBridgeOptions {
   /** Gets a handler for requests and upgrades under `path`; everything else stays with whoever had it. */
   readonly http: HttpServer
   readonly log: Logger
+  /** Which pages may connect; default: all, of which those of other origins can't use polling. */
+  readonly origins?: OriginGate
   /** How long the session of a client with a client id is kept after its connection is gone. */
   readonly sessionExpiryMs: number
   /** A dead link is noticed after at most pingIntervalMs + pingTimeoutMs (Engine.IO 4). */
@@ -31,6 +34,13 @@ export interface SocketioBridgeOptions {
   readonly path?: string
   /** Makes message ids, and session ids for clients without one. */
   readonly makeId?: () => string
+}
+
+/** Asked for every upgrade and every polling request, before anything is done with it. */
+export interface OriginGate {
+  allows (request: Pick<IncomingMessage, 'headers'>): boolean
+  /** Answers a request that is not allowed; `to` is the response, or the socket of an upgrade. */
+  refuse (request: IncomingMessage, to: ServerResponse | Duplex): void
 }
 
 export interface SocketioBridge {
@@ -49,7 +59,7 @@ export const CLOSE_FLUSH_MS = 1_000
 const UNSUPPORTED_PROTOCOL = 5
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
-  const { broker, http, log, sessionExpiryMs } = options
+  const { broker, http, log, origins, sessionExpiryMs } = options
   const makeId = options.makeId ?? (() => randomBytes(12).toString('base64url'))
   const connections = new WeakMap<EngineSocket, Connection>()
   const inbounds = new Set<Inbound>()
@@ -67,6 +77,10 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     upgradeTimeout: broker.limits.connectTimeoutMs,
     destroyUpgrade: false, // other upgrades on this server belong to others
     cleanupEmptyChildNamespaces: true,
+    // clients send credentials with their requests if the page wants it; a WebSocket would send them in any case
+    cors: origins && ((request, answer) => {
+      answer(null, { origin: origins.allows(request), methods: ['GET', 'POST'], credentials: true })
+    }),
     allowRequest: (request, answer) => {
       const refused = admission.mayConnect(request as EngineRequest, engine)
       answer(refused, refused === undefined)
@@ -79,11 +93,18 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     socket.on('close', () => admission.gone(connection))
   })
   engine.on('connection_error', error => logRefused(log, error))
+  if (origins !== undefined) {
+    engine.use((request, response, next) => {
+      if (origins.allows(request)) next()
+      // for an upgrade Engine.IO hands over no real response, and would answer 400
+      else origins.refuse(request, response instanceof ServerResponse ? response : request.socket)
+    })
+  }
   guardPolling(engine, log)
 
   for (const namespace of [io.of('/'), io.of(/.*/)]) {
     namespace.use(admission.middleware)
-    namespace.on('connection', safely(log, follow))
+    namespace.on('connection', (socket: Socket) => safely(log, follow, () => socket.disconnect())(socket))
   }
 
   async function atMost (ms: number, work: ReadonlyArray<Promise<unknown>>): Promise<void> {
@@ -101,6 +122,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       return
     }
     const { session, present, identity } = admitted
+    if (session.ended) return connection.close() // meanwhile; the client comes back and gets a new one
     const namespace = socket.nsp.name
     const link = new SocketLink(socket, connection, () => repeats.of(session.clientId))
     const inbound = new Inbound({ socket, connection, session, broker, makeId, log })
@@ -112,7 +134,8 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       inbound.stop().then(() => inbounds.delete(inbound), () => {})
       log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
     }))
-    socket.use(safely(log, packet => inbound.handle(packet))) // calls no next: nothing here listens to events
+    // Calls no next: nothing here listens to events. What was not handled has no receipt, so the client must notice.
+    socket.use(safely(log, packet => inbound.handle(packet), () => connection.close()))
     if (identity.name !== undefined) socket.emit(`${OWN_EVENTS}session`, { clientId: identity.name, present }) // [G5]
     link.attached(broker.attach(session, link))
     log.debug({ session: session.clientId, present }, 'a Socket.IO client came')
@@ -137,13 +160,16 @@ async function flushed (socket: EngineSocket): Promise<void> {
   })
 }
 
-/** Nothing that a client sends may end the process. */
-function safely<A extends unknown[]> (log: Logger, handler: (...args: A) => void): (...args: A) => void {
+/** Nothing that a client sends may end the process. `failed` is what becomes of the client after an exception. */
+function safely<A extends unknown[]> (
+  log: Logger, handler: (...args: A) => void, failed: () => void = () => {}
+): (...args: A) => void {
   return (...args) => {
     try {
       handler(...args)
     } catch (error) {
-      log.error({ error }, 'a Socket.IO client could not be served; its packet is ignored')
+      log.error({ err: error }, 'a Socket.IO client could not be served; this is a fault of the server')
+      failed()
     }
   }
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { DEFAULT_LIMITS } from '../../broker/index.ts'
+import { DEFAULT_LIMITS, type ClientId } from '../../broker/index.ts'
 import { until } from '../helpers/wait.ts'
 import { collect, connectClient, connectMqtt, heard, newClient, refused, startBridged } from './socketio-harness.ts'
 
@@ -177,6 +177,17 @@ t.test('the same client id again takes the session over; the older client is tol
   const got = collect(newer, 'x')
   await newer.emitWithAck('x', 1)
   t.same(await got.wait(1), [1])
+})
+
+t.test('a client whose session an administrator ends is told, and gets a new one when it connects again [G5]', async t => {
+  const { broker, url } = await startBridged(t)
+  const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
+  const gone = heard(client, 'disconnect')
+  t.equal(await broker.end('io:_:U1' as ClientId), true)
+  t.same((await gone)[0], 'io server disconnect')
+  const told = heard(client, 'holdfast:session')
+  client.connect()
+  t.same(await told, [{ clientId: 'U1', present: false }])
 })
 
 t.test('a retained message reaches a new session once, not at every reconnect', async t => {
