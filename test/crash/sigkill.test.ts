@@ -48,12 +48,13 @@ async function crash (t: Test, qos: 1 | 2): Promise<void> {
     'every receipt to be seen', COMPLETE_MS_MAX, 100).catch(error => t.comment(String(error)))
   await Promise.all(subscribers.map(subscriber => subscriber.stop()))
 
-  t.comment(`killed after ${moments.join(', ')} ms; ${publishers.map(({ id, sent }) => `${id} sent ${sent}`).join(', ')}`)
+  t.comment(`killed after ${moments.join(', ')} ms`)
+  t.comment(publishers.map(({ id, sent }) => `${id} sent ${sent}`).join(', '))
   for (const subscriber of subscribers) {
     const verdict = judge(subscriber, interested(subscriber.filter))
     const { receipts, seen, lost, disordered, repeated, unexcused } = verdict
-    t.comment(`${subscriber.id}: ${receipts} receipts, ${seen} seen, ${lost.length} lost, ${disordered.length} out of ` +
-      `order, ${repeated} repeated, ${subscriber.connections} connections`)
+    t.comment(`${subscriber.id}: ${receipts} receipts, ${seen} seen, ${lost.length} lost, ` +
+      `${disordered.length} out of order, ${repeated} repeated, ${subscriber.connections} connections`)
     t.same(lost.slice(0, 10), [], `${subscriber.id}: nothing that got a receipt is lost [G2]`)
     t.same(disordered.slice(0, 10), [], `${subscriber.id}: in order [G3]`)
     if (qos === 1) t.same(unexcused.slice(0, 10), [], `${subscriber.id}: what comes twice carries DUP [G4]`)

@@ -50,7 +50,7 @@ async function fill (client: WireClient, from: number): Promise<number[]> {
 
 const numberOf = (payload: string): number => Number(payload.slice(0, payload.indexOf(' ')))
 
-t.test('[G1] [G2] a full disk gives no receipt, and all goes on without a restart when there is space', SKIP, async t => {
+t.test('[G1] [G2] a full disk gives no receipt, and all goes on by itself when there is space', SKIP, async t => {
   const disk = smallDisk(t)
   const ballast = join(disk, 'ballast')
   writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES))

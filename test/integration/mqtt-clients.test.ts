@@ -9,8 +9,10 @@ import { until, within } from '../helpers/wait.ts'
 
 t.setTimeout(120_000)
 
+interface Printing { readonly child: ChildProcess, readonly got: string[] }
+
 /** mosquitto_sub with a persistent session: the payloads it has printed. */
-function mosquittoSub (t: Test, server: ServerProcess, id: string, topic: string): { child: ChildProcess, got: string[] } {
+function mosquittoSub (t: Test, server: ServerProcess, id: string, topic: string): Printing {
   const child = spawn('mosquitto_sub', ['-h', '127.0.0.1', '-p', String(server.mqtt.port), '-i', id, '-c', '-q', '1',
     '-t', topic], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => { child.kill() })

@@ -12,7 +12,7 @@ t.test('[MQTT-3.8.4-5] [MQTT-3.9.3-1] SUBACK grants each filter its QoS, in thei
   t.same(await subscribe(client, [['a', 0], ['b/+', 1], ['c/#', 2], ['d', 0]], 7), [0, 1, 2, 0])
 })
 
-t.test('[MQTT-3.8.4-5] a filter that stands twice in one SUBSCRIBE has two return codes; the last one holds', async t => {
+t.test('[MQTT-3.8.4-5] a filter twice in one SUBSCRIBE has two return codes; the last one holds', async t => {
   const server = await startInProcess(t)
   const { client } = await connectWire(t, server)
   t.same(await subscribe(client, [['a', 2], ['b', 1], ['a', 1]]), [2, 1, 1])

@@ -13,7 +13,7 @@ import { until, within } from '../helpers/wait.ts'
 
 t.setTimeout(60_000)
 
-const CALLS = 'write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,fsync,fdatasync,sync_file_range,msync,io_uring_enter'
+const CALLS = 'write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,fsync,fdatasync,msync'
 const O_DSYNC = 0o10_000
 const MARK = 'a-payload-to-be-found-in-a-trace'
 
