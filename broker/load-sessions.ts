@@ -1,7 +1,7 @@
 /** Sessions as they were written down, at start. Pure reading: what has to be cleared away is returned. */
 import type { LogIndex } from './log/log-index.ts'
 import type { RecordChange } from './log/log.ts'
-import { PENDING, type Subscription } from './log/route.ts'
+import { makeSubscription, PENDING, type Subscription } from './log/route.ts'
 import { ORIGIN, type ClientId, type Offset, type TimeMs } from './message.ts'
 import type { Limits } from './limits.ts'
 import { readCursor, readFilter, readIncoming, readSession } from './session/records.ts'
@@ -114,7 +114,7 @@ function tellOfDamage (session: Session, damaged: readonly Offset[]): void {
 export function subscribeTo (index: LogIndex<Session>, session: Session, filter: string, qos: 0 | 1 | 2,
   from: Offset): Subscription<Session> {
   const route = index.route(filter)
-  const subscription: Subscription<Session> = { session, route, qos, from, place: -1, attachedPlace: -1, writes: 0 }
+  const subscription = makeSubscription(session, route, qos, from)
   route.add(subscription)
   if (session.live !== undefined) route.attach(subscription)
   session.subscriptions.set(route.filter, subscription)

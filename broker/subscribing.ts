@@ -60,7 +60,8 @@ export class Subscribing {
     if (session.ended) throw new HoldfastError('CLOSED', 'the session has ended')
     const subscription = existing ?? this.#sessions.addSubscription(session, filter, qos, PENDING)
     const before = subscription.qos
-    if (qos > before) subscription.route.setQos(subscription, qos) // from here on messages are stored for it
+    const asked = Math.max(before, qos) as QoS
+    subscription.route.setQos(subscription, before, asked) // from here on messages are stored for it
     const hasRetained = this.#retained.matching(filter).next().done !== true
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
     const from = keepsFrom ? existing.from : undefined
@@ -92,7 +93,6 @@ export class Subscribing {
   }
 
   #setQos (subscription: Subscription<Session>, qos: QoS): void {
-    if (subscription.qos === qos) return
     subscription.route.setQos(subscription, qos)
     if (qos === 0) this.#index.released(subscription.route)
   }

@@ -22,6 +22,8 @@ export interface Subscription<S extends Subscriber = Subscriber> {
   readonly session: S
   readonly route: Route<S>
   qos: QoS
+  /** What was asked for and is being written: messages are stored for it already, but not yet delivered at it. */
+  asked: QoS
   /** Messages after this offset count. */
   from: Offset
   /** Places in route.all and route.attached, -1 where it does not stand there; kept for removal without a search. */
@@ -80,13 +82,20 @@ export class Route<S extends Subscriber = Subscriber> {
     subscription.attachedPlace = -1
   }
 
-  setQos (subscription: Subscription<S>, qos: QoS): void {
+  setQos (subscription: Subscription<S>, qos: QoS, asked = qos): void {
     if (isDurable(subscription)) this.durable--
     subscription.qos = qos
+    subscription.asked = asked
     if (isDurable(subscription)) this.durable++
   }
 }
 
 export function isDurable (subscription: Subscription): boolean {
-  return subscription.qos > 0 && !subscription.session.clean
+  return (subscription.qos > 0 || subscription.asked > 0) && !subscription.session.clean
+}
+
+/** Not yet in its route: see Route.add(). */
+export function makeSubscription<S extends Subscriber> (session: S, route: Route<S>, qos: QoS,
+  from: Offset): Subscription<S> {
+  return { session, route, qos, asked: qos, from, place: -1, attachedPlace: -1, writes: 0 }
 }

@@ -28,8 +28,9 @@ interface Head {
   readonly pageBytes: number
   readonly lastPage: number
   readonly transaction: bigint
-  /** Of the tree of free pages and of the tree of all else, where they are not empty. */
-  readonly roots: readonly number[]
+  /** Of the tree of free pages and of the tree of all else; undefined where it is empty. */
+  readonly freeRoot: number | undefined
+  readonly mainRoot: number | undefined
 }
 
 /**
@@ -62,10 +63,11 @@ export function checkDataFile (folder: string): string[] {
   }
 }
 
-function checkTrees (file: number, path: string, { pageBytes, roots }: Head, lastPage: number): void {
-  const check = new TreeCheck(file, pageBytes, lastPage)
+function checkTrees (file: number, path: string, head: Head, lastPage: number): void {
+  const check = new TreeCheck(file, head.pageBytes, lastPage, head.transaction)
   try {
-    for (const root of roots) check.walk(root)
+    if (head.freeRoot !== undefined) check.walk(head.freeRoot, false)
+    if (head.mainRoot !== undefined) check.walk(head.mainRoot, true)
   } catch (error) {
     throw damaged(path, (error as Error).message)
   }
@@ -84,11 +86,14 @@ function readHead (file: number, position: number, path: string): Head {
   const pageBytes = head.readUInt32LE(AT.pageBytes)
   const lastPage = Number(head.readBigUInt64LE(AT.lastPage))
   const transaction = head.readBigUInt64LE(AT.transaction)
-  const roots = [AT.freeRoot, AT.mainRoot].map(at => head.readBigUInt64LE(at)).filter(root => root !== NO_ROOT)
+  const [freeRoot, mainRoot] = [AT.freeRoot, AT.mainRoot].map(at => {
+    const root = head.readBigUInt64LE(at)
+    return root === NO_ROOT ? undefined : Number(root)
+  })
   const sound = pageBytes >= PAGE_BYTES_MIN && pageBytes <= PAGE_BYTES_MAX && (pageBytes & (pageBytes - 1)) === 0 &&
-    lastPage >= 1 && lastPage < PAGES_MAX && transaction < PAGES_MAX && roots.every(root => root <= lastPage)
+    lastPage >= 1 && lastPage < PAGES_MAX && transaction < PAGES_MAX && (freeRoot ?? 0) <= lastPage && (mainRoot ?? 0) <= lastPage
   if (!sound) throw damaged(path, `its head at byte ${position} makes no sense`)
-  return { pageBytes, lastPage, transaction, roots: roots.map(Number) }
+  return { pageBytes, lastPage, transaction, freeRoot, mainRoot }
 }
 
 function damaged (path: string, what: string): HoldfastError {

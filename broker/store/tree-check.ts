@@ -2,7 +2,8 @@
  * The pages of LMDB's trees, looked at before LMDB follows them: it trusts what it maps, and a page of noise can end
  * the process. Knows data format 2 as far as this store uses it:
  *
- *   page    0 u64 its own number, 18 u16 flags, 20 u16 lower, 22 u16 upper (own pages of a value: 20 u32 how many), 24 body
+ *   page    0 u64 its own number, 8 u64 transaction, 18 u16 flags, 20 u16 lower, 22 u16 upper, 24 body
+ *           (own pages of a value: 20 u32 how many, 24 value)
  *   body    u16 places of the nodes, up to `lower`; the nodes, from `upper` to the end
  *   node    0 u32 bytes of the value, 4 u16 flags, 6 u16 bytes of the key, 8 key, then the value
  *           (branch: 0 u48 number of the page below)
@@ -23,33 +24,47 @@ export class TreeCheck {
   readonly #file: number
   readonly #pageBytes: number
   readonly #lastPage: number
+  readonly #transaction: bigint
+  /** One for each level of a tree. */
+  readonly #pages: Buffer[] = []
   /** A bit for each page that was met. */
   readonly #met: Uint8Array
 
-  constructor (file: number, pageBytes: number, lastPage: number) {
+  /** @param transaction the last one that was committed */
+  constructor (file: number, pageBytes: number, lastPage: number, transaction: bigint) {
     this.#file = file
+    this.#transaction = transaction
     this.#pageBytes = pageBytes
     this.#lastPage = lastPage
     this.#met = new Uint8Array((lastPage >> 3) + 1)
   }
 
-  /** Throws an Error that names the first page that is not as it must be. Reads all nodes, but no values. */
-  walk (number: number, depth = 1): void {
+  /**
+   * Throws an Error that names the first page that is not as it must be. Reads all nodes, but no values.
+   * @param ordered whether the keys are bytes, and not numbers as in the tree of free pages
+   */
+  walk (number: number, ordered: boolean, depth = 0): void {
+    if (depth > DEPTH_MAX) throw wrong(number)
     this.#meet(number, 1)
-    const page = this.#read(number, this.#pageBytes)
+    const page = this.#pages[depth] ??= Buffer.alloc(this.#pageBytes)
+    this.#read(number, page)
     const flags = page.readUInt16LE(18)
-    if ((flags !== BRANCH && flags !== LEAF) || depth > DEPTH_MAX) throw wrong(number)
+    if (flags !== BRANCH && flags !== LEAF) throw wrong(number)
     const body = page.subarray(HEAD)
     const lower = page.readUInt16LE(20)
     const upper = page.readUInt16LE(22)
     if (lower < 2 || lower % 2 !== 0 || lower > upper || upper > body.length) throw wrong(number)
 
+    let previous = { key: 0, end: 0 }
     for (let i = 0; i < lower; i += 2) {
       const at = body.readUInt16LE(i)
       if (at < upper || at + NODE > body.length) throw wrong(number)
       const value = at + NODE + body.readUInt16LE(at + 6)
       if (value > body.length) throw wrong(number)
-      if (flags === BRANCH) this.walk(body.readUIntLE(at, 6), depth + 1)
+      const key = at + NODE
+      if (ordered && i > 0 && body.compare(body, previous.key, previous.end, key, value) <= 0) throw wrong(number)
+      previous = { key, end: value }
+      if (flags === BRANCH) this.walk(body.readUIntLE(at, 6), ordered, depth + 1)
       else this.#checkValue(number, body, at, value)
     }
   }
@@ -66,7 +81,7 @@ export class TreeCheck {
     const pages = Number(body.readBigUInt64LE(value + 16))
     if (pages < Math.ceil((HEAD + bytes) / this.#pageBytes)) throw wrong(number)
     this.#meet(first, pages)
-    const head = this.#read(first, HEAD)
+    const head = this.#read(first, Buffer.allocUnsafe(HEAD))
     if (head.readUInt16LE(18) !== OVERFLOW || head.readUInt32LE(20) !== pages) throw wrong(first)
   }
 
@@ -79,10 +94,11 @@ export class TreeCheck {
     }
   }
 
-  #read (number: number, bytes: number): Buffer {
-    const page = Buffer.allocUnsafe(bytes)
-    const read = readSync(this.#file, page, 0, bytes, number * this.#pageBytes)
-    if (read < bytes || page.readBigUInt64LE(0) !== BigInt(number)) throw wrong(number)
+  #read (number: number, page: Buffer): Buffer {
+    const read = readSync(this.#file, page, 0, page.length, number * this.#pageBytes)
+    if (read < page.length || page.readBigUInt64LE(0) !== BigInt(number)) throw wrong(number)
+    // LMDB takes a page of a later transaction for one that it may write to.
+    if (page.readBigUInt64LE(8) > this.#transaction) throw wrong(number)
     return page
   }
 }

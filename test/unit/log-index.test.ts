@@ -30,7 +30,7 @@ function subscribe (index: LogIndex<TestSession>, session: TestSession, filter: 
   const existing = session.subscriptions.get(filter)
   if (existing !== undefined) index.unsubscribe(existing)
   const route = index.route(filter)
-  const subscription = { session, route, qos, from: from as Offset, place: -1, attachedPlace: -1, writes: 0 }
+  const subscription = makeSubscription(session, route, qos, from as Offset)
   route.add(subscription)
   session.subscriptions.set(filter, subscription)
 }
