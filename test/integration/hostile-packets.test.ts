@@ -217,7 +217,7 @@ t.test('[G6] [G8] 10,000 subscriptions, in one packet or in many, hold up nobody
   }
   const grown = server.memory().rssBytes - before
   t.comment(`20,000 subscriptions: ${Math.round(grown / MB)} MB`)
-  t.ok(grown < 128 * MB, 'memory is bounded')
+  t.ok(grown < 192 * MB, 'memory is bounded: some 2 KB a filter, and slack of the heap')
   await noticedNothing(t, canary)
 })
 
