@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { LogIndex, PULL_AHEAD_MAX } from '../../broker/log/log-index.ts'
-import { PENDING, type Subscriber, type Subscription } from '../../broker/log/route.ts'
+import { makeSubscription, PENDING, type Subscriber, type Subscription } from '../../broker/log/route.ts'
 import { Placed } from '../../broker/message.ts'
 import type { ClientId, Entry, Offset, Principal, QoS, TimeMs } from '../../broker/message.ts'
 import { matches } from '../../broker/topics.ts'
