@@ -179,7 +179,7 @@ t.test('the same client id again takes the session over; the older client is tol
   t.same(await got.wait(1), [1])
 })
 
-t.test('a client whose session an administrator ends is told, and gets a new one when it connects again [G5]', async t => {
+t.test('a client whose session is ended is told, and gets a new one when it connects again [G5]', async t => {
   const { broker, url } = await startBridged(t)
   const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
   const gone = heard(client, 'disconnect')
