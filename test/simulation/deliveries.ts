@@ -106,6 +106,14 @@ export class Deliveries {
     this.#referee.count(`sent at QoS ${qos}`)
   }
 
+  /**
+   * What is only possibly owed may come back with a filter whose removal failed; what a session was told that it would
+   * not get may come back when the server crashed before it had written down that it had gone past it.
+   */
+  #mayBeLate (life: Life, claim: Claim): boolean {
+    return life.kept && (claim.certain.size === 0 || (life.gapTold > 0 && life.forgottenMs >= 0))
+  }
+
   /** What was about to be sent when a connection broke or the server went away may have been sent: it has to say DUP. */
   #isPossiblySent (life: Life, { publication }: Claim): boolean {
     return publication.durableMs <= Math.max(life.brokenMs, life.forgottenMs)
@@ -115,8 +123,7 @@ export class Deliveries {
     const { key, offset } = claim.publication
     if (dup && !this.#isPossiblySent(life, claim)) this.#violate('G4', `${life.name} was sent ${key} with DUP, for the first time`)
     if (offset !== undefined) {
-      // What is only possibly owed may come back with a filter whose removal failed, and be late then.
-      if (offset < life.firstSentMax && claim.certain.size > 0) {
+      if (offset < life.firstSentMax && !this.#mayBeLate(life, claim)) {
         this.#violate('G3', `${life.name}: ${key} at ${offset} was overtaken by what stands at ${life.firstSentMax}`)
       }
       life.firstSentMax = Math.max(life.firstSentMax, offset)
@@ -129,7 +136,7 @@ export class Deliveries {
     const { key, publisher, topic, qos, calledAt } = claim.publication
     const line = `${publisher} ${topic} ${Math.min(1, qos)} ${level}`
     const last = life.lastOf.get(line) ?? -1
-    if (calledAt < last) this.#violate('G3', `${life.name}: ${key} was overtaken by a later message of its publisher`)
+    if (calledAt < last && !this.#mayBeLate(life, claim)) this.#violate('G3', `${life.name}: ${key} was overtaken by a later message of its publisher`)
     life.lastOf.set(line, calledAt)
   }
 
@@ -210,7 +217,7 @@ export class Deliveries {
     if (claim.handled === 1) this.#referee.count('handled')
     if (claim.handled > 1 && claim.isExactlyOnce) this.#violate('G4', `${life.name} handled ${key} twice, at QoS 2`)
     if (claim.handled > 1 || offset === undefined || qos === 0) return
-    if (offset < life.firstSeenMax && claim.certain.size > 0) this.#violate('G3', `${life.name} saw ${key} at ${offset} after ${life.firstSeenMax}`)
+    if (offset < life.firstSeenMax && !this.#mayBeLate(life, claim)) this.#violate('G3', `${life.name} saw ${key} at ${offset} after ${life.firstSeenMax}`)
     life.firstSeenMax = Math.max(life.firstSeenMax, offset)
   }
 

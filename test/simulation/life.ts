@@ -140,6 +140,7 @@ export class Life {
   /** It can't be told from outside whether this is still the session that it was. */
   becomeUncertain (): void {
     this.isUncertain = true
+    this.inUse.clear()
     for (const claim of this.claims.values()) claim.certain.clear()
     for (const state of this.#filters.values()) {
       if (state.settled !== undefined) state.open.unshift(state.settled)
