@@ -91,7 +91,8 @@ function readHead (file: number, position: number, path: string): Head {
     return root === NO_ROOT ? undefined : Number(root)
   })
   const sound = pageBytes >= PAGE_BYTES_MIN && pageBytes <= PAGE_BYTES_MAX && (pageBytes & (pageBytes - 1)) === 0 &&
-    lastPage >= 1 && lastPage < PAGES_MAX && transaction < PAGES_MAX && (freeRoot ?? 0) <= lastPage && (mainRoot ?? 0) <= lastPage
+    lastPage >= 1 && lastPage < PAGES_MAX && transaction < PAGES_MAX &&
+    (freeRoot ?? 0) <= lastPage && (mainRoot ?? 0) <= lastPage
   if (!sound) throw damaged(path, `its head at byte ${position} makes no sense`)
   return { pageBytes, lastPage, transaction, freeRoot, mainRoot }
 }

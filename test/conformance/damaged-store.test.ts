@@ -103,6 +103,30 @@ t.test('heads full of noise are refused in a sentence that names the file', asyn
   }
 })
 
+t.test('noise in any page is found before LMDB follows it, and never ends the process', async t => {
+  const base = t.testdir()
+  const whole = await filled(base)
+  const noise = Buffer.alloc(PAGE, 0xA5)
+  for (let at = PAGE * 2; at < lastPageEnd(whole); at += PAGE) {
+    // all of the page; its transaction, which makes LMDB take it for one to write to; the place of its first node
+    for (const [from, bytes] of [[0, noise], [14, noise.subarray(0, 2)], [24, noise.subarray(0, 2)]] as const) {
+      const data = join(base, `page-${at}-${from}`)
+      cpSync(whole, data, { recursive: true })
+      overwrite(data, at + from, bytes)
+      const store = createEmbeddedStore({ folder: data })
+      const found = await store.open().catch((error: unknown) => error)
+      if (found instanceof Error) {
+        t.match(found, { code: 'DATA_DAMAGED', message: data })
+        continue
+      }
+      const all = [...(found as Recovery).damaged, ...(await headers(store)).map(h => h.offset)].sort((a, b) => a - b)
+      t.same(all, Array.from({ length: 300 }, (_, i) => i + 1), `byte ${at + from}: every message is there or told`)
+      await store.append(batch([m(301)], [], all))
+      await store.close()
+    }
+  }
+})
+
 t.test('a folder of a newer version is refused and left alone', async t => {
   const data = await filled(t.testdir())
   const engine = await Engine.open(data)
