@@ -24,6 +24,7 @@ export function check (line: CommandLine): string {
     '',
     'Access',
     `  ${access(resolved)}`,
+    `  Pages in browsers may connect from these origins: ${human('none', config.allowedOrigins)}.`,
     '',
     'Data',
     `  ${dataFolder(config.data)}`,
@@ -72,7 +73,7 @@ function isBound (name: keyof typeof OPTIONS): boolean {
 }
 
 function differences ({ config, from }: Resolved): string[] {
-  const set = OPTION_NAMES.filter((name) => config[name] !== OPTIONS[name].default)
+  const set = OPTION_NAMES.filter((name) => String(config[name]) !== String(OPTIONS[name].default))
   if (set.length === 0) return ['  nothing']
   return table(set.map((name) =>
     [name, `${human(OPTIONS[name].unit, config[name])}  (${where(from[name])}; ${GROUPS[OPTIONS[name].group]})`]))

@@ -4,12 +4,16 @@
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { OriginGate } from '../bridge/socketio/server.ts'
+import { answer, answerJson, refuseUpgrade } from './answer.ts'
 
 export interface FrontOptions {
   readonly http: Server
   /** False on a program's own server. */
   readonly own: boolean
   readonly mqttPath: string
+  /** Which pages may connect. */
+  readonly origins: OriginGate
   /** Why the server is not ready, or undefined where it is. */
   readonly notReady: () => string | undefined
   /** Takes an upgrade to MQTT over WebSocket; called once the server has started, until it stops. */
@@ -28,7 +32,7 @@ export interface Front {
 const SOCKETIO_PATH = '/socket.io'
 const HEALTH_PATHS = ['/healthz', '/readyz']
 
-export function createFront ({ http, own, mqttPath, notReady, upgrade }: FrontOptions): Front {
+export function createFront ({ http, own, mqttPath, origins, notReady, upgrade }: FrontOptions): Front {
   let refusal: string | undefined = 'starting'
   let attached = true
   let upgradersOfOurs = 1
@@ -64,8 +68,10 @@ export function createFront ({ http, own, mqttPath, notReady, upgrade }: FrontOp
   function onUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const path = pathOf(request)
     if (path === mqttPath) {
-      if (refusal === undefined) upgrade(request, socket, head)
-      else refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
+      if (refusal !== undefined) {
+        refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
+      } else if (origins.allows(request)) upgrade(request, socket, head)
+      else origins.refuse(request, socket)
     } else if (path.startsWith(SOCKETIO_PATH + '/') || path === SOCKETIO_PATH) {
       if (refusal !== undefined && own) {
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
@@ -107,29 +113,4 @@ function places (mqttPath: string): string {
 
 function pathOf (request: IncomingMessage): string {
   return (request.url ?? '/').split('?', 1)[0]
-}
-
-function answer (response: ServerResponse, status: number, says: string, headers: Record<string, string> = {}): void {
-  response.writeHead(status, {
-    'Content-Type': 'text/plain; charset=utf-8',
-    'Content-Length': Buffer.byteLength(says),
-    'X-Content-Type-Options': 'nosniff',
-    'Cache-Control': 'no-store',
-    ...headers
-  })
-  response.end(says)
-}
-
-function answerJson (response: ServerResponse, status: number, body: object): void {
-  const json = JSON.stringify(body) + '\n'
-  response.writeHead(status, {
-    'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(json), 'Cache-Control': 'no-store'
-  })
-  response.end(json)
-}
-
-function refuseUpgrade (socket: Duplex, status: string, says: string): void {
-  socket.on('error', () => {}) // the client may be gone already
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-    `Content-Length: ${Buffer.byteLength(says)}\r\n\r\n${says}`, () => socket.destroy())
 }

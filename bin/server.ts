@@ -16,6 +16,7 @@ import { type Address, addressOf, listen, orListenError } from './listen.ts'
 import { createLog } from './log.ts'
 import { narrate, narrateRecovery } from './narrate.ts'
 import { type HoldfastOptions, configOf, limitsOf } from './options.ts'
+import { createOriginGate } from './origins.ts'
 import { createOwnHttp } from './own-http.ts'
 import { type PublishOptions, publish, trustingTheProgram } from './program.ts'
 
@@ -78,11 +79,13 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, makeId: randomUUID
   })
   narrate(broker.events, log)
+  const origins = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, systemClock, log)
   let mqtt: MqttServer | undefined
   const front = createFront({
     http,
     own: ownHttp !== undefined,
     mqttPath: config.mqttPath,
+    origins,
     notReady: () => notReady(broker),
     upgrade: (request, socket, head) => mqtt?.upgrade(request, socket, head)
   })
@@ -112,6 +115,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       broker,
       http,
       log,
+      origins,
       sessionExpiryMs: config.socketioSessionExpiryMs,
       pingIntervalMs: config.pingIntervalMs,
       pingTimeoutMs: config.pingTimeoutMs,

@@ -18,10 +18,12 @@ A program that calls \`createHoldfast()\` sets the same names in its options; en
 program.
 
 Numbers are whole numbers in the unit that the name ends with: \`Ms\` for milliseconds, \`Bytes\` for bytes (a last word
-\`Max\` marks a bound). Anything that is not understood is an error: an unknown flag, a variable that begins with
-\`HOLDFAST_\` and is no option, an unknown key in the file, a value out of range, two values that contradict each other.
-All of them are reported at once, one line each, and nothing is started. \`holdfast check\` does only that, and prints
-what a valid configuration means, with \`--json\` as JSON.
+\`Max\` marks a bound). A list is separated by commas in a flag and a variable, and is an array elsewhere.
+
+Anything that is not understood is an error: an unknown flag, a variable that begins with \`HOLDFAST_\` and is no
+option, an unknown key in the file, a value out of range, two values that contradict each other. All of them are
+reported at once, one line each, and nothing is started. \`holdfast check\` does only that, and prints what a valid
+configuration means, with \`--json\` as JSON.
 
 Some options must hold together:
 

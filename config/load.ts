@@ -1,7 +1,7 @@
 /** Brings the sources together: flags before environment before file before defaults. */
 import { ConfigError, type Problem, type Source, shown, where } from './problem.ts'
 import { type Circumstances, contradictions } from './rules.ts'
-import { type Config, OPTION_NAMES, type OptionName, accept, allowedOf, defaults } from './schema.ts'
+import { type Config, OPTION_NAMES, type OptionName, accept, defaults, wrongIn } from './schema.ts'
 import { type Found, type Reading, readEnvironment, readFile, readFlags, readProgram } from './sources.ts'
 
 export interface Resolved {
@@ -44,22 +44,23 @@ const DEFAULT: Source = Object.freeze({ kind: 'default' })
 /** @param readings the later goes before the earlier */
 function combine (readings: readonly Reading[], circumstances: Circumstances): Resolved {
   const problems: Problem[] = readings.flatMap((reading) => reading.problems)
-  const wrong = new Set<OptionName>()
+  const wrongOnes = new Set<OptionName>()
   const values: { [Name in OptionName]?: unknown } = { ...defaults() }
   const from = Object.fromEntries(OPTION_NAMES.map((name) => [name, DEFAULT])) as Record<OptionName, Source>
   for (const { name, value, source } of readings.flatMap((reading) => reading.found)) {
     const accepted = accept(name, value)
     if (accepted === undefined) {
       // a wrong value is reported even where a better source overrides it: somebody wrote it and expects it to count
-      problems.push({ option: name, where: where(source), says: `${shown(value)} must be ${allowedOf(name)}` })
-      wrong.add(name)
+      const wrong = wrongIn(name, value)
+      problems.push({ option: name, where: where(source), says: `${shown(wrong.value)} must be ${wrong.allowed}` })
+      wrongOnes.add(name)
     } else {
       values[name] = accepted.value
       from[name] = Object.freeze(source)
     }
   }
   const config = Object.freeze(values) as Config
-  problems.push(...contradictions(config, from, circumstances, wrong))
+  problems.push(...contradictions(config, from, circumstances, wrongOnes))
   if (problems.length > 0) throw new ConfigError(problems)
   return { config, from: Object.freeze(from) }
 }

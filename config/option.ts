@@ -13,7 +13,7 @@ export interface Option<T extends z.ZodType = z.ZodType> {
   readonly group: OptionGroup
   /** One or two sentences: what it is or bounds, and what happens at the bound [G6]. */
   readonly says: string
-  /** For a text: the end of the sentence "must be ...". */
+  /** For a text, and for each entry of a list: the end of the sentence "must be ...". */
   readonly allowed?: string
 }
 
@@ -23,6 +23,8 @@ export const TIMER_MS_MAX = 2_147_483_647
 export const AGE_MS_MAX = 315_360_000_000
 /** 1 PiB, well inside what a JavaScript number counts exactly. */
 export const STORED_BYTES_MAX = 1_125_899_906_842_624
+
+export const LIST_ENTRIES_MAX = 1_000
 
 interface Range { readonly min: number, readonly max: number }
 
@@ -61,6 +63,14 @@ export function text (
   group: OptionGroup, pattern: RegExp, allowed: string, fallback: string, says: string
 ): Option<z.ZodString> {
   return { type: z.string().regex(pattern), default: fallback, unit: 'none', group, says, allowed }
+}
+
+/** Separated by commas in a flag or a variable, an array elsewhere; frozen. */
+export function list (
+  group: OptionGroup, pattern: RegExp, allowed: string, fallback: readonly string[], says: string
+): Option<z.ZodReadonly<z.ZodArray<z.ZodString>>> {
+  const type = z.array(z.string().regex(pattern)).max(LIST_ENTRIES_MAX).readonly()
+  return { type, default: Object.freeze([...fallback]), unit: 'none', group, says, allowed }
 }
 
 /** `mqttPort` is `--mqtt-port` on the command line. */

@@ -1,7 +1,7 @@
 /** The one schema: every option of the server, its type, default and sentence. */
 import { z } from 'zod'
 import { LIMIT_OPTIONS } from './limit-options.ts'
-import { type Option, type OptionGroup } from './option.ts'
+import { LIST_ENTRIES_MAX, type Option, type OptionGroup } from './option.ts'
 import { SERVER_OPTIONS } from './server-options.ts'
 import { count } from './units.ts'
 
@@ -31,13 +31,14 @@ export function optionOf (name: OptionName): Option {
   return OPTIONS[name]
 }
 
-export type Kind = 'number' | 'boolean' | 'choice' | 'text'
+export type Kind = 'number' | 'boolean' | 'choice' | 'list' | 'text'
 
 export function kindOf (name: OptionName): Kind {
   const { type } = OPTIONS[name]
   if (type instanceof z.ZodNumber) return 'number'
   if (type instanceof z.ZodBoolean) return 'boolean'
-  return type instanceof z.ZodEnum ? 'choice' : 'text'
+  if (type instanceof z.ZodEnum) return 'choice'
+  return type instanceof z.ZodReadonly ? 'list' : 'text'
 }
 
 /** The end of the sentence "must be ...". */
@@ -49,7 +50,15 @@ export function allowedOf (name: OptionName): string {
   }
   if (type instanceof z.ZodBoolean) return 'true or false'
   if (type instanceof z.ZodEnum) return `one of ${type.options.join(', ')}`
+  if (type instanceof z.ZodReadonly) return `a list of at most ${count(LIST_ENTRIES_MAX)}, each ${allowed}`
   return allowed ?? 'text'
+}
+
+/** What of a value that is not accepted is wrong: of a list the first wrong entry; and what would be allowed there. */
+export function wrongIn (name: OptionName, value: unknown): { readonly value: unknown, readonly allowed: string } {
+  const { allowed } = optionOf(name)
+  const at = kindOf(name) === 'list' && Array.isArray(value) ? value.findIndex((entry) => !accept(name, [entry])) : -1
+  return at >= 0 ? { value: (value as unknown[])[at], allowed: allowed! } : { value, allowed: allowedOf(name) }
 }
 
 /** The value as the option's type, or undefined where it is none of its values. */

@@ -1,7 +1,10 @@
 /** Options of the program around the broker: where it listens, where it keeps its data, whom it lets in. */
-import { AGE_MS_MAX, TIMER_MS_MAX, choice, flag, ms, port, text } from './option.ts'
+import { AGE_MS_MAX, TIMER_MS_MAX, choice, flag, list, ms, port, text } from './option.ts'
 
 const DAY_MS = 86_400_000
+/** As browsers write it: in lower case, without the port that the scheme has anyway. Apps have schemes of their own. */
+const ORIGIN = /^(?!http:.*:80$|https:.*:443$)[a-z][a-z0-9+.-]*:\/\/([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/
+const ORIGIN_ENTRY = new RegExp(`^(\\*|null|loopback|same-host|file://)$|${ORIGIN.source}`)
 
 export const SERVER_OPTIONS = {
   host: text('server', /^[^\s/[\]]+$/, 'a host name or an IP address, without brackets or port', '127.0.0.1',
@@ -31,6 +34,14 @@ export const SERVER_OPTIONS = {
   allowAnonymous: flag('access', false,
     'Lets the server listen beyond loopback without authentication: everybody who reaches it can then read and ' +
     'write every topic. Without it such a start is refused.'),
+  allowedOrigins: list('access', ORIGIN_ENTRY,
+    'an origin like https://app.example.com (lower case, no path, no slash at the end, no default port), loopback, ' +
+    'same-host, null or *', ['loopback', 'same-host'],
+    'Which pages may connect, by the origin that their browser tells; MQTT over WebSocket and Socket.IO refuse ' +
+    'others with 403; a program that is no browser is not concerned. loopback stands for any page from localhost, ' +
+    '127.0.0.0/8 or [::1]; same-host for any from the host that it asks for, while access is anonymous only if that ' +
+    'is an IP address, as anybody can make a name point here; null for files and sandboxed frames; * for every page ' +
+    'of the web. What is set replaces the default.'),
 
   mqttSessionExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, DAY_MS,
     'How long a session from MQTT over TCP is kept after its connection is gone. Then it ends, with what waited for ' +

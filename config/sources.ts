@@ -58,10 +58,10 @@ export function readFlags (args: readonly string[], switches: readonly string[] 
       const word = kindOf(name) === 'boolean' && token.value === undefined ? !negated : token.value
       const value = word === undefined ? undefined : fromText(name, word)
       const before = found.get(name)
-      if (value === undefined || (value === '' && !token.inlineValue) || (!token.inlineValue && isFlag(value))) {
-        const next = isFlag(value) ? ` (write ${token.rawName}=${value} if that is the value)` : ''
+      if (value === undefined || (word === '' && !token.inlineValue) || (!token.inlineValue && isFlag(word))) {
+        const next = isFlag(word) ? ` (write ${token.rawName}=${value} if that is the value)` : ''
         problems.push({ option: name, where: token.rawName, says: `needs a value, ${allowedOf(name)}${next}` })
-      } else if (before !== undefined && before.value !== value) {
+      } else if (before !== undefined && String(before.value) !== String(value)) {
         problems.push({
           option: name, where: token.rawName, says: `is given twice, as ${shown(before.value)} and as ${shown(value)}`
         })
@@ -152,6 +152,7 @@ function fromText (name: OptionName, value: string | boolean): unknown {
   switch (kindOf(name)) {
     case 'number': return /^-?\d{1,16}$/.test(value) ? Number(value) : value
     case 'boolean': return BOOLEANS.get(value) ?? value
+    case 'list': return value === '' ? [] : value.split(',').map((entry) => entry.trim())
     default: return value
   }
 }

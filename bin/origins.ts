@@ -1,0 +1,88 @@
+/**
+ * Which pages may connect. A browser lets every page open a WebSocket to every address, this machine's too, and tells
+ * the origin of the page; whoever serves must look at it (RFC 6455, 10.2). Other programs can claim any origin or none:
+ * they are kept out by the address that is listened on and by authentication, not here.
+ */
+import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from 'node:http'
+import { isIP } from 'node:net'
+import type { OriginGate } from '../bridge/socketio/server.ts'
+import type { Clock, Logger } from '../broker/index.ts'
+import { isLoopback } from '../config/loopback.ts'
+import { shown } from '../config/problem.ts'
+import { answer, refuseUpgrade } from './answer.ts'
+
+export interface OriginRules {
+  /** Origins as browsers send them, `loopback`, `same-host`, `null` or `*`. */
+  readonly allowed: readonly string[]
+  /** True where nobody has to say who he is. */
+  readonly anonymous: boolean
+}
+
+/** In this time each refused origin gets one line in the log, up to LOG_ORIGINS_MAX of them; the rest is counted. */
+export const LOG_WINDOW_MS = 10_000
+export const LOG_ORIGINS_MAX = 20
+
+/** Answers a page that may not connect with 403 and one sentence, and says so in the log. */
+export function createOriginGate (rules: OriginRules, clock: Clock, log: Logger): OriginGate {
+  const logged = new Set<string>()
+  let windowEndMs = 0
+  let notLogged = 0
+
+  function tell (request: IncomingMessage): void {
+    const { origin = 'none' } = request.headers
+    const nowMs = clock.now()
+    // a clock that was put back must not silence the log
+    if (nowMs >= windowEndMs || nowMs < windowEndMs - LOG_WINDOW_MS) {
+      windowEndMs = nowMs + LOG_WINDOW_MS
+      logged.clear()
+    }
+    if (logged.has(origin) || logged.size >= LOG_ORIGINS_MAX) {
+      notLogged++
+      return
+    }
+    logged.add(origin)
+    log.warn({ origin: shown(origin), host: shown(request.headers.host), remoteAddress: request.socket.remoteAddress,
+      notLogged }, 'a page was refused: its origin is not one of allowedOrigins')
+    notLogged = 0
+  }
+
+  return {
+    allows: ({ headers }) => mayConnect(headers, rules),
+    refuse (request, to) {
+      tell(request)
+      const says = sentence(request.headers)
+      if (to instanceof ServerResponse) answer(to, 403, says)
+      else refuseUpgrade(to, '403 Forbidden', says)
+    }
+  }
+}
+
+export function mayConnect (headers: IncomingHttpHeaders, { allowed, anonymous }: OriginRules): boolean {
+  const { origin, host } = headers
+  if (allowed.includes('*')) return true
+  // without an origin it is no page, or an element as <script> whose site a browser tells in this header at least
+  if (origin === undefined) return headers['sec-fetch-site'] !== 'cross-site'
+  if (allowed.includes(origin)) return true
+  const from = hostOf(origin)
+  if (from === undefined) return false
+  if (allowed.includes('loopback') && isLoopback(from)) return true
+  // a name can be pointed at this machine by whoever owns it (DNS rebinding): such a page has the host it asks for,
+  // so that the host proves nothing unless it is an address, or unless the page must say who it is besides
+  if (!allowed.includes('same-host') || (anonymous && isIP(from) === 0)) return false
+  return host !== undefined && from === hostOf(`http://${host}`)
+}
+
+/** In lower case, without brackets or port; undefined where there is none. */
+function hostOf (url: string): string | undefined {
+  if (!URL.canParse(url)) return undefined
+  const { hostname } = new URL(url)
+  return hostname === '' ? undefined : hostname.replace(/^\[|\]$/g, '')
+}
+
+function sentence ({ origin }: IncomingHttpHeaders): string {
+  return origin === undefined
+    ? 'A page of another site, which does not tell its origin, may not connect; allowedOrigins (--allowed-origins) ' +
+      'lets it with * alone.\n'
+    : `A page of the origin ${shown(origin)} may not connect; if it should, add that origin to allowedOrigins ` +
+      '(--allowed-origins).\n'
+}

@@ -1,0 +1,194 @@
+/** Which pages may connect: the rule by table, what is refused and logged, and the option. */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import t from 'tap'
+import { LOG_ORIGINS_MAX, LOG_WINDOW_MS, createOriginGate, mayConnect } from '../../bin/origins.ts'
+import type { Logger, TimeMs } from '../../broker/index.ts'
+import { silent } from '../../broker/index.ts'
+import { loadConfig, programConfig } from '../../config/load.ts'
+import { ConfigError } from '../../config/problem.ts'
+import { accept, defaults } from '../../config/schema.ts'
+
+const DEFAULT = defaults().allowedOrigins
+const LOCAL = '127.0.0.1:8080'
+const LAN = '192.168.1.5:8080'
+const SITE = 'app.example.com'
+
+/** [origin, host, allowed while anonymous, allowed where everybody must say who he is], with the default rules. */
+const BY_DEFAULT: ReadonlyArray<readonly [string | undefined, string | undefined, boolean, boolean]> = [
+  [undefined, LOCAL, true, true],
+  [undefined, undefined, true, true],
+  ['http://localhost', LOCAL, true, true],
+  ['http://localhost:3000', LOCAL, true, true],
+  ['https://localhost:8443', LOCAL, true, true],
+  ['http://127.0.0.1:5173', LOCAL, true, true],
+  ['http://127.9.9.9', LOCAL, true, true],
+  ['http://[::1]:3000', '[::1]:8080', true, true],
+  ['capacitor://localhost', LOCAL, true, true],
+  ['http://localhost:3000', LAN, true, true],
+  ['http://192.168.1.5:5173', LAN, true, true],
+  ['http://192.168.1.5', LAN, true, true],
+  ['http://[fd00::5]:5173', '[FD00::5]:8080', true, true],
+  // a name proves nothing while nobody has to say who he is: DNS rebinding
+  [`https://${SITE}`, SITE, false, true],
+  [`https://${SITE}:8443`, `${SITE}:8080`, false, true],
+  [`https://${SITE}`, 'APP.example.com', false, true],
+  ['http://192.168.1.6:5173', LAN, false, false],
+  ['https://evil.example', LOCAL, false, false],
+  ['https://evil.example', undefined, false, false],
+  ['http://undefined', undefined, false, false],
+  ['http://localhost.evil.example', LOCAL, false, false],
+  ['http://127.0.0.1.evil.example', LOCAL, false, false],
+  ['http://localhost@evil.example', LOCAL, false, false],
+  ['http://evil.example/localhost', LOCAL, false, false],
+  ['https://evil.example#http://localhost', LOCAL, false, false],
+  ['http://localhost, https://evil.example', LOCAL, false, false],
+  ['null', LOCAL, false, false],
+  ['null', 'null', false, false],
+  ['file://', LOCAL, false, false],
+  ['', LOCAL, false, false],
+  ['localhost', LOCAL, false, false],
+  ['*', LOCAL, false, false]
+]
+
+t.test('by default pages of this machine may connect, and those of the host that they ask for', async (t) => {
+  for (const [origin, host, whileAnonymous, otherwise] of BY_DEFAULT) {
+    const says = `${origin} asks ${host}`
+    t.equal(may({ origin, host }, DEFAULT, true), whileAnonymous, `${says}, anonymous`)
+    t.equal(may({ origin, host }, DEFAULT, false), otherwise, `${says}, authenticated`)
+  }
+})
+
+t.test('an origin in the list is compared as a whole, and the list replaces the default', async (t) => {
+  const allowed = [`https://${SITE}`]
+  t.ok(may({ origin: `https://${SITE}`, host: LOCAL }, allowed))
+  for (const origin of [
+    `http://${SITE}`, `https://${SITE}:8443`, `https://${SITE}.evil.example`, `https://x.${SITE}`, 'null',
+    'http://localhost:3000', 'http://127.0.0.1:8080'
+  ]) {
+    t.notOk(may({ origin, host: LOCAL }, allowed), origin)
+  }
+  t.ok(may({ host: LOCAL }, allowed), 'no page')
+  t.ok(may({ origin: 'http://localhost:3000', host: LOCAL }, [...allowed, 'loopback']))
+  t.notOk(may({ origin: 'http://192.168.1.5', host: LAN }, ['loopback']))
+  t.notOk(may({ origin: 'http://localhost:3000', host: LAN }, ['same-host']))
+})
+
+t.test('* lets every page in, an empty list none, null those without an origin', async (t) => {
+  for (const origin of [`https://${SITE}`, 'null', 'file://', 'http://localhost']) {
+    t.ok(may({ origin, host: LOCAL }, ['*']), origin)
+    t.notOk(may({ origin, host: LOCAL }, []), origin)
+    t.equal(may({ origin, host: LOCAL }, ['null']), origin === 'null', origin)
+  }
+  t.ok(may({ host: LOCAL }, []), 'no page')
+})
+
+t.test('an element of another site\'s page, which tells no origin, is refused by what the browser tells', async (t) => {
+  t.notOk(may({ host: LOCAL, 'sec-fetch-site': 'cross-site' }, DEFAULT))
+  t.ok(may({ host: LOCAL, 'sec-fetch-site': 'cross-site' }, ['*']))
+  for (const site of ['same-origin', 'same-site', 'none']) t.ok(may({ host: LOCAL, 'sec-fetch-site': site }, DEFAULT))
+  t.ok(may({ origin: 'http://localhost:3000', host: LOCAL, 'sec-fetch-site': 'cross-site' }, DEFAULT),
+    'an origin says more')
+})
+
+t.test('a refusal is 403 with a sentence that names the origin and the option', async (t) => {
+  const answer = await refusalOf({ origin: 'https://evil.example', host: LOCAL })
+  t.match(answer, /^HTTP\/1\.1 403 Forbidden\r\n/)
+  t.match(answer, /\r\n\r\nA page of the origin "https:\/\/evil\.example" may not connect; .*allowedOrigins/)
+  t.match(answer, /--allowed-origins\)\.\n$/)
+  t.match(await refusalOf({ host: LOCAL, 'sec-fetch-site': 'cross-site' }), /403 .*another site.*allowedOrigins/s)
+  const long = await refusalOf({ origin: 'x'.repeat(10_000) })
+  t.ok(long.length < 500, 'however long the origin is')
+})
+
+t.test('[G6] a refused origin has one line in the log in a while, and a flood of origins no more than a few', (t) => {
+  const { gate, lines, clock } = logging(DEFAULT)
+  const refuse = (origin: string): void => gate.refuse(request({ origin, host: LOCAL }), new PassThrough())
+  for (let n = 0; n < 5; n++) refuse('https://evil.example')
+  t.match(lines, [{ origin: '"https://evil.example"', host: `"${LOCAL}"`, remoteAddress: '127.0.0.1', notLogged: 0 }])
+  t.equal(lines.length, 1)
+  refuse('https://other.example')
+  t.match(lines.at(-1), { origin: '"https://other.example"', notLogged: 4 })
+  for (let n = 0; n < 1_000; n++) refuse(`https://${n}.example`)
+  t.equal(lines.length, LOG_ORIGINS_MAX)
+  clock.nowMs += LOG_WINDOW_MS
+  refuse('https://evil.example')
+  t.match(lines.at(-1), { origin: '"https://evil.example"', notLogged: 1_000 - (LOG_ORIGINS_MAX - 2) })
+  t.equal(lines.length, LOG_ORIGINS_MAX + 1)
+  clock.nowMs -= 10 * LOG_WINDOW_MS
+  refuse('https://evil.example')
+  t.equal(lines.length, LOG_ORIGINS_MAX + 2, 'a clock that was put back does not silence it')
+  t.end()
+})
+
+t.test('allowedOrigins is a list: commas in a flag and a variable, an array in a file or a program', async (t) => {
+  const expected = ['loopback', 'https://a.example']
+  t.strictSame(load({ args: ['--allowed-origins', 'loopback,https://a.example'] }), expected)
+  t.strictSame(load({ env: { HOLDFAST_ALLOWED_ORIGINS: ' loopback, https://a.example ' } }), expected)
+  t.strictSame(load({ args: ['--config', 'f'], file: '{"allowedOrigins":["loopback","https://a.example"]}' }), expected)
+  const { config } = programConfig({ allowedOrigins: expected }, { authenticated: false })
+  t.strictSame(config.allowedOrigins, expected)
+  t.ok(Object.isFrozen(config.allowedOrigins))
+  t.ok(Object.isFrozen(DEFAULT))
+  t.strictSame(load({ args: ['--allowed-origins='] }), [], 'no page')
+  t.strictSame(load({ args: ['--allowed-origins', '*', '--allowed-origins', '*'] }), ['*'])
+})
+
+t.test('an entry that no browser would send is named, with what is allowed', async (t) => {
+  for (const entry of [
+    'https://a.example/', 'https://a.example/path', 'https://A.example', 'https://a.example:443', 'http://a.example:80',
+    'a.example', 'https://', 'https://*.example', 'localhost', '', 'https://a.example b'
+  ]) {
+    t.notOk(accept('allowedOrigins', [entry]), entry)
+    t.match(problem(() => load({ args: [`--allowed-origins=loopback,${entry}`] })),
+      `--allowed-origins: ${JSON.stringify(entry)} must be an origin like https://app.example.com (`)
+  }
+  for (const entry of [
+    'https://a.example', 'http://a.example:8080', 'https://xn--bcher-kva.example', 'http://[::1]:3000',
+    'http://10.0.0.1', 'chrome-extension://abcdefgh', 'capacitor://localhost', 'file://',
+    'https://a.example:80', 'http://a.example:443'
+  ]) {
+    t.ok(accept('allowedOrigins', [entry]), entry)
+  }
+  t.match(problem(() => load({ args: ['--config', 'f'], file: '{"allowedOrigins":"*"}' })),
+    'f: allowedOrigins: "*" must be a list of at most 1,000, each an origin')
+  t.match(problem(() => load({ args: ['--allowed-origins', '--data=x'] })), '--allowed-origins: needs a value')
+  t.match(problem(() => load({ args: ['--allowed-origins', ''] })), '--allowed-origins: needs a value')
+  t.match(problem(() => load({ args: ['--allowed-origins', '*', '--allowed-origins', 'null'] })), 'is given twice')
+})
+
+function may (headers: IncomingHttpHeaders, allowed: readonly string[], anonymous = true): boolean {
+  return mayConnect(headers, { allowed, anonymous })
+}
+
+function request (headers: IncomingHttpHeaders): IncomingMessage {
+  return { headers, socket: { remoteAddress: '127.0.0.1' } } as unknown as IncomingMessage
+}
+
+async function refusalOf (headers: IncomingHttpHeaders): Promise<string> {
+  const socket = new PassThrough()
+  logging(DEFAULT, silent).gate.refuse(request(headers), socket)
+  return text(socket)
+}
+
+function logging (allowed: readonly string[], log?: Logger) {
+  const lines: object[] = []
+  const clock = { nowMs: 1_000_000, now () { return this.nowMs as TimeMs }, after: () => () => {} }
+  const warn = (fields: object): void => { lines.push(fields) }
+  return { lines, clock, gate: createOriginGate({ allowed, anonymous: true }, clock, log ?? { ...silent, warn }) }
+}
+
+function load ({ args = [], env = {}, file = '' }: { args?: string[], env?: Record<string, string>, file?: string }) {
+  return loadConfig({ args, env, read: () => file }).config.allowedOrigins
+}
+
+function problem (attempt: () => unknown): string {
+  try {
+    attempt()
+  } catch (error) {
+    if (error instanceof ConfigError && error.problems.length === 1) return error.message
+    throw error
+  }
+  return 'no problem'
+}
