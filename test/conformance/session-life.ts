@@ -251,18 +251,25 @@ export function lifeSuite (name: string, factory: WorldFactory): void {
     t.equal((await server.connect('a')).present, false)
   })
 
-  check('[G2] [G5] of two connects at once, one clean and one not, who is let in has a session', async (t, world) => {
+  check('[G5] of two connects at once, one clean, the later has a session, the other is told', async (t, world) => {
     const server = await Server.start(t, world)
     await server.away('a', { t: 1 })
     const both = await Promise.allSettled([server.connect('a'), server.connect('a', { clean: true })])
-    const connected = both.flatMap((one) => one.status === 'fulfilled' ? [one.value] : [])
-    t.equal(connected.length, 1, 'the later one')
-    const [{ session, present }] = connected
-    t.equal(present, false)
-    const link = server.attach(session)
-    await server.broker.subscribe(session, 't', 1)
+    const [kept, clean] = both.map((one) => one.status === 'fulfilled' ? one.value : undefined)
+    t.equal(clean?.present, false)
+    const link = server.attach(clean!.session)
+    if (kept !== undefined) t.equal(server.attach(kept.session).closed, 'taken-over', 'there is nothing to follow')
+    await server.broker.subscribe(clean!.session, 't', 1)
     await server.publish('t', 'x')
-    t.same(link.got, ['x'])
+    t.same([link.got, link.closed], [['x'], undefined])
+  })
+
+  check('[G2] of two connects at once that make a session, both have the same', async (t, world) => {
+    const server = await Server.start(t, world)
+    const [first, second] = await Promise.all([server.connect('a'), server.connect('a')])
+    t.equal(first.session, second.session)
+    t.same([first.present, second.present], [false, true])
+    t.equal(server.broker.stats().sessions, 1)
   })
 
   // --- who
