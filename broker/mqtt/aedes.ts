@@ -62,6 +62,9 @@ const MESSAGE_OVERHEAD_BYTES = 256
 /** Packets that may follow CONNECT before CONNACK; their bytes are bounded by one read of the socket. */
 const EARLY_PACKETS_MAX = 4_096
 
+/** Client identifiers that the Socket.IO bridge makes (bridge/socketio). */
+const BRIDGE_PREFIX = 'io:'
+
 /** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
 const REFUSED = { identifier: 2, unavailable: 3, credentials: 4, notAuthorized: 5 } as const
 
@@ -121,6 +124,8 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
         if (connect.clean) connect.clientId = makeId() // [MQTT-3.1.3-6]
         else connection.refusal = REFUSED.identifier // [MQTT-3.1.3-8]
       }
+      // Sessions of the Socket.IO bridge have names of their own, which a device must not take [G7].
+      if (connect.clientId.startsWith(BRIDGE_PREFIX)) connection.refusal = REFUSED.identifier
       connect.clean = false
       if (connect.will !== undefined) {
         try {
@@ -194,7 +199,8 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
   async function connect (client: InnerClient, connection: MqttConnection, username: string | undefined,
     password: Buffer | undefined): Promise<boolean> {
     if (connection.refusal !== undefined) {
-      throw new HoldfastError('CLIENT_ID_INVALID', 'empty with CleanSession 0, or a will with a topic that is not allowed')
+      throw new HoldfastError('CLIENT_ID_INVALID',
+        `it is empty with CleanSession 0, begins with ${BRIDGE_PREFIX}, or its will has a topic that is not allowed`)
     }
     const clientId = client.id as ClientId
     const { via, remoteAddress } = connection.wire
