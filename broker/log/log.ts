@@ -67,7 +67,7 @@ export class Log {
     })
   }
 
-  /** The highest offset that is durable. */
+  /** The highest offset that was delivered to the sessions that are attached. */
   get tail (): Offset { return this.#tail }
   get failing (): boolean { return this.#failing }
 
@@ -120,15 +120,17 @@ export class Log {
         continue
       }
       const before = this.#tail
+      let tail = before
       let error: HoldfastError | undefined
       try {
-        this.#tail = await this.#store.append(batch) // [G1] nothing below happens before this is on disk
+        tail = await this.#store.append(batch) // [G1] nothing below happens before this is on disk
       } catch (cause) {
         error = asStoreError(cause)
         this.#trim = mergeSorted(this.#trim, batch.trim)
       }
       this.#tell(error)
       this.#finish(items, error, before)
+      this.#tail = tail
       if (error !== undefined && this.#queue.length === 0) break // what is to be trimmed waits for the next write
     }
     this.#running = undefined
@@ -181,7 +183,7 @@ export class Log {
         if (error === undefined || item.changes.length === 0) this.#events.deliver(item.message, at)
       } else if (error === undefined) {
         const entry = entries[next++]
-        at = entry.offset
+        this.#tail = at = entry.offset
         this.#events.deliver(entry, at)
       }
     }

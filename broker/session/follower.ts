@@ -89,6 +89,7 @@ export class Follower {
   /** The caller has cut a link that was attached before. */
   attach (session: Session, link: Link): Attachment {
     const live = new Live(link)
+    live.holding = session.held !== undefined
     session.live = live
     session.window ??= new Window(this.#limits.inflightMessagesMax)
     for (const subscription of session.subscriptions.values()) subscription.route.attach(subscription)
@@ -200,7 +201,7 @@ export class Follower {
   // --- what was in flight when the last connection broke
 
   #redeliver (session: Session, live: Live): void {
-    const flights = [...session.window!.flights()]
+    const flights = [...session.window!.flights()].filter((flight) => session.held?.includes(flight) !== true)
     const missing = flights.filter(({ entry, state }) => entry === undefined && state !== FLIGHT_RELEASED)
       .map((flight) => flight.offset)
     const resend = (read: Map<Offset, Entry>): void => {

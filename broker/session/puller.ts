@@ -145,15 +145,18 @@ export class Puller {
 
   /** QoS 2: that the identifier is out is durable before it is out, so it is never sent under another (MQTT 4.3.3). */
   #hold (session: Session, live: Live, held: readonly Flight[]): void {
+    session.held = held
     live.holding = true
     const version = live.filtersVersion
     this.#options.log.record([cursorChange(session)], (error) => {
-      live.holding = false
-      if (session.live !== live) return
-      if (error !== undefined) this.#outbox.cut(session, live, 'store-unavailable')
+      session.held = undefined
+      const current = session.live // perhaps another connection by now, which waits for the same
+      if (current === undefined) return
+      current.holding = false
+      if (error !== undefined) this.#outbox.cut(session, current, 'store-unavailable')
       else {
-        for (const flight of held) this.#outbox.post(session, live, flight)
-        if (live.filtersVersion !== version) this.#options.unsubscribed(session)
+        for (const flight of held) this.#outbox.post(session, current, flight)
+        if (current !== live || current.filtersVersion !== version) this.#options.unsubscribed(session)
         this.#outbox.wake(session)
       }
     })

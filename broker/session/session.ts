@@ -8,7 +8,7 @@ import { PENDING, type Subscriber, type Subscription } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
-import type { Window } from './window.ts'
+import type { Flight, Window } from './window.ts'
 
 export interface QueuedMessage {
   readonly message: Message
@@ -107,6 +107,8 @@ export class Session implements Subscriber {
   /** After a crash: entries up to this one may have been sent before, so they carry DUP [G4]. */
   uncertainThrough: Offset
   holds: Set<TopicLog> | undefined
+  /** Flights that wait until it is durable that their identifiers are out (QoS 2). */
+  held: readonly Flight[] | undefined
   /** The cursor, or the record of the session itself, has changed and is to be written behind. */
   cursorDirty = false
   recordDirty = false
