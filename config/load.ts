@@ -44,7 +44,7 @@ const DEFAULT: Source = Object.freeze({ kind: 'default' })
 /** @param readings the later goes before the earlier */
 function combine (readings: readonly Reading[], circumstances: Circumstances): Resolved {
   const problems: Problem[] = readings.flatMap((reading) => reading.problems)
-  const wrongOnes = new Set<OptionName>()
+  const rejected = new Set<OptionName>()
   const values: { [Name in OptionName]?: unknown } = { ...defaults() }
   const from = Object.fromEntries(OPTION_NAMES.map((name) => [name, DEFAULT])) as Record<OptionName, Source>
   for (const { name, value, source } of readings.flatMap((reading) => reading.found)) {
@@ -53,14 +53,14 @@ function combine (readings: readonly Reading[], circumstances: Circumstances): R
       // a wrong value is reported even where a better source overrides it: somebody wrote it and expects it to count
       const wrong = wrongIn(name, value)
       problems.push({ option: name, where: where(source), says: `${shown(wrong.value)} must be ${wrong.allowed}` })
-      wrongOnes.add(name)
+      rejected.add(name)
     } else {
       values[name] = accepted.value
       from[name] = Object.freeze(source)
     }
   }
   const config = Object.freeze(values) as Config
-  problems.push(...contradictions(config, from, circumstances, wrongOnes))
+  problems.push(...contradictions(config, from, circumstances, rejected))
   if (problems.length > 0) throw new ConfigError(problems)
   return { config, from: Object.freeze(from) }
 }
