@@ -6,6 +6,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { PacketId } from '../../broker/message.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
+import { until } from '../helpers/wait.ts'
 import { numbers, Server, type World, type WorldFactory } from './session-words.ts'
 
 export function deliverySuite (name: string, factory: WorldFactory): void {
@@ -148,6 +149,24 @@ export function deliverySuite (name: string, factory: WorldFactory): void {
     const third = server.attach(session)
     await server.quiet()
     t.same([third.got, third.released], [[], link.ids], 'now it may forget it')
+  })
+
+  check('[MQTT-4.3.3] QoS 2: no PUBLISH, on no connection, before its identifier is written down', async (t, world) => {
+    const server = await Server.start(t, world)
+    const { session, link } = await server.follower('a', { t: 2 })
+    const letAppend = server.store.hold()
+    const published = server.publish('t', 'x', 2)
+    await until(() => server.store.batches.at(-1)!.messages.length === 1, 'the message to be appended')
+    letAppend()
+    const letWrite = server.store.hold()
+    await published
+    await until(() => server.store.batches.at(-1)!.changes.length === 1, 'the cursor to be written')
+    const again = server.attach(session)
+    await new Promise((resolve) => setImmediate(resolve))
+    t.same([link.got, again.got], [[], []])
+    letWrite()
+    await server.quiet()
+    t.same([link.got, again.got], [[], ['x']])
   })
 
   check('[G3] the backlog comes before what is live, however much comes meanwhile', async (t, world) => {
