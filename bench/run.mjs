@@ -3,6 +3,7 @@
  * With --quick or --case only the tables are printed. `npm run bench -- --help` has the options.
  */
 import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Bench } from './bench.mjs'
@@ -13,7 +14,8 @@ import { PEERS } from './peers/index.mjs'
 import { runFolder } from './processes.mjs'
 import { markdown, writeBetweenMarkers } from './table.mjs'
 
-const DOCUMENT = fileURLToPath(new URL('../docs/performance.md', import.meta.url))
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const DOCUMENT = `${ROOT}docs/performance.md`
 const QUICK_SCALE = 0.1
 const HELP = `npm run bench -- [options]
   --case NAME    only this case; may be repeated: ${CASES.map(({ name }) => name).join(', ')}
@@ -64,14 +66,14 @@ async function run () {
   }
   const report = {
     machine,
-    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
+    command: commandOf(values),
     when: new Date(startedAt).toISOString().slice(0, 10),
     minutes: ((Date.now() - startedAt) / 60_000).toFixed(1),
     rounds,
     peers,
     absent,
     cases: done,
-    failures: bench.failures
+    failures: bench.failures.map((one) => one.replaceAll(ROOT, '').replaceAll(values.folder ?? tmpdir(), 'FOLDER'))
   }
   const text = markdown(report)
   console.log(text)
@@ -98,6 +100,15 @@ function present (wanted) {
     peers: wanted.filter(({ missing }) => missing() === undefined),
     absent: wanted.flatMap(({ title, missing }) => missing() === undefined ? [] : [{ title, why: missing() }])
   }
+}
+
+/** As it would be repeated elsewhere: without the places of this machine. */
+function commandOf ({ quick, rounds, case: cases = [], peer = [] }) {
+  const options = [
+    quick && '--quick', rounds !== undefined && `--rounds ${rounds}`,
+    ...cases.map((name) => `--case ${name}`), ...peer.map((name) => `--peer ${name}`)
+  ].filter(Boolean)
+  return ['npm run bench', ...(options.length > 0 ? ['--', ...options] : [])].join(' ')
 }
 
 function roundsOf ({ rounds, quick }) {

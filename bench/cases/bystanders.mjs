@@ -15,7 +15,7 @@ const BUSY_MS_MAX = 12_000
 const SECONDS_MAX = 40
 const RATIO_MAX = 2
 /** The drain gives way to the traffic on the core that they share: what is measured is the server. */
-const DRAIN_NICE = 19
+const DRAIN_NICE = 10
 
 export const bystanders = {
   name: 'bystanders',

@@ -4,7 +4,7 @@ import { Progress, inParallel } from './progress.mjs'
 import { Publisher } from './publisher.mjs'
 import { Tally, verdict } from './tally.mjs'
 
-/** The share of a run that is not timed: connections and compilers warm up. */
+/** The share of a run that comes first, is waited for and not timed: connections and compilers warm up. */
 const WARM_UP = 0.1
 const CONNECTING_MAX = 100
 /** Time for what is still on its way when the traffic ends. */
@@ -23,13 +23,16 @@ export async function flow (spec) {
   await Promise.all(readers.map(({ client }) => client.connected))
   await Promise.all(readers.map(({ client }, i) => client.subscribe([topicOf(i)])))
   const writers = await startPublishers({ port, publishers, each, windowMessages, payloadBytes, topicOf })
-  const expected = each * publishers * (fanout ? subscribers : 1)
-  const cold = Math.floor(expected * WARM_UP)
-  const warm = progress.reaches(cold)
-  const done = progress.reaches(expected)
+  const copies = publishers * (fanout ? subscribers : 1)
+  const expected = each * copies
+  const first = Math.ceil(each * WARM_UP)
+  for (const writer of writers) writer.allow(first)
+  await progress.reaches(first * copies)
+  const before = progress.count
+  const start = performance.now()
   for (const writer of writers) writer.allow(each)
-  const seconds = (await done - await warm) / 1_000
-  const rate = (progress.count - cold) / seconds
+  const end = await progress.reaches(expected)
+  const rate = (progress.count - before) / (end - start) * 1_000
   await Promise.all([...writers, ...readers.map(({ client }) => client)].map((one) => one.end()))
   return { rate, ...verdict(readers.map(({ tally }) => tally), expected) }
 }
