@@ -14,7 +14,7 @@ import { Sessions, type ConnectCall } from './sessions.ts'
 import type { Sent } from './wire.ts'
 
 /** Slack for what the broker writes behind: a few syncs of a slow disk. */
-export const WRITE_SLACK_MS = 400
+const WRITE_SLACK_MS = 400
 
 export class Checker implements DiskWitness {
   readonly ledger = new Ledger()

@@ -93,7 +93,7 @@ export function makeScenario (random: Random): Scenario {
     crashMs: maybe(0.5, 300, 3_000),
     stopMs: maybe(0.2, 500, 3_000),
     fullMs: maybe(0.2, 500, 2_000),
-    downMs: random.pick([10, 100, 500]),
+    downMs: random.pick([10, 100, 500, 2_000]),
     awayMs: random.pick([5, 100, 600]),
     resubscribes: random.pick([0, 1, 4]),
     leaves: random.pick([0, 1, 3]),

@@ -176,7 +176,10 @@ export class ServerEnd implements Link {
   }
 
   handle (packet: ToServer): void {
-    if (!this.#isOpen || this.#server.isGone) return
+    if (this.#server.isGone) return
+    // What had been read when the server closed the connection may still be handed on.
+    if (!this.#isOpen && packet.type === 'acknowledge') this.#attachment?.acknowledge(packet.packetId)
+    if (!this.#isOpen) return
     if (packet.type === 'connect') return this.#connect(packet)
     if (this.#session === undefined || this.#attachment === undefined) return
     switch (packet.type) {

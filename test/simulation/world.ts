@@ -12,7 +12,7 @@ import { checkEnd, checkProgress, isAtRest, type Evidence } from './verdict.ts'
 
 const EVENTS_MAX = 300_000
 /** Virtual time after the last fault in which everything has to come to rest. */
-const HEAL_MS_MAX = 30_000
+const HEAL_MS_MAX = 60_000
 const LOOK_MS = 50
 const SLOW_APPEND_MS_MAX = 100
 
