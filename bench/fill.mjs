@@ -36,6 +36,7 @@ await inParallel(sessions * each, PUBLISHING_MAX, async (i) => {
   await publish({ topic: `dev/${i % sessions}/cmd/set`, payload, qos: QOS.atLeastOnce, retain: false, id: '' })
 })
 await broker.close()
+console.log('filled')
 
 async function publish (request) {
   await new Promise((resolve, reject) => {

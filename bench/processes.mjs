@@ -9,10 +9,19 @@ import { fileURLToPath } from 'node:url'
 const LOAD = fileURLToPath(new URL('load.mjs', import.meta.url))
 const SERVER_CORE = 0
 const LOAD_CORE = 1
-const READY_MS_MAX = 120_000
+const READY_MS_MAX = 180_000
 const STOP_MS_MAX = 20_000
 const STDERR_CHARS_MAX = 4_000
 const TMPFS_MAGIC = 0x01021994
+
+/** What a run that is broken off must not leave behind. */
+const folders = new Set()
+const children = new Set()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+  for (const path of folders) rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
 export const isPinned = availableParallelism() > 1 && has('taskset')
 
@@ -26,7 +35,14 @@ export function runFolder (parent = tmpdir()) {
     throw new Error(`${parent} is in memory, where a sync costs nothing; name a folder on a disk with --folder`)
   }
   const path = mkdtempSync(join(parent, 'holdfast-bench-'))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }) }
+  folders.add(path)
+  return {
+    path,
+    remove () {
+      folders.delete(path)
+      rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+    }
+  }
 }
 
 /** A port that is free now, for servers that can't be told to let the system pick. */
@@ -117,7 +133,10 @@ export async function runLoad (spec) {
 }
 
 function spawnOn (core, command, args, options) {
-  return isPinned
+  const child = isPinned
     ? spawn('taskset', ['-c', String(core), command, ...args], options)
     : spawn(command, args, options)
+  children.add(child)
+  child.on('close', () => children.delete(child))
+  return child
 }

@@ -1,7 +1,6 @@
 /** From spawn to the ready line, with 100,000 sessions and 1,000,000 messages that wait for them. */
-import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { runFolder } from '../processes.mjs'
+import { runFolder, startServer } from '../processes.mjs'
 import { median } from '../statistics.mjs'
 
 const FILL = fileURLToPath(new URL('../fill.mjs', import.meta.url))
@@ -21,9 +20,9 @@ export const start = {
     const checked = []
     try {
       bench.say(`start: filling a folder with ${sessions} sessions and ${sessions * MESSAGES_EACH} messages`)
-      const { status } = spawnSync(process.execPath, [FILL, folder.path, String(sessions), String(MESSAGES_EACH)],
-        { stdio: 'inherit' })
-      if (status !== 0) throw new Error('the data folder could not be filled')
+      const filler = await startServer(process.execPath, [FILL, folder.path, String(sessions), String(MESSAGES_EACH)],
+        { ready: /^filled$/m })
+      await filler.stop()
       const clean = []
       const crashed = []
       for (let i = 0; i < STARTS; i++) {
