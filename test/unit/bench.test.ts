@@ -85,7 +85,8 @@ t.test('a profile is summed by function and by place, without the time that was 
   const profile = {
     nodes: [
       node(1, '(idle)', ''), node(2, 'put', 'file:///x/node_modules/lmdb/write.js'),
-      node(3, 'send', 'file:///x/dist/broker/session/follower.js'), node(4, 'send', 'file:///x/dist/broker/session/a.js')
+      node(3, 'send', 'file:///x/dist/broker/session/follower.js'),
+      node(4, 'send', 'file:///x/dist/broker/session/a.js')
     ],
     samples: [1, 2, 3, 4, 1],
     timeDeltas: [5_000, 2_000, 1_000, 1_000, 90_000]
