@@ -3,13 +3,50 @@
  * matches, not what is there [G8]. The counterpart of FilterTree.
  */
 
-interface Node<V> {
-  children: Map<string, Node<V>> | undefined
+/** Most nodes have one child (`device/17/state`): a map for it alone would cost more than all the rest. */
+class Node<V> {
   value: V | undefined
+  #name = ''
+  #child: Node<V> | undefined
+  #children: Map<string, Node<V>> | undefined
+
+  get isEmpty (): boolean {
+    return this.value === undefined && this.#child === undefined && this.#children === undefined
+  }
+
+  get (name: string): Node<V> | undefined {
+    if (this.#child !== undefined) return this.#name === name ? this.#child : undefined
+    return this.#children?.get(name)
+  }
+
+  make (name: string): Node<V> {
+    const known = this.get(name)
+    if (known !== undefined) return known
+    const made = new Node<V>()
+    if (this.#children !== undefined) this.#children.set(name, made)
+    else if (this.#child === undefined) {
+      this.#name = name
+      this.#child = made
+    } else {
+      this.#children = new Map([[this.#name, this.#child], [name, made]])
+      this.#child = undefined
+    }
+    return made
+  }
+
+  remove (name: string): void {
+    if (this.#child !== undefined) this.#child = undefined // the caller has looked that it is this one
+    else if (this.#children!.delete(name) && this.#children!.size === 0) this.#children = undefined
+  }
+
+  * children (): IterableIterator<[string, Node<V>]> {
+    if (this.#child !== undefined) yield [this.#name, this.#child]
+    else if (this.#children !== undefined) yield * this.#children
+  }
 }
 
 export class TopicTree<V extends NonNullable<unknown>> {
-  readonly #root: Node<V> = { children: undefined, value: undefined }
+  readonly #root = new Node<V>()
   #size = 0
 
   get size (): number { return this.#size }
@@ -17,7 +54,7 @@ export class TopicTree<V extends NonNullable<unknown>> {
   get (topic: string): V | undefined {
     let node: Node<V> | undefined = this.#root
     for (const level of topic.split('/')) {
-      node = node.children?.get(level)
+      node = node.get(level)
       if (node === undefined) return undefined
     }
     return node.value
@@ -25,12 +62,7 @@ export class TopicTree<V extends NonNullable<unknown>> {
 
   set (topic: string, value: V): void {
     let node = this.#root
-    for (const level of topic.split('/')) {
-      const children: Map<string, Node<V>> = node.children ??= new Map()
-      let next = children.get(level)
-      if (next === undefined) children.set(level, next = { children: undefined, value: undefined })
-      node = next
-    }
+    for (const level of topic.split('/')) node = node.make(level)
     if (node.value === undefined) this.#size++
     node.value = value
   }
@@ -39,7 +71,7 @@ export class TopicTree<V extends NonNullable<unknown>> {
     const path = [this.#root]
     const levels = topic.split('/')
     for (const level of levels) {
-      const next = path[path.length - 1].children?.get(level)
+      const next = path[path.length - 1].get(level)
       if (next === undefined) return
       path.push(next)
     }
@@ -47,12 +79,8 @@ export class TopicTree<V extends NonNullable<unknown>> {
     if (last.value === undefined) return
     last.value = undefined
     this.#size--
-    for (let depth = levels.length; depth > 0; depth--) { // what led only to it goes with it
-      const { value, children } = path[depth]
-      if (value !== undefined || children !== undefined) return
-      const parent = path[depth - 1]
-      parent.children!.delete(levels[depth - 1])
-      if (parent.children!.size === 0) parent.children = undefined
+    for (let depth = levels.length; depth > 0 && path[depth].isEmpty; depth--) { // what led only to it goes with it
+      path[depth - 1].remove(levels[depth - 1])
     }
   }
 
@@ -72,10 +100,10 @@ function * find<V> (node: Node<V>, wanted: readonly string[], depth: number, pat
   if (level === '#') {
     yield * all(node, depth, path)
   } else if (level !== '+') {
-    const child = node.children?.get(level)
+    const child = node.get(level)
     if (child !== undefined) yield * find(child, wanted, depth + 1, join(path, level, depth))
-  } else if (node.children !== undefined) {
-    for (const [name, child] of node.children) {
+  } else {
+    for (const [name, child] of node.children()) {
       if (!isReserved(name, depth)) yield * find(child, wanted, depth + 1, join(path, name, depth))
     }
   }
@@ -84,8 +112,7 @@ function * find<V> (node: Node<V>, wanted: readonly string[], depth: number, pat
 /** A node and all below it: `a/#` matches `a`, too (4.7.1.2). */
 function * all<V> (node: Node<V>, depth: number, path: string): IterableIterator<string> {
   if (node.value !== undefined) yield path
-  if (node.children === undefined) return
-  for (const [name, child] of node.children) {
+  for (const [name, child] of node.children()) {
     if (!isReserved(name, depth)) yield * all(child, depth + 1, join(path, name, depth))
   }
 }
