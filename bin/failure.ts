@@ -2,6 +2,7 @@
 import { type ErrorCode, HoldfastError } from '../broker/index.ts'
 import { ConfigError, lineOf } from '../config/problem.ts'
 import { ListenError } from './listen.ts'
+import { UsageError } from './usage.ts'
 
 export const EXIT = {
   ok: 0,
@@ -12,9 +13,6 @@ export const EXIT = {
   /** An error of the program itself (sysexits.h, EX_SOFTWARE). */
   internal: 70
 } as const
-
-/** The command line makes no sense. */
-export class UsageError extends Error {}
 
 const ADVICE: { readonly [Code in ErrorCode]?: string } = {
   DATA_LOCKED: 'stop that server, or choose another folder with --data',
@@ -35,6 +33,11 @@ export function explain (error: unknown): { readonly lines: readonly string[], r
   }
   const says = error instanceof Error ? error.message : String(error)
   return { lines: [`internal error: ${oneLine(says)}`], exitCode: EXIT.internal }
+}
+
+/** One line each on standard error, with the name of the program. */
+export function complain (lines: readonly string[]): void {
+  process.stderr.write(lines.map((line) => `holdfast: ${line}\n`).join(''))
 }
 
 function oneLine (text: string): string {

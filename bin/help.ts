@@ -3,7 +3,7 @@ import { didYouMean } from '../config/near.ts'
 import { flagOf, variableOf } from '../config/option.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES, type OptionName, allowedOf } from '../config/schema.ts'
 import { human } from '../config/units.ts'
-import { UsageError } from './failure.ts'
+import { UsageError } from './usage.ts'
 
 const HELP = `Usage: holdfast COMMAND [--option value ...]
 

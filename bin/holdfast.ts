@@ -1,11 +1,13 @@
 #!/usr/bin/env node
-/** The command. What goes wrong is one line each on standard error and a code other than 0, never a stack trace. */
+/**
+ * The command. What goes wrong is one line each on standard error and a code other than 0, never a stack trace.
+ * Only what is asked for is loaded: the server takes longer to load than everything else to run.
+ */
 import { readFileSync } from 'node:fs'
 import { didYouMean } from '../config/near.ts'
 import { check } from './check.ts'
-import { UsageError, explain } from './failure.ts'
 import { help } from './help.ts'
-import { complain, start } from './start.ts'
+import { UsageError } from './usage.ts'
 import { version } from './version.ts'
 
 const COMMANDS = ['start', 'check', 'help'] as const
@@ -14,7 +16,7 @@ async function run (command: string | undefined, args: readonly string[]): Promi
   const line = { args, env: process.env, read: (file: string) => readFileSync(file, 'utf8') }
   const asksForHelp = args.includes('--help') || args.includes('-h')
   switch (command) {
-    case 'start': return asksForHelp ? print(help(undefined)) : start(line)
+    case 'start': return asksForHelp ? print(help(undefined)) : (await import('./start.ts')).start(line)
     case 'check': return print(asksForHelp ? help(undefined) : check(line))
     case undefined:
     case 'help':
@@ -35,6 +37,7 @@ function print (text: string): void {
 try {
   await run(process.argv[2], process.argv.slice(3))
 } catch (error) {
+  const { complain, explain } = await import('./failure.ts')
   const { lines, exitCode } = explain(error)
   complain(lines)
   process.exitCode = exitCode

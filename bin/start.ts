@@ -1,7 +1,7 @@
 /** `holdfast start`: runs the server until a signal ends it. */
 import type { CommandLine } from '../config/load.ts'
 import { loadConfig } from '../config/load.ts'
-import { EXIT, explain } from './failure.ts'
+import { EXIT, complain, explain } from './failure.ts'
 import { createLog } from './log.ts'
 import { type Holdfast, createHoldfast } from './server.ts'
 import { version } from './version.ts'
@@ -55,9 +55,4 @@ export async function start (line: CommandLine): Promise<void> {
     complain(lines)
     process.exit(exitCode)
   }
-}
-
-/** One line each on standard error, with the name of the program. */
-export function complain (lines: readonly string[]): void {
-  process.stderr.write(lines.map((line) => `holdfast: ${line}\n`).join(''))
 }
