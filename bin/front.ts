@@ -72,7 +72,7 @@ export function createFront ({ http, own, mqttPath, origins, notReady, upgrade }
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
       } else if (origins.allows(request)) upgrade(request, socket, head)
       else origins.refuse(request, socket)
-    } else if (path.startsWith(SOCKETIO_PATH + '/') || path === SOCKETIO_PATH) {
+    } else if (path.startsWith(SOCKETIO_PATH + '/')) {
       if (refusal !== undefined && own) {
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
       }

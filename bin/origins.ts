@@ -21,6 +21,7 @@ export interface OriginRules {
 /** In this time each refused origin gets one line in the log, up to LOG_ORIGINS_MAX of them; the rest is counted. */
 export const LOG_WINDOW_MS = 10_000
 export const LOG_ORIGINS_MAX = 20
+const LOG_CHARS_MAX = 200
 
 /** Answers a page that may not connect with 403 and one sentence, and says so in the log. */
 export function createOriginGate (rules: OriginRules, clock: Clock, log: Logger): OriginGate {
@@ -41,8 +42,9 @@ export function createOriginGate (rules: OriginRules, clock: Clock, log: Logger)
       return
     }
     logged.add(origin)
-    log.warn({ origin: shown(origin), host: shown(request.headers.host), remoteAddress: request.socket.remoteAddress,
-      notLogged }, 'a page was refused: its origin is not one of allowedOrigins')
+    const { headers: { host }, socket: { remoteAddress } } = request
+    log.warn({ origin: origin.slice(0, LOG_CHARS_MAX), host: host?.slice(0, LOG_CHARS_MAX), remoteAddress, notLogged },
+      'a page was refused: its origin is not one of allowedOrigins')
     notLogged = 0
   }
 

@@ -72,7 +72,7 @@ t.test('MQTT over WebSocket: a page of this machine connects, one of a foreign s
   const { status, body } = await upgrade(port, '/mqtt', { Origin: EVIL })
   t.equal(status, 403)
   t.match(body, SENTENCE)
-  t.match(warnings, [{ origin: `"${EVIL}"`, says: /allowedOrigins/ }])
+  t.match(warnings, [{ origin: EVIL, says: /allowedOrigins/ }])
   t.equal(warnings.length, 1)
   const refused = connect(`ws://127.0.0.1:${port}/mqtt`, { wsOptions: { origin: EVIL }, reconnectPeriod: 0 })
   t.teardown(() => refused.end(true))
@@ -92,7 +92,7 @@ t.test('Socket.IO: a page of this machine connects on every transport, one of a 
   const { status, body } = await upgrade(port, '/socket.io/?EIO=4&transport=websocket', { Origin: EVIL })
   t.equal(status, 403)
   t.match(body, SENTENCE)
-  t.match(warnings, [{ origin: `"${EVIL}"`, says: /allowedOrigins/ }])
+  t.match(warnings, [{ origin: EVIL, says: /allowedOrigins/ }])
   t.equal(warnings.length, 1)
 })
 
@@ -175,6 +175,11 @@ t.test('on a program\'s own server other paths answer pages of every origin as b
   t.equal((await ask(port, '/healthz', { Origin: EVIL })).status, 200)
   t.equal((await upgrade(port, '/mqtt', { Origin: EVIL })).status, 403)
   t.equal((await ask(port, `${POLL}&t=1`, { Origin: EVIL })).status, 403)
+})
+
+t.test('an upgrade to /socket.io without the slash at its end is nobody\'s, and answered', async (t) => {
+  const { port } = await start(t)
+  t.equal((await upgrade(port, '/socket.io?EIO=4&transport=websocket', {})).status, 404)
 })
 
 /** With one page and one upgrade of its own; listening on a free port of 127.0.0.1. */
