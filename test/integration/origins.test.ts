@@ -76,7 +76,8 @@ t.test('MQTT over WebSocket: a page of this machine connects, one of a foreign s
   t.equal(warnings.length, 1)
   const refused = connect(`ws://127.0.0.1:${port}/mqtt`, { wsOptions: { origin: EVIL }, reconnectPeriod: 0 })
   t.teardown(() => refused.end(true))
-  await within(new Promise<void>((resolve) => { refused.on('close', () => resolve()) }), 'the end of the client\'s connection')
+  const closed = new Promise<void>((resolve) => { refused.on('close', () => resolve()) })
+  await within(closed, 'the end of the client\'s connection')
   t.notOk(refused.connected)
 })
 
