@@ -148,11 +148,12 @@ export class Checker implements DiskWitness {
   }
 
   closing (connection: Connection, reason: CloseReason): void {
-    if (connection.over) this.#referee.violate('contract', `${connection.clientId}#${connection.number} was closed again`)
+    const name = `${connection.clientId}#${connection.number}`
+    if (connection.over) this.#referee.violate('contract', `${name} was closed again`)
     connection.over = true
     connection.closedWith = reason
     this.#referee.count(`closed: ${reason}`)
-    this.#referee.trace?.(`${connection.clientId}#${connection.number} is closed by the server: ${reason}`)
+    this.#referee.trace?.(`${name} is closed by the server: ${reason}`)
     if (connection.life !== undefined) this.sessions.closing(connection.life, connection.number)
   }
 
@@ -169,7 +170,7 @@ export class Checker implements DiskWitness {
 
   arrived (clientId: ClientId, number: number, sent: Sent, wasHandled: boolean): void {
     const life = this.#lives.get(number)
-    this.#referee.trace?.(`${clientId} gets ${sent.message.payload.toString().split('|', 1)[0]}${wasHandled ? '' : ', again'}`)
+    this.#referee.trace?.(`${clientId} gets ${this.ledger.find(sent.message)?.key}${wasHandled ? '' : ', again'}`)
     if (life !== undefined) this.deliveries.arrived(life, sent, wasHandled)
   }
 
@@ -230,7 +231,7 @@ export class Checker implements DiskWitness {
       receiptAt: Infinity
     }
     this.ledger.add(publication)
-    // A session that is not kept is owed what it asked for before; one that is kept, what stands in the log behind that.
+    // A session that is not kept is owed what it asked for before; one that is kept, what stands in the log after.
     for (const life of lives) if (!life.kept && life.attached !== 0) this.#claim(life, publication)
     return publication
   }
@@ -242,7 +243,8 @@ export class Checker implements DiskWitness {
     this.#expect('G1', this.ledger.receipt(publication, error === undefined, this.#referee.step()))
     if (error !== undefined || qos === 0 || publication.offset !== undefined) return
     const wanting = publication.wantedBy.find(life => this.#certainlyWants(life, topic, qos))
-    if (wanting !== undefined) this.#referee.violate('G1', `${key} got a receipt, but is not on the disk; ${wanting.name} wants it`)
+    if (wanting === undefined) return
+    this.#referee.violate('G1', `${key} got a receipt, but is not on the disk; ${wanting.name} wants it`)
   }
 
   #certainlyWants (life: Life, topic: string, qos: QoS): boolean {

@@ -230,10 +230,11 @@ export class Client {
 
   #arrive (sent: Sent): void {
     const { packetId, qos } = sent
-    const key = sent.message.payload.toString()
+    const key = sent.message.payload.toString().split('|', 1)[0]
     const known = qos === 2 ? this.#receiving.get(packetId) : undefined
     if (known !== undefined && known !== key) {
-      this.options.referee.violate('G4', `${this.options.clientId} holds ${known} under identifier ${packetId}, but got ${key} under it`)
+      this.options.referee.violate('G4',
+        `${this.options.clientId} holds ${known} under identifier ${packetId}, but got ${key} under it`)
     }
     this.options.arrived(this.#life, sent, known === undefined)
     if (qos === 0) return

@@ -71,7 +71,7 @@ export class VirtualClock implements Clock {
       this.#pop()
       if (next.callback === undefined) continue
       this.#elapsedMs = next.timeMs
-      if (++this.#events > this.#eventsMax) throw new Error(`the world did not come to rest in ${this.#eventsMax} events`)
+      if (++this.#events > this.#eventsMax) throw new Error(`no rest in ${this.#eventsMax} events`)
       next.callback()
       await settled()
     }

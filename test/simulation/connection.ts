@@ -29,7 +29,11 @@ export class Wire {
     this.#options = options
     const { clock, scenario, process, latencyMs } = options
     this.#down = new Pipe({
-      clock, latencyMs, bytesMax: scenario.linkBytesMax, arrives: options.arrives, drained: () => { this.#end.drained() }
+      clock,
+      latencyMs,
+      bytesMax: scenario.linkBytesMax,
+      arrives: options.arrives,
+      drained: () => { this.#end.drained() }
     })
     const down = this.#down
     this.#end = new ServerEnd(process, {

@@ -43,8 +43,9 @@ export class Deliveries {
     for (const delivery of deliveries) {
       const publication = this.#ledger.find(delivery.message)
       if (publication === undefined) return this.#violate('contract', `${life.name} was sent what nobody published`)
+      const { qos, packetId, dup } = delivery
       this.#referee.trace?.(`  to ${life.name}#${connection.number}: ${publication.key} on ${publication.topic} ` +
-        `(offset ${publication.offset ?? '-'}, q${delivery.qos}, id ${delivery.packetId}${delivery.dup ? ', dup' : ''})`)
+        `(offset ${publication.offset ?? '-'}, q${qos}, id ${packetId}${dup ? ', dup' : ''})`)
       const claim = life.claims.get(publication.key) ??
         life.claim(publication, life.coverage(publication.topic, publication.qos, publication.receiptAt))
       this.#checkAllowed(life, claim, delivery)
@@ -57,7 +58,8 @@ export class Deliveries {
       claim.sentMs = this.#referee.nowMs
     }
     if (life.inUse.size > this.#limits.inflightMessagesMax) {
-      this.#violate('G6', `${life.name} has ${life.inUse.size} in flight; inflightMessagesMax is ${this.#limits.inflightMessagesMax}`)
+      this.#violate('G6',
+        `${life.name} has ${life.inUse.size} in flight; inflightMessagesMax is ${this.#limits.inflightMessagesMax}`)
     }
   }
 
@@ -70,18 +72,20 @@ export class Deliveries {
     const isQueued = !life.kept && life.coverage(publication.topic, publication.qos).possible.size > 0
     if (isQueued) return
     if (claim.possible.size === 0) {
-      this.#violate('contract', `${life.name} was sent ${publication.key} on ${publication.topic}; no subscription of it counts`)
+      this.#violate('contract',
+        `${life.name} was sent ${publication.key} on ${publication.topic}; no subscription of it counts`)
     } else if (!claim.qosPossible.has(qos)) {
       this.#violate('contract', `${life.name} was sent ${publication.key} at QoS ${qos}; no subscription grants that`)
     } else if (qos < claim.qosMin && claim.certain.size > 0) {
-      this.#violate('contract', `${life.name} was sent ${publication.key} at QoS ${qos}, below the highest that matches, ${claim.qosMin}`)
+      this.#violate('contract',
+        `${life.name} was sent ${publication.key} at QoS ${qos}, below the highest that matches, ${claim.qosMin}`)
     }
   }
 
   #sendOnce (life: Life, claim: Claim, { packetId, dup }: Delivery): void {
     const { key } = claim.publication
     if (claim.sends > 0) this.#violate('G4', `${life.name} was sent ${key} again, at QoS 0`)
-    if (packetId !== 0 || dup) this.#violate('contract', `${life.name} was sent ${key} at QoS 0 with an identifier or DUP`)
+    if (packetId !== 0 || dup) this.#violate('contract', `${life.name} was sent ${key} at QoS 0 with identifier or DUP`)
     this.#checkPublisherOrder(life, claim, 0)
   }
 
@@ -90,7 +94,8 @@ export class Deliveries {
     const owner = life.inUse.get(packetId)
     if (packetId < 1 || packetId > 65_535) this.#violate('contract', `${key} was sent with identifier ${packetId}`)
     if (owner !== undefined && owner !== claim) {
-      this.#violate('G4', `${life.name}: identifier ${packetId} was given to ${key}, but ${owner.publication.key} still has it`)
+      this.#violate('G4',
+        `${life.name}: identifier ${packetId} was given to ${key}, but ${owner.publication.key} still has it`)
     }
     if (claim.sends > 0) this.#checkAgain(connection, life, claim, packetId, dup)
     else this.#checkFirst(life, claim, dup)
@@ -114,14 +119,16 @@ export class Deliveries {
     return life.kept && (claim.certain.size === 0 || (life.gapTold > 0 && life.forgottenMs >= 0))
   }
 
-  /** What was about to be sent when a connection broke or the server went away may have been sent: it has to say DUP. */
+  /** What was about to be sent when a connection broke or the server went away may have been sent: it says DUP. */
   #isPossiblySent (life: Life, { publication }: Claim): boolean {
     return publication.durableMs <= Math.max(life.brokenMs, life.forgottenMs)
   }
 
   #checkFirst (life: Life, claim: Claim, dup: boolean): void {
     const { key, offset } = claim.publication
-    if (dup && !this.#isPossiblySent(life, claim)) this.#violate('G4', `${life.name} was sent ${key} with DUP, for the first time`)
+    if (dup && !this.#isPossiblySent(life, claim)) {
+      this.#violate('G4', `${life.name} was sent ${key} with DUP, for the first time`)
+    }
     if (offset !== undefined) {
       if (offset < life.firstSentMax && !this.#mayBeLate(life, claim)) {
         this.#violate('G3', `${life.name}: ${key} at ${offset} was overtaken by what stands at ${life.firstSentMax}`)
@@ -136,7 +143,9 @@ export class Deliveries {
     const { key, publisher, topic, qos, calledAt } = claim.publication
     const line = `${publisher} ${topic} ${Math.min(1, qos)} ${level}`
     const last = life.lastOf.get(line) ?? -1
-    if (calledAt < last && !this.#mayBeLate(life, claim)) this.#violate('G3', `${life.name}: ${key} was overtaken by a later message of its publisher`)
+    if (calledAt < last && !this.#mayBeLate(life, claim)) {
+      this.#violate('G3', `${life.name}: ${key} was overtaken by a later message of its publisher`)
+    }
     life.lastOf.set(line, calledAt)
   }
 
@@ -148,7 +157,7 @@ export class Deliveries {
     if (!dup) this.#violate('G4', `${life.name} was sent ${key} again without DUP`)
     if (claim.acknowledgedMs !== undefined) {
       const ago = Math.round(this.#referee.nowMs - claim.acknowledgedMs)
-      if (!claim.isForgotten) this.#violate('G4', `${life.name} was sent ${key} again; it was acknowledged ${ago} ms ago`)
+      if (!claim.isForgotten) this.#violate('G4', `${life.name} was sent ${key} again, acknowledged ${ago} ms ago`)
     } else if (claim.sentMs > life.forgottenMs && packetId !== claim.packetId) {
       this.#violate('G4', `${life.name} was sent ${key} again with identifier ${packetId}; it had ${claim.packetId}`)
     }
@@ -171,7 +180,7 @@ export class Deliveries {
     const life = this.#lifeOf(connection, 'a gap notice')
     if (life === undefined) return
     this.#referee.trace?.(`  to ${life.name}#${connection.number}: ${count} are missing (${reason})`)
-    if (!this.#mayLose(reason)) this.#violate('G5', `${life.name} was told of a gap (${reason}) that nothing can have made`)
+    if (!this.#mayLose(reason)) this.#violate('G5', `${life.name} was told of a gap (${reason}) that can't be`)
     if (!(count > 0)) this.#violate('G5', `${life.name} was told of a gap of ${count}`)
     life.gaps.push({ count, reason })
     life.gapTold += count
@@ -217,7 +226,9 @@ export class Deliveries {
     if (claim.handled === 1) this.#referee.count('handled')
     if (claim.handled > 1 && claim.isExactlyOnce) this.#violate('G4', `${life.name} handled ${key} twice, at QoS 2`)
     if (claim.handled > 1 || offset === undefined || qos === 0) return
-    if (offset < life.firstSeenMax && !this.#mayBeLate(life, claim)) this.#violate('G3', `${life.name} saw ${key} at ${offset} after ${life.firstSeenMax}`)
+    if (offset < life.firstSeenMax && !this.#mayBeLate(life, claim)) {
+      this.#violate('G3', `${life.name} saw ${key} at ${offset} after ${life.firstSeenMax}`)
+    }
     life.firstSeenMax = Math.max(life.firstSeenMax, offset)
   }
 

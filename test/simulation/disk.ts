@@ -216,7 +216,7 @@ class MountedStore implements Store {
 
   #commit (): void {
     const { batch, resolve, reject } = this.#pending.shift()!
-    if (this.#disk.behaviour.isFull()) return reject(new HoldfastError('STORE_UNAVAILABLE', 'the simulated disk is full'))
+    if (this.#disk.behaviour.isFull()) return reject(new HoldfastError('STORE_UNAVAILABLE', 'simulated: disk full'))
     const entries = this.#disk.apply(batch)
     if (entries.length > 0) for (const listener of this.#listeners) listener(entries)
     resolve(this.#disk.tail)

@@ -76,13 +76,14 @@ export class Ledger {
 
   /** Returns what is wrong with it. */
   durable (publication: Publication, offset: Offset, nowMs: number): string | undefined {
-    if (publication.offset !== undefined) return `${publication.key} was appended twice, at ${publication.offset} and ${offset}`
+    const { key } = publication
+    if (publication.offset !== undefined) return `${key} was appended twice, at ${publication.offset} and ${offset}`
     publication.offset = offset
     publication.durableMs = nowMs
-    if (publication.receipt === 'refused') return `${publication.key} was refused, but is durable at ${offset}`
+    if (publication.receipt === 'refused') return `${key} was refused, but is durable at ${offset}`
     const last = this.#lastDurable.get(publication.publisher) ?? -1
     this.#lastDurable.set(publication.publisher, publication.calledAt)
-    if (last > publication.calledAt) return `${publication.key} at ${offset} stands after a later message of its publisher`
+    if (last > publication.calledAt) return `${key} at ${offset} stands after a later message of its publisher`
     return undefined
   }
 
@@ -93,7 +94,8 @@ export class Ledger {
     publication.receipt = kept ? 'kept' : 'refused'
     publication.receiptAt = step
     this.#waiting.delete(publication)
-    if (!kept && publication.offset !== undefined && publication.qos < 2) return `${publication.key} was refused, but is durable`
+    const isOnDisk = publication.offset !== undefined
+    if (!kept && isOnDisk && publication.qos < 2) return `${publication.key} was refused, but is durable`
     if (publication.qos === 0 || !kept) return undefined
     const line = `${publication.publisher} ${publication.qos}` // PUBACK and PUBREC may overtake each other [MQTT-4.6.0]
     const last = this.#lastReceipt.get(line) ?? -1

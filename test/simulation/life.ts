@@ -271,7 +271,8 @@ export function matchesTopic (filter: string, topic: string): boolean {
   let expression = expressions.get(filter)
   if (expression === undefined) {
     const pattern = filter.split('/').map(level => level === '+' ? '[^/]*' : level).join('/')
-    expression = new RegExp(pattern === '#' ? '' : `^${pattern.endsWith('/#') ? `${pattern.slice(0, -2)}(/.*)?` : pattern}$`)
+    const whole = pattern.endsWith('/#') ? `${pattern.slice(0, -2)}(/.*)?` : pattern
+    expression = new RegExp(pattern === '#' ? '' : `^${whole}$`)
     expressions.set(filter, expression)
   }
   return expression.test(topic)

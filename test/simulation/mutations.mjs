@@ -1,6 +1,6 @@
 /**
  * One mistake each, as somebody could make it: what it is, the file, the text that stands there (once), and what takes
- * its place. When the broker changes and a text is not found any more, mutants.mjs says so, and the mutation is renewed.
+ * its place. When the broker changes and a text is not found any more, mutants.mjs says so; then renew the mutation.
  */
 export const MUTATIONS = [
   {
@@ -73,7 +73,7 @@ export const MUTATIONS = [
   {
     name: 'what is unsubscribed while it waits is sent all the same',
     file: 'broker/session/follower.ts',
-    from: '    this.#outbox.takeBack(session, live, isWanted)\n',
+    from: '    live.filterQueue(isWanted)\n',
     to: ''
   },
   {
@@ -140,7 +140,8 @@ export const MUTATIONS = [
     name: 'a frozen link holds up those behind it',
     file: 'broker/session/outbox.ts',
     from: '        live.gathered = false\n        this.#options.fill(session, live)',
-    to: '        if (!live.link.writable) break\n        live.gathered = false\n        this.#options.fill(session, live)'
+    to: '        if (!live.link.writable) break\n        live.gathered = false\n' +
+      '        this.#options.fill(session, live)'
   },
   {
     name: 'a link is written to though it takes no bytes',

@@ -219,12 +219,12 @@ export class ServerEnd implements Link {
   }
 
   #publish ({ key, topic, qos, padding, packetId }: ToServer & { type: 'publish' }): void {
-    const { checker } = this.#server.options
+    const { checker, referee } = this.#server.options
     const { broker } = this.#server
     const publication = checker.publishing(this.#connection!.clientId, key, topic, qos)
     const request = { topic, payload: payloadOf(key, padding), qos, retain: false, id: '' }
     const receipt = (error?: HoldfastError): void => {
-      if (this.#server.isGone) return this.#server.options.referee.violate('G1', `${key} got a receipt from a dead process`)
+      if (this.#server.isGone) return referee.violate('G1', `${key} got a receipt from a dead process`)
       checker.receipt(publication, error)
       if (error !== undefined) this.#refused('publish', error)
       else if (this.#isOpen) this.#down.send({ type: 'receipt', key })
@@ -253,7 +253,8 @@ export class ServerEnd implements Link {
     const { broker } = this.#server
     const life = this.#connection!.life!
     const call = checker.subscribing(life, filter, qos)
-    const done = qos === undefined ? broker.unsubscribe(this.#session!, filter) : broker.subscribe(this.#session!, filter, qos)
+    const session = this.#session!
+    const done = qos === undefined ? broker.unsubscribe(session, filter) : broker.subscribe(session, filter, qos)
     done.then(() => { if (!this.#server.isGone) checker.subscribed(life, call) }, (error: unknown) => {
       if (this.#server.isGone) return
       life.failed(call)

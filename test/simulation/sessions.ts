@@ -18,8 +18,8 @@ export class Sessions {
   readonly #flushSlackMs: number
   readonly #current = new Map<ClientId, Life>()
   readonly #open = new Set<ConnectCall>()
-  /** A call of connect() that was never answered may have made a session of this name. */
-  readonly #mayExist = new Set<ClientId>()
+  /** Calls of connect() that were never answered, or refused, and may have made a session all the same. */
+  readonly #mayHaveMade = new Set<ConnectCall>()
   #lives = 0
 
   constructor (referee: Referee, expirySlackMs: number, flushSlackMs: number) {
@@ -43,7 +43,7 @@ export class Sessions {
     if (call.clean) {
       if (life !== undefined) life.mayHaveEnded = true
     } else if (life === undefined || life.ended !== undefined || life.mayHaveEnded || !life.kept ||
-      life.mayHaveExpired(this.#referee.nowMs)) this.#mayExist.add(call.clientId)
+      life.mayHaveExpired(this.#referee.nowMs)) this.#mayHaveMade.add(call)
   }
 
   failed (call: ConnectCall): void {
@@ -57,18 +57,21 @@ export class Sessions {
     const now = this.#referee.nowMs
     const life = this.#current.get(clientId)
     const isHere = life !== undefined && life.ended === undefined && life.kept
-    const mayBeOther = this.#mayExist.has(clientId)
+    this.#mayHaveMade.delete(call)
+    const mayBeOther = [...this.#mayHaveMade].some(other => other.clientId === clientId)
+    for (const other of this.#mayHaveMade) {
+      if (other.clientId === clientId && !this.#open.has(other)) this.#mayHaveMade.delete(other)
+    }
     if (present) {
       if (clean) this.#violate('G5', `${clientId} connected clean, but was told that its session was present`)
-      else if (!isHere && !mayBeOther) this.#violate('G5', `${clientId} was told that its session was present; it has none`)
-      if (!this.#hasOthers(clientId)) this.#mayExist.delete(clientId)
+      else if (!isHere && !mayBeOther) this.#violate('G5', `${clientId} was told that its session was present; none is`)
       if (!isHere) return this.#begin(call)
       if (life.mustHaveExpired(now, this.#expirySlackMs) && !mayBeOther) {
         this.#violate('G5', `${life.name} expired ${Math.round(now - life.detachedMsMax! - life.expiryMs)} ms ago, ` +
           'but was told that its session was present')
       }
       if (mayBeOther) life.becomeUncertain()
-      life.mayHaveEnded = this.#hasOthers(clientId, true)
+      life.mayHaveEnded = this.#isEnding(clientId)
       if (life.attached === 0) life.detachedMs = life.detachedMsMax = undefined // its time begins anew
       return life
     }
@@ -76,21 +79,19 @@ export class Sessions {
       this.#violate('G2', `${life.name} came back before its session expired, and was told that it was gone`)
     }
     if (life !== undefined) this.end(life, clean ? 'clean-connect' : 'not present')
-    if (!this.#hasOthers(clientId)) this.#mayExist.delete(clientId)
     return this.#begin(call)
   }
 
   #begin ({ clientId, clean, expiryMs }: ConnectCall): Life {
     const life = new Life(clientId, !clean, expiryMs, ++this.#lives, this.#referee.nowMs)
     this.#current.set(clientId, life)
-    life.mayHaveEnded = this.#hasOthers(clientId, true)
+    life.mayHaveEnded = this.#isEnding(clientId)
     return life
   }
 
-  #hasOthers (clientId: ClientId, clean?: boolean): boolean {
-    for (const call of this.#open) {
-      if (call.clientId === clientId && (clean === undefined || call.clean === clean)) return true
-    }
+  /** Is a call under way that ends the session of this name? */
+  #isEnding (clientId: ClientId): boolean {
+    for (const call of this.#open) if (call.clientId === clientId && call.clean) return true
     return false
   }
 
@@ -156,7 +157,7 @@ export class Sessions {
         continue
       }
       life.detachedMs ??= now
-      const isWritten = life.attached === 0 && life.detachedMsMax !== undefined && now - life.detachedMsMax > this.#flushSlackMs
+      const isWritten = life.attached === 0 && now - (life.detachedMsMax ?? now) > this.#flushSlackMs
       if (!isWritten) life.detachedMsMax = undefined
       life.attached = 0
       life.closing = 0
@@ -177,7 +178,11 @@ export class Sessions {
       life.detachedMs ??= now
       life.detachedMsMax ??= now
       life.forgetUnsubscribed()
-      if (diskTroubleMs !== undefined) life.forget(diskTroubleMs - this.#flushSlackMs, now)
+      if (diskTroubleMs !== undefined) {
+        const writtenMs = diskTroubleMs - this.#flushSlackMs
+        life.forget(writtenMs, now)
+        if (life.detachedMsMax >= writtenMs) life.detachedMsMax = undefined
+      }
       life.attached = 0
       life.closing = 0
     }

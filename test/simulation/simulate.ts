@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- --seed N` replays one world and tells what happens in it; `--seeds N` runs many, from `--from` on.
+ * `npm run simulate -- --seed N` replays one world and tells what happens in it; `--seeds N` runs many, from `--from`.
  * Exit code 1 where a promise was broken.
  */
 import { parseArgs } from 'node:util'

@@ -1,6 +1,6 @@
 /**
  * The broker against its promise in simulated worlds. A failure prints its seed and how to replay it; add the seed to
- * seeds.ts with what it found. `HOLDFAST_SIMULATION_SEEDS` sets how many new seeds run, from `HOLDFAST_SIMULATION_FROM`.
+ * seeds.ts with what it found. `HOLDFAST_SIMULATION_SEEDS` sets how many seeds run, from `HOLDFAST_SIMULATION_FROM`.
  */
 import t from 'tap'
 import { FAILED_SEEDS } from './seeds.ts'

@@ -36,7 +36,8 @@ export function checkProgress (evidence: Evidence): void {
     if (life.inUse.size >= scenario.limits.inflightMessagesMax) continue
     const { oldest, count } = life.unsent(life.gapTold + 1)
     if (oldest === undefined || count <= life.gapTold || scenario.hasGaps) continue
-    const sinceMs = Math.max(connection.readySinceMs, oldest.publication.durableMs, oldest.publication.calledMs, calmSinceMs)
+    const { durableMs, calledMs } = oldest.publication
+    const sinceMs = Math.max(connection.readySinceMs, durableMs, calledMs, calmSinceMs)
     if (now - sinceMs > PROGRESS_MS) {
       referee.violate('G8', `${life.name} waits for ${oldest.publication.key} since ${sinceMs.toFixed(0)} ms, ` +
         'though it is attached, takes bytes, and has room')
@@ -56,7 +57,7 @@ export function isAtRest ({ checker, disk, server }: Evidence): boolean {
 
 export function checkEnd (evidence: Evidence): void {
   const { checker, referee, disk } = evidence
-  if (evidence.server()?.isOpen !== true) return referee.violate('crash', 'the server did not stop, or did not start again')
+  if (evidence.server()?.isOpen !== true) return referee.violate('crash', 'the server did not stop or start again')
   for (const life of checker.sessions.alive()) {
     if (life.attached === 0) {
       if (life.kept && life.mayHaveEnded === false) referee.violate('G2', `${life.name} could not come back`)
@@ -70,9 +71,10 @@ export function checkEnd (evidence: Evidence): void {
   }
   if (disk.entries.size > 0) {
     const offsets = [...disk.entries.keys()].slice(0, 5).join(' ')
-    referee.violate('G6', `everybody has acknowledged everything, but ${disk.entries.size} entries were not trimmed: ${offsets}`)
+    referee.violate('G6', `all is acknowledged, but ${disk.entries.size} entries were not trimmed: ${offsets}`)
   }
-  const backlogged = [...evidence.server()!.broker.sessions()].find(one => one.backlogMessages > 0 || one.inflightMessages > 0)
+  const backlogged = [...evidence.server()!.broker.sessions()]
+    .find(one => one.backlogMessages > 0 || one.inflightMessages > 0)
   if (backlogged !== undefined) {
     referee.violate('G6', `${backlogged.clientId} is said to have ${backlogged.backlogMessages} waiting and ` +
       `${backlogged.inflightMessages} in flight; nothing is`)

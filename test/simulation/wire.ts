@@ -11,8 +11,8 @@ export interface Sent {
 
 export type ToServer =
   | { readonly type: 'connect', readonly clientId: ClientId, readonly clean: boolean, readonly expiryMs: number }
-  | { readonly type: 'publish', readonly key: string, readonly topic: string, readonly qos: QoS, readonly padding: number,
-    readonly packetId: PacketId }
+  | { readonly type: 'publish', readonly key: string, readonly topic: string, readonly qos: QoS,
+    readonly padding: number, readonly packetId: PacketId }
   /** PUBREL of a message that the client published */
   | { readonly type: 'completed', readonly packetId: PacketId }
   /** PUBACK, PUBCOMP */

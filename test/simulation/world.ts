@@ -98,11 +98,12 @@ class World {
     if (isFound()) return
     this.#heal()
     // Looked at after a pause, so that what is still on its way is not taken for rest.
-    let restedMs = 0
-    for (let ms = activeMs; ms < activeMs + HEAL_MS_MAX && restedMs < 4; ms += LOOK_MS) {
+    let rested = 0
+    for (let ms = activeMs; ms < activeMs + HEAL_MS_MAX && rested < 4; ms += LOOK_MS) {
       await this.#clock.run(ms, isFound)
       if (isFound()) return
-      restedMs = isAtRest(this.#evidence) && this.#clients.every(one => one.isConnected && one.waiting === 0) ? restedMs + 1 : 0
+      const isDone = this.#clients.every(one => one.isConnected && one.waiting === 0)
+      rested = isDone && isAtRest(this.#evidence) ? rested + 1 : 0
     }
     checkEnd(this.#evidence)
   }
@@ -172,8 +173,9 @@ class World {
 
   #makeClient (name: string, isKept: boolean, publishes: boolean): void {
     const random = this.#random.fork()
+    const clientId = name as ClientId
     const client = new Client({
-      clientId: name as ClientId,
+      clientId,
       isKept,
       publishes,
       scenario: this.#scenario,
@@ -181,7 +183,7 @@ class World {
       random,
       referee: this.#referee,
       server: () => this.#server,
-      arrived: (number, sent, wasHandled) => { this.#checker.arrived(client.options.clientId, number, sent, wasHandled) }
+      arrived: (life, sent, wasHandled) => { this.#checker.arrived(clientId, life, sent, wasHandled) }
     })
     this.#clients.push(client)
     const subscribes = !name.startsWith('p')
