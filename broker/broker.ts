@@ -12,7 +12,6 @@ import type { Attachment, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
 import type { Wills } from './wills.ts'
-import { HoldfastBroker } from './holdfast-broker.ts'
 
 export interface BrokerOptions {
   readonly store: Store
@@ -36,6 +35,12 @@ export interface Connected {
   readonly session: Session
   /** True if the session was there already, with everything it missed [G5]. */
   readonly present: boolean
+}
+
+/** Who publishes; a session is one. */
+export interface Publisher {
+  readonly clientId: ClientId
+  readonly principal: Principal
 }
 
 export type PublishRequest = Omit<Message, 'time' | 'publisher' | 'principal'>
@@ -107,8 +112,7 @@ export interface Broker {
    * `receipt` is called once: without an error as soon as the message is durable [G1] (QoS 0: passed on), with one if
    * it is not kept and must be sent again. Receipts of one publisher come in the order of the calls.
    */
-  publish (publisher: { readonly clientId: ClientId, readonly principal: Principal }, request: PublishRequest,
-    receipt: (error?: HoldfastError) => void): void
+  publish (publisher: Publisher, request: PublishRequest, receipt: (error?: HoldfastError) => void): void
 
   /**
    * QoS 2: as publish(), and a packet identifier that was received before and not released is a duplicate: it gets a
@@ -146,8 +150,4 @@ export interface Broker {
 
   /** Finishes and syncs what was accepted; links are closed with 'shutdown' first. */
   close (): Promise<void>
-}
-
-export function createBroker (options: BrokerOptions): Broker {
-  return new HoldfastBroker(options)
 }

@@ -10,7 +10,7 @@ import { PENDING } from './log/route.ts'
 import { Timeline } from './log/timeline.ts'
 import { ORIGIN, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
 } from './message.ts'
-import { Publishing, type Publisher } from './publishing.ts'
+import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { overBounds } from './session/bounds.ts'
 import { Follower } from './session/follower.ts'
@@ -22,7 +22,7 @@ import { Subscribing } from './subscribing.ts'
 import { checkTopic } from './topics.ts'
 import { Wills } from './wills.ts'
 import type {
-  Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, PublishRequest, SessionInfo
+  Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo
 } from './broker.ts'
 
 /** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
@@ -33,6 +33,10 @@ const STOPPED = 1
 /** Sessions and topics that one sweep looks at. */
 const SWEEP_SESSIONS = 5_000
 const SWEEP_TOPICS = 5_000
+
+export function createBroker (options: BrokerOptions): Broker {
+  return new HoldfastBroker(options)
+}
 
 /** For a link that comes when the broker is closing. */
 const DETACHED: Attachment = { acknowledge () {}, async received () {}, drained () {}, detach () {} }

@@ -1,5 +1,5 @@
 /** The door of the broker; nothing else is imported from outside. */
-export { createBroker } from './broker.ts'
+export { createBroker } from './holdfast-broker.ts'
 export type {
   Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, PublishRequest, SessionInfo
 } from './broker.ts'

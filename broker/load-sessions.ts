@@ -99,7 +99,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
   return { sessions, surprised, owed, stale, lastInstance }
 }
 
-/** What the topics of damaged entries were is lost with them: whoever may have been owed one is told, once each [G5]. */
+/** The topics of damaged entries are lost with them: whoever may have been owed one is told, once each [G5]. */
 function tellOfDamage (session: Session, damaged: readonly Offset[]): void {
   let from: Offset = PENDING
   for (const subscription of session.subscriptions.values()) {

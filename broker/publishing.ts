@@ -2,7 +2,7 @@
  * Messages on their way in: may they, are they wanted, into the log, receipt [G1].
  */
 import type { Auth } from './auth/auth.ts'
-import type { Broker, PublishRequest } from './broker.ts'
+import type { Publisher, PublishRequest } from './broker.ts'
 import type { Clock } from './clock.ts'
 import { HoldfastError } from './errors.ts'
 import type { Limits } from './limits.ts'
@@ -14,8 +14,6 @@ import { incomingChange } from './session/records.ts'
 import type { Session } from './session/session.ts'
 import { sessionKey } from './store/keys.ts'
 import { checkTopic, show } from './topics.ts'
-
-export type Publisher = Parameters<Broker['publish']>[0]
 
 export interface PublishingOptions {
   readonly index: LogIndex<Session>

@@ -1,6 +1,7 @@
 /**
  * A client is away in the worst way, and gets everything: see README.md.
- * Needs `npm run build` first. Ports are picked by the system, data goes to a temporary folder.
+ * Needs `npm run build` first, and the clients mqtt and socket.io-client, which `npm ci` installs for development.
+ * Ports are picked by the system, data goes to a temporary folder.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,8 +20,9 @@ const say = text => console.log(text)
 
 /** Starts the server on the ports of its last run; resolves when it is ready. */
 async function startServer (data, { mqttPort = 0, httpPort = 0 } = {}) {
-  const child = spawn(process.execPath, [COMMAND, 'start', '--data', data, '--mqtt-port', mqttPort, '--http-port', httpPort,
-    '--ping-interval-ms', '500', '--ping-timeout-ms', '500', '--log-level', 'debug', '--log-format', 'json'])
+  const child = spawn(process.execPath, [COMMAND, 'start', '--data', data,
+    '--mqtt-port', mqttPort, '--http-port', httpPort, '--ping-interval-ms', '500', '--ping-timeout-ms', '500',
+    '--log-level', 'debug', '--log-format', 'json'])
   const noticed = new Promise(resolve => {
     createInterface({ input: child.stderr }).on('line', line => { if (line.includes('ping timeout')) resolve() })
   })
@@ -55,7 +57,8 @@ const data = await mkdtemp(join(tmpdir(), 'holdfast-story-'))
 let server = await startServer(data)
 const network = await startNetwork(() => server.httpPort)
 
-const u1 = io(`http://127.0.0.1:${network.port}`, { auth: { clientId: 'U1' }, timeout: 1000, reconnectionDelayMax: 500 })
+const patience = { timeout: 1000, reconnectionDelayMax: 500 }
+const u1 = io(`http://127.0.0.1:${network.port}`, { auth: { clientId: 'U1' }, ...patience })
 const handled = []
 let wake = () => {}
 u1.on('alert', n => {
@@ -88,7 +91,8 @@ network.silent = false
 say('the network of U1 is back')
 while (handled.length < COUNT) await new Promise(resolve => { wake = resolve })
 const inOrder = handled.length === COUNT && handled.every((n, index) => n === index + 1)
-say(`U1 got ${handled.length} of ${COUNT} messages, ${inOrder ? 'in order, each once' : `but not in order: ${handled}`}`)
+const how = inOrder ? 'in order, each once' : `but not in order: ${handled}`
+say(`U1 got ${handled.length} of ${COUNT} messages, ${how}`)
 
 server.child.kill('SIGTERM')
 await once(server.child, 'exit')

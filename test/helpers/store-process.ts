@@ -26,7 +26,8 @@ const PROGRAM = `
     console.log('open')
     if (task === 'hold') setInterval(() => {}, 60_000)
     if (task === 'try') await tryAll()
-    if (task === 'append') for (;;) console.log(await store.append({ messages: Array(5).fill(message), changes: [], trim: [] }))
+    const batch = { messages: Array(5).fill(message), changes: [], trim: [] }
+    if (task === 'append') for (;;) console.log(await store.append(batch))
   } catch (error) {
     console.log(error.code ?? error)
   }

@@ -1,8 +1,8 @@
 /** A server process and its ends of the wires: what the MQTT transport does, without MQTT. */
 import { anonymous, ANONYMOUS } from '../../broker/auth/anonymous.ts'
 import type { Broker } from '../../broker/broker.ts'
-import { createBroker } from '../../broker/holdfast-broker.ts'
 import { HoldfastError } from '../../broker/errors.ts'
+import { createBroker } from '../../broker/holdfast-broker.ts'
 import type { Limits } from '../../broker/limits.ts'
 import { messageBytes, type PacketId } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
