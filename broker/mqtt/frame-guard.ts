@@ -17,6 +17,9 @@ export class FrameGuard {
   /** From the next packet on. */
   set packetBytesMax (bytes: number) { this.#packetBytesMax = bytes }
 
+  /** Bytes of the packet under way that are still to come; undefined while its length is not known either. */
+  get openBytes (): number | undefined { return this.#lengthByte > 0 ? undefined : this.#skip }
+
   /** Returns what is wrong with the bytes, undefined if nothing is. */
   feed (chunk: Uint8Array): string | undefined {
     let at = 0

@@ -31,6 +31,9 @@ export interface GateOptions {
 export const REFUSED_FILTER = '$holdfast/refused/'
 export const REPEATED_FILTER = '$holdfast/repeated/'
 
+/** What decoding makes of bytes that are not UTF-8: the connection ends [MQTT-1.5.3-1]. */
+const REPLACEMENT = '\uFFFD'
+
 export class PacketGate {
   readonly #options: GateOptions
   #waiting: GatedPacket[] | undefined
@@ -55,6 +58,8 @@ export class PacketGate {
       this.#break(`more than ${this.#options.waitingMax} packets before CONNACK`)
     }
   }
+
+  get isOpen (): boolean { return this.#isOpen && !this.#isBroken }
 
   /** CONNACK is out. */
   open (): void {
@@ -81,6 +86,8 @@ function violation (packet: GatedPacket): string | undefined {
   const needsId = cmd === 'subscribe' || cmd === 'unsubscribe' || (cmd === 'publish' && packet.qos! > 0)
   if (needsId && messageId === 0) return `${cmd} with packet identifier 0` // [MQTT-2.3.1-1]
   if (cmd === 'subscribe' && packet.subscriptions?.length === 0) return 'subscribe without a filter' // [MQTT-3.8.3-3]
+  const filters = packet.subscriptions?.map(({ topic }) => topic) ?? packet.unsubscriptions
+  if (filters?.some((filter) => filter.includes(REPLACEMENT)) === true) return 'a filter that is not UTF-8'
   if (cmd === 'unsubscribe' && packet.unsubscriptions?.length === 0) return 'unsubscribe without a filter' // [MQTT-3.10.3-2]
   return undefined
 }

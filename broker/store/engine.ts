@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { open } from 'lmdb'
 import type { RootDatabase, RootDatabaseOptions } from 'lmdb'
 import { DATA_FILE } from './data-file.ts'
+import type { Operation } from './layout.ts'
 import { Reserve } from './reserve.ts'
 import { pagesNeeded, pagesOf } from './room.ts'
 import type { LmdbStats, Pages } from './room.ts'
@@ -17,12 +18,6 @@ const MAP_BYTES = [2 ** 40, 2 ** 36, 2 ** 33]
 const SPARE_SHARE = 1 / 8
 const SPARE_BYTES_MIN = 524_288
 const SPARE_BYTES_MAX = 16_777_216
-
-export interface Operation {
-  readonly key: Buffer
-  /** null removes the key. */
-  readonly value: Buffer | null
-}
 
 export class Engine {
   readonly #folder: string

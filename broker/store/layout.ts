@@ -26,6 +26,13 @@ export const BLOCKS_START = Buffer.from([BLOCKS])
 /** Behind every block: a key longer than any of theirs. */
 export const BLOCKS_END = Buffer.alloc(BLOCK_KEY_BYTES + 1, 0xFF)
 
+/** One write of a transaction. */
+export interface Operation {
+  readonly key: Buffer
+  /** null removes the key. */
+  readonly value: Buffer | null
+}
+
 export interface State {
   readonly format: number
   readonly epoch: string

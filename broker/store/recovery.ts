@@ -9,11 +9,10 @@ import { Block, blockFault } from './block.ts'
 import { BlockTable } from './block-table.ts'
 import { checkDataFile } from './data-file.ts'
 import { Engine } from './engine.ts'
-import type { Operation } from './engine.ts'
 import {
   afterKey, BLOCKS_END, BLOCKS_START, damagedKey, decodeState, encodeState, FORMAT, splitBlockKey, STATE_KEY
 } from './layout.ts'
-import type { State } from './layout.ts'
+import type { Operation, State } from './layout.ts'
 import { LiveBytes } from './live-bytes.ts'
 import { lockFolder } from './lock.ts'
 import type { FolderLock } from './lock.ts'
@@ -22,6 +21,8 @@ import type { Recovery } from './store.ts'
 const CHUNK_BLOCKS = 128
 /** Room for 126 readers and more. */
 const LOCK_FILE_BYTES = 16_384
+/** What is in it is for its owner alone; a folder that is there already keeps its mode. */
+const FOLDER_MODE = 0o700
 
 export interface OpenFolder {
   readonly lock: FolderLock
@@ -137,7 +138,9 @@ function makeFolder (folder: string): string | undefined {
   let there = folder
   while (!existsSync(there)) there = dirname(there)
   accessSync(there, constants.W_OK) // says why, where mkdir of a whole path says ENOENT
-  return mkdirSync(folder, { recursive: true })
+  const parent = mkdirSync(dirname(folder), { recursive: true })
+  const own = mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
+  return parent ?? own
 }
 
 /** LMDB maps this file and writes to it: on a full disk a hole in it would end the process (SIGBUS). */

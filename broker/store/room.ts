@@ -1,5 +1,5 @@
 /** How LMDB's file is used, and how much more of it a transaction may need. */
-import type { Operation } from './engine.ts'
+import type { Operation } from './layout.ts'
 
 /** Beside the trees. */
 const HEAD_PAGES = 2

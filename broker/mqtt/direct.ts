@@ -1,0 +1,71 @@
+/**
+ * The packets that make up nearly all traffic, taken straight out of what was read of a socket: PUBLISH at QoS 0 and 1,
+ * and PUBACK (MQTT 3.1.1, 3.3 and 3.4). Everything else, and every packet that is cut by the end of a chunk, is left to
+ * the general parser, in its order. Pure: owns no socket.
+ */
+export interface DirectHandlers {
+  publish (topic: string, payload: Buffer, qos: 0 | 1, retain: boolean, packetId: number): void
+  acknowledge (packetId: number): void
+  /** Whole packets, except that the last one may be cut. */
+  rest (bytes: Buffer): void
+  /** False once the connection has ended: what comes behind DISCONNECT does not count [MQTT-3.14.4-2]. */
+  isOpen (): boolean
+}
+
+const PUBLISH = 0x30
+const PUBACK = 0x40
+const QOS_MASK = 0x06
+const RETAIN = 0x01
+
+/** @param from the first packet begins here; what comes before belongs to the parser already */
+export function takeDirectly (chunk: Buffer, from: number, handlers: DirectHandlers): void {
+  /** What was found from here on is for the parser. */
+  let rest = from
+  let at = from
+  while (at < chunk.length) {
+    const first = chunk[at]
+    let body = at + 1
+    let length = 0
+    let byte = 0x80
+    for (let shift = 0; byte >= 0x80; shift += 7) {
+      if (body === chunk.length || shift > 21) { // cut, or a length that the parser refuses
+        handlers.rest(chunk.subarray(rest))
+        return
+      }
+      byte = chunk[body++]
+      length |= (byte & 0x7f) << shift
+    }
+    const end = body + length
+    if (end > chunk.length) break
+    const isAck = first === PUBACK && length === 2
+    const isPublish = (first & 0xf0) === PUBLISH && (first & QOS_MASK) < 4 && isWhole(chunk, first, body, end)
+    if (isAck || isPublish) {
+      if (rest < at) handlers.rest(chunk.subarray(rest, at))
+      if (!handlers.isOpen()) return
+      if (isAck) handlers.acknowledge(chunk[body] << 8 | chunk[body + 1])
+      else publish(chunk, first, body, end, handlers)
+      rest = end
+    }
+    at = end
+  }
+  if (rest < chunk.length) handlers.rest(chunk.subarray(rest))
+}
+
+/** Does it hold its topic and packet identifier? If not, the parser says what is wrong with it. */
+function isWhole (chunk: Buffer, first: number, body: number, end: number): boolean {
+  if (end - body < 2) return false
+  const topicEnd = body + 2 + (chunk[body] << 8 | chunk[body + 1])
+  if ((first & QOS_MASK) === 0) return topicEnd <= end
+  return topicEnd + 2 <= end && (chunk[topicEnd] | chunk[topicEnd + 1]) !== 0 // identifier 0 [MQTT-2.3.1-1]
+}
+
+function publish (chunk: Buffer, first: number, body: number, end: number, handlers: DirectHandlers): void {
+  const topicEnd = body + 2 + (chunk[body] << 8 | chunk[body + 1])
+  const topic = chunk.toString('utf8', body + 2, topicEnd)
+  const retain = (first & RETAIN) !== 0
+  if ((first & QOS_MASK) === 0) handlers.publish(topic, chunk.subarray(topicEnd, end), 0, retain, 0)
+  else {
+    const packetId = chunk[topicEnd] << 8 | chunk[topicEnd + 1]
+    handlers.publish(topic, chunk.subarray(topicEnd + 2, end), 1, retain, packetId)
+  }
+}
