@@ -1,6 +1,6 @@
 /** One server for a data folder, whatever happens to the others. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -65,6 +65,23 @@ t.test('the path of the folder may be longer than the address of a socket', asyn
   await store.open()
   await t.rejects(createEmbeddedStore({ folder }).open(), { code: 'DATA_LOCKED' })
   await store.close()
+})
+
+t.test('a folder that is made is for its owner alone, and one that is there keeps its mode', async t => {
+  const base = t.testdir()
+  const mode = (folder: string): number => statSync(folder).mode & 0o777
+  const made = createEmbeddedStore({ folder: join(base, 'deep', 'data') })
+  await made.open()
+  await made.close()
+  t.equal(mode(join(base, 'deep', 'data')), 0o700)
+  t.equal(mode(join(base, 'deep')), 0o777 & ~process.umask(), 'folders above it are the user\'s affair')
+  const given = join(base, 'given')
+  mkdirSync(given)
+  chmodSync(given, 0o750)
+  const store = createEmbeddedStore({ folder: given })
+  await store.open()
+  await store.close()
+  t.equal(mode(given), 0o750)
 })
 
 t.test('a folder that can not be made or written is refused with the reason', async t => {
