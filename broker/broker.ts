@@ -139,7 +139,11 @@ export interface Broker {
   /** Throws TOPIC_INVALID, naming what is wrong; publish() reports the same through the receipt. */
   checkTopic (topic: string, allowReserved?: boolean): void
 
-  /** Ends a session for good, as an administrator [G5]. False if there is none. */
+  /**
+   * Ends a session for good, as an administrator [G5]; its connection is closed with 'ended'. Resolves to false if
+   * there is none, else to true when that is written down; while the log can't be written, as soon as it was tried:
+   * it is tried again, but until then a crash would bring the session back. Throws CLOSED.
+   */
   end (clientId: ClientId): Promise<boolean>
   sessions (): IterableIterator<SessionInfo>
   session (clientId: ClientId): SessionInfo | undefined

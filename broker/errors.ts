@@ -9,7 +9,6 @@ export const ERRORS = {
   CLIENT_ID_INVALID: { retriable: false, says: 'the client identifier is empty, too long or malformed' },
   SESSION_FOREIGN: { retriable: false, says: 'the session belongs to another principal' },
   SESSIONS_FULL: { retriable: true, says: 'the number of sessions has reached its limit' },
-  CONNECTIONS_FULL: { retriable: true, says: 'the number of connections has reached its limit' },
   FILTER_INVALID: { retriable: false, says: 'the topic filter is malformed, too long or too deep' },
   FILTERS_FULL: { retriable: false, says: 'the session has reached its number of filters' },
   TOPIC_INVALID: { retriable: false, says: 'the topic is malformed, too long, too deep or reserved' },

@@ -126,7 +126,7 @@ export class HoldfastBroker implements Broker {
     // A stop during which the disk was full is no clean one: cursors were not written.
     const clean = recovery.clean && (alive === undefined || alive.value[8] === STOPPED)
     const owed = await this.#sessions.load({ ...recovery, clean }, aliveAt)
-    for (const subscription of owed) this.#subscribing.owe(subscription, subscription.from)
+    for (const { subscription, notAfter } of owed) this.#subscribing.owe(subscription, notAfter)
     for await (const headers of this.#store.scan()) {
       for (const { topic, offset, bytes, time } of headers) {
         this.#index.restore(topic, offset, bytes)
@@ -211,11 +211,12 @@ export class HoldfastBroker implements Broker {
   release (session: Session): void { this.#sessions.release(session) }
 
   async end (clientId: ClientId): Promise<boolean> {
+    if (this.#isClosing) throw new HoldfastError('CLOSED')
     const session = this.#sessions.get(clientId)
     if (session === undefined) return false
     this.#sessions.end(session, 'administrator')
     this.#cut(session, 'ended')
-    await this.#log.settled()
+    await this.#log.recorded([]) // its turn comes after that of the removal
     return true
   }
 

@@ -24,8 +24,8 @@ export interface Loaded {
   readonly sessions: Map<ClientId, Session>
   /** Sessions that were attached when the server went away: their records are to be written anew. */
   readonly surprised: Session[]
-  /** Subscriptions that are owed retained messages. */
-  readonly owed: Array<Subscription<Session>>
+  /** Subscriptions that are owed the retained messages of their time. */
+  readonly owed: Array<{ readonly subscription: Subscription<Session>, readonly notAfter: Offset }>
   /** Records of sessions that have ended, left because a disk was full: to be removed. */
   readonly stale: RecordChange[]
   /** The highest number of a session so far. */
@@ -36,7 +36,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
   const { store, recovery, limits } = options
   const sessions = new Map<ClientId, Session>()
   const surprised: Session[] = []
-  const owed: Array<Subscription<Session>> = []
+  const owed: Loaded['owed'] = []
   const stale: RecordChange[] = []
   let lastInstance = 0
 
@@ -69,7 +69,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       const session = owner('filters', clientId, instance, record)
       if (session === undefined) continue
       const subscription = subscribeTo(options.index, session, part, qos, from)
-      if (retainedDue) owed.push(subscription)
+      if (retainedDue) owed.push({ subscription, notAfter: record.at })
     }
   }
   for await (const records of store.records('cursors')) {
@@ -117,6 +117,6 @@ export function subscribeTo (index: LogIndex<Session>, session: Session, filter:
   const subscription = makeSubscription(session, route, qos, from)
   route.add(subscription)
   if (session.live !== undefined) route.attach(subscription)
-  session.subscriptions.set(route.filter, subscription)
+  session.subscriptions.add(subscription)
   return subscription
 }

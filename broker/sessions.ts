@@ -10,7 +10,7 @@ import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
 import type { Subscription } from './log/route.ts'
-import { loadSessions, subscribeTo } from './load-sessions.ts'
+import { loadSessions, subscribeTo, type Loaded } from './load-sessions.ts'
 import type { ClientId, Offset, QoS, TimeMs } from './message.ts'
 import type { CloseReason } from './session/link.ts'
 import { Session } from './session/session.ts'
@@ -54,7 +54,7 @@ export class Sessions {
   // --- at start
 
   /** Returns the subscriptions that are owed retained messages. */
-  async load (recovery: Recovery, aliveAt: TimeMs): Promise<ReadonlyArray<Subscription<Session>>> {
+  async load (recovery: Recovery, aliveAt: TimeMs): Promise<Loaded['owed']> {
     const { store, limits, clock, index } = this.#options
     const loaded = await loadSessions({ store, recovery, limits, now: clock.now(), aliveAt, index })
     this.#all = loaded.sessions

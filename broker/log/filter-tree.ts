@@ -8,7 +8,8 @@ import { hasWildcard } from '../topics.ts'
 interface Node<V> {
   readonly parent: Node<V> | undefined
   readonly level: string
-  children: Map<string, Node<V>> | undefined
+  /** One child stands alone, several in a map. */
+  children: Map<string, Node<V>> | Node<V> | undefined
   plus: Node<V> | undefined
   /** The filter that ends here. */
   value: V | undefined
@@ -76,12 +77,12 @@ export class FilterTree<V> {
     const rest = levels[levels.length - 1] === '#'
     if (rest) levels.pop()
     for (const level of levels) {
-      let next = level === '+' ? node.plus : node.children?.get(level)
+      let next = level === '+' ? node.plus : childOf(node, level)
       if (next === undefined) {
         if (!make) return { node: undefined, rest }
         next = makeNode(node, level)
         if (level === '+') node.plus = next
-        else (node.children ??= new Map()).set(level, next)
+        else addChild(node, next)
       }
       node = next
     }
@@ -93,8 +94,7 @@ export class FilterTree<V> {
       if (at.value !== undefined || at.rest !== undefined || at.plus !== undefined || at.children !== undefined) return
       if (at.level === '+') at.parent.plus = undefined
       else {
-        at.parent.children!.delete(at.level)
-        if (at.parent.children!.size === 0) at.parent.children = undefined
+        removeChild(at.parent, at)
       }
     }
   }
@@ -104,6 +104,27 @@ function makeNode<V> (parent: Node<V> | undefined, level: string): Node<V> {
   return { parent, level, children: undefined, plus: undefined, value: undefined, rest: undefined }
 }
 
+function childOf<V> ({ children }: Node<V>, level: string): Node<V> | undefined {
+  if (children === undefined) return undefined
+  if (children instanceof Map) return children.get(level)
+  return children.level === level ? children : undefined
+}
+
+function addChild<V> (node: Node<V>, child: Node<V>): void {
+  const { children } = node
+  if (children === undefined) node.children = child
+  else if (children instanceof Map) children.set(child.level, child)
+  else node.children = new Map([[children.level, children], [child.level, child]])
+}
+
+function removeChild<V> (node: Node<V>, child: Node<V>): void {
+  if (!(node.children instanceof Map)) node.children = undefined
+  else {
+    node.children.delete(child.level)
+    if (node.children.size === 0) node.children = undefined
+  }
+}
+
 /** @param reserved the topic begins with $, so no wildcard may stand for its first level [MQTT-4.7.2-1] */
 function collect<V> (node: Node<V>, levels: readonly string[], depth: number, reserved: boolean, found: V[]): void {
   if (node.rest !== undefined && !(reserved && depth === 0)) found.push(node.rest)
@@ -111,7 +132,7 @@ function collect<V> (node: Node<V>, levels: readonly string[], depth: number, re
     if (node.value !== undefined) found.push(node.value)
     return
   }
-  const child = node.children?.get(levels[depth])
+  const child = childOf(node, levels[depth])
   if (child !== undefined) collect(child, levels, depth + 1, reserved, found)
   if (node.plus !== undefined && !(reserved && depth === 0)) collect(node.plus, levels, depth + 1, reserved, found)
 }

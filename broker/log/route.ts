@@ -35,8 +35,8 @@ export interface Subscription<S extends Subscriber = Subscriber> {
 
 export class Route<S extends Subscriber = Subscriber> {
   readonly filter: string
-  all: Array<Subscription<S>> = []
-  attached: Array<Subscription<S>> = []
+  all: Array<Subscription<S>> = NONE
+  attached: Array<Subscription<S>> = NONE
   /** How many of all are of sessions that are kept, at QoS 1 or 2: while there is one, messages are stored. */
   durable = 0
   /** The topics with entries in the log that the filter matches. */
@@ -93,6 +93,8 @@ export class Route<S extends Subscriber = Subscriber> {
 export function isDurable (subscription: Subscription): boolean {
   return (subscription.qos > 0 || subscription.asked > 0) && !subscription.session.clean
 }
+
+const NONE: never[] = []
 
 /** Not yet in its route: see Route.add(). */
 export function makeSubscription<S extends Subscriber> (session: S, route: Route<S>, qos: QoS,

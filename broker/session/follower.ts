@@ -179,7 +179,7 @@ export class Follower {
     if (flight.offset > 0) {
       this.#index.moved(session)
       this.#events.cursorMoved(session)
-    }
+    } else if (session.retainedSent !== undefined) this.#puller.retainedAcknowledged(session)
     if (this.#puller.isBehind(session, live)) this.wake(session)
   }
 

@@ -162,6 +162,13 @@ export class Puller {
     })
   }
 
+  /** Once no retained message is out (only they have no offset), those that were sent need not be sent again. */
+  retainedAcknowledged (session: Session): void {
+    if (session.retainedSent === undefined || session.window!.size > session.window!.ofLog) return
+    for (const filter of session.retainedSent) this.#options.retainedDone(session, filter)
+    session.retainedSent = undefined
+  }
+
   #sendRetained (session: Session, live: Live, queue: RetainedQueue): void {
     const due = queue.take()
     const { topic, subscription } = due
@@ -181,7 +188,10 @@ export class Puller {
         if (qos > 0) this.#outbox.send(session, live, message, qos, ORIGIN, false, false, true)
         else this.#outbox.sendVolatile(session, live, message, true)
       }
-      if (isLast && isSubscribed) this.#options.retainedDone(session, filter)
+      if (isLast && isSubscribed) {
+        (session.retainedSent ??= []).push(filter)
+        this.retainedAcknowledged(session)
+      }
       this.#outbox.wake(session)
     }, () => { this.#outbox.cut(session, live, 'store-unavailable') })
   }

@@ -8,6 +8,7 @@ import { PENDING, type Subscriber, type Subscription } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
+import { Subscriptions } from './subscriptions.ts'
 import type { Flight, Window } from './window.ts'
 
 export interface QueuedMessage {
@@ -87,7 +88,7 @@ export class Session implements Subscriber {
   readonly principal: Principal
   readonly clean: boolean
   expiryMs: number
-  readonly subscriptions = new Map<string, Subscription<Session>>()
+  readonly subscriptions = new Subscriptions()
   /** Every matching entry up to this one was handed to the window; those not in the window are acknowledged. */
   sent: Offset
   window: Window | undefined
@@ -103,6 +104,8 @@ export class Session implements Subscriber {
    */
   incoming: Map<number, Array<(error?: HoldfastError) => void> | null> | undefined
   retainedDue: RetainedQueue | undefined
+  /** Filters whose retained messages were all sent, while some are not acknowledged. */
+  retainedSent: string[] | undefined
   gaps: Map<GapReason, number> | undefined
   /** After a crash: entries up to this one may have been sent before, so they carry DUP [G4]. */
   uncertainThrough: Offset

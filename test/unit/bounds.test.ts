@@ -24,7 +24,7 @@ function makeSession (index: LogIndex<Session>, filters: Record<string, QoS>, se
     const route = index.route(filter)
     const subscription = makeSubscription(session, route, qos, 0 as Offset)
     route.add(subscription)
-    session.subscriptions.set(filter, subscription)
+    session.subscriptions.add(subscription)
   }
   return session
 }
