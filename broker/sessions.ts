@@ -114,7 +114,16 @@ export class Sessions {
     session.instance = ++this.#lastInstance
     // The old one goes and the new one comes in one step: if it fails, nothing has changed.
     const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
-    await log.recorded(clean ? removal : [...removal, sessionChange(session)])
+    if (existing !== undefined) existing.leaving = true // nothing of it is written behind its removal
+    try {
+      await log.recorded(clean ? removal : [...removal, sessionChange(session)])
+    } catch (error) {
+      if (existing !== undefined) {
+        existing.leaving = false
+        this.touch(existing, true)
+      }
+      throw error
+    }
     if (existing !== undefined) {
       this.end(existing, 'clean-connect', false)
       this.#options.cut(existing, 'taken-over')
@@ -215,7 +224,7 @@ export class Sessions {
 
   /** The cursor, or with `record` the session itself, is written with the next flush. */
   touch (session: Session, record = false): void {
-    if (session.clean || session.ended) return
+    if (session.clean || session.ended || session.leaving) return
     if (record) session.recordDirty = true
     if (session.cursorDirty) return
     session.cursorDirty = true
@@ -231,7 +240,7 @@ export class Sessions {
     for (const session of some) {
       const record = session.recordDirty
       session.cursorDirty = session.recordDirty = false
-      if (session.ended) continue
+      if (session.ended || session.leaving) continue
       changes.push(cursorChange(session))
       if (record) changes.push(sessionChange(session))
       written.push({ session, record })

@@ -88,7 +88,8 @@ function violation (packet: GatedPacket): string | undefined {
   if (cmd === 'subscribe' && packet.subscriptions?.length === 0) return 'subscribe without a filter' // [MQTT-3.8.3-3]
   const filters = packet.subscriptions?.map(({ topic }) => topic) ?? packet.unsubscriptions
   if (filters?.some((filter) => filter.includes(REPLACEMENT)) === true) return 'a filter that is not UTF-8'
-  if (cmd === 'unsubscribe' && packet.unsubscriptions?.length === 0) return 'unsubscribe without a filter' // [MQTT-3.10.3-2]
+  // [MQTT-3.10.3-2]
+  if (cmd === 'unsubscribe' && packet.unsubscriptions?.length === 0) return 'unsubscribe without a filter'
   return undefined
 }
 

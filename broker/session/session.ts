@@ -116,6 +116,8 @@ export class Session implements Subscriber {
   cursorDirty = false
   recordDirty = false
   ended = false
+  /** A clean connect is about to end it. */
+  leaving = false
 
   constructor (clientId: ClientId, principal: Principal, clean: boolean, expiryMs: number, sent: Offset) {
     this.clientId = clientId
