@@ -88,7 +88,7 @@ export class Session implements Subscriber {
   readonly principal: Principal
   readonly clean: boolean
   expiryMs: number
-  readonly subscriptions = new Subscriptions()
+  readonly subscriptions = new Subscriptions<Session>()
   /** Every matching entry up to this one was handed to the window; those not in the window are acknowledged. */
   sent: Offset
   window: Window | undefined

@@ -2,18 +2,17 @@
  * The subscriptions of a session by filter. Nearly all sessions have a few, and a detached one may cost 2 KB in all: so
  * it is a list, and a map only from there on.
  */
-import type { Subscription } from '../log/route.ts'
-import type { Session } from './session.ts'
+import type { Subscriber, Subscription } from '../log/route.ts'
 
 const LIST_MAX = 8
 
-export class Subscriptions {
-  #list: Array<Subscription<Session>> = NONE
-  #map: Map<string, Subscription<Session>> | undefined
+export class Subscriptions<S extends Subscriber> {
+  #list: Array<Subscription<S>> = NONE
+  #map: Map<string, Subscription<S>> | undefined
 
   get size (): number { return this.#map?.size ?? this.#list.length }
 
-  get (filter: string): Subscription<Session> | undefined {
+  get (filter: string): Subscription<S> | undefined {
     if (this.#map !== undefined) return this.#map.get(filter)
     for (const one of this.#list) if (one.route.filter === filter) return one
     return undefined
@@ -22,7 +21,7 @@ export class Subscriptions {
   has (filter: string): boolean { return this.get(filter) !== undefined }
 
   /** The filter must not be there yet. */
-  add (subscription: Subscription<Session>): void {
+  add (subscription: Subscription<S>): void {
     if (this.#map !== undefined) this.#map.set(subscription.route.filter, subscription)
     else if (this.#list.length < LIST_MAX) this.#list = [...this.#list, subscription] // no spare capacity
     else {
@@ -42,11 +41,11 @@ export class Subscriptions {
     this.#list = NONE
   }
 
-  values (): Iterable<Subscription<Session>> { return this.#map?.values() ?? this.#list }
+  values (): Iterable<Subscription<S>> { return this.#map?.values() ?? this.#list }
 
   * keys (): IterableIterator<string> {
     for (const one of this.values()) yield one.route.filter
   }
 }
 
-const NONE: Array<Subscription<Session>> = []
+const NONE: never[] = []
