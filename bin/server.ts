@@ -6,8 +6,8 @@ import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { createSocketioBridge } from '../bridge/socketio/server.ts'
 import {
-  type Broker, type BrokerStats, type MqttServer, type SessionInfo, anonymous, createBroker, createMqttServer,
-  systemClock
+  type Broker, type BrokerStats, type ClientId, type MqttServer, type SessionInfo, anonymous, createBroker,
+  createMqttServer, systemClock
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import type { Config } from '../config/schema.ts'
@@ -41,6 +41,13 @@ export interface Holdfast {
   publish (message: PublishOptions): Promise<void>
   stats (): HoldfastStats
   sessions (): IterableIterator<SessionInfo>
+  /**
+   * Ends a session for good, as an administrator [G5]: its connection is closed, its filters and its backlog are gone.
+   * `clientId` is as `sessions()` names it (`io:<namespace>:<clientId>` for Socket.IO). Resolves to false if there is
+   * none, else to true when that is on disk (while the log can't be written: it is tried again until it is).
+   * Rejects with HoldfastError CLOSED once the server stops.
+   */
+  endSession (clientId: string): Promise<boolean>
   /**
    * Stops accepting, syncs what was accepted, closes clients. Every call gives the same promise; it rejects where a
    * part could not stop as it should. What has a receipt is durable in any case [G1].
@@ -130,6 +137,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       publish: (message) => publish(broker, message),
       stats: () => ({ ...broker.stats(), connections: { mqtt: mqttServer.connections, socketio: bridge.connections } }),
       sessions: () => broker.sessions(),
+      endSession: (clientId) => broker.end(clientId as ClientId),
       close () {
         front.refuse('stopping')
         return closing ??= stop()

@@ -104,6 +104,33 @@ t.test('events, sessions and stats are there for the program', async (t) => {
   await client.endAsync(true)
 })
 
+t.test('[G5] endSession ends a session for good: cut, told, its backlog gone, and gone after a restart', async (t) => {
+  const data = tempFolder(t)
+  const first = await start(t, { data })
+  const away = await connectAsync(mqttUrl(first), { clientId: 'U1', clean: false })
+  await away.subscribeAsync('a', { qos: 1 })
+  await away.endAsync(true)
+  await first.publish({ topic: 'a', payload: 'missed' })
+  const present = await connectAsync(mqttUrl(first), { clientId: 'U2', clean: false, reconnectPeriod: 0 })
+  await present.subscribeAsync('a', { qos: 1 })
+  const cut = new Promise<void>((resolve) => { present.once('close', () => resolve()) })
+  const ended: unknown[] = []
+  first.events.on('session-ended', (event) => ended.push(event))
+  t.same(await Promise.all(['U1', 'U2', 'U3'].map((id) => first.endSession(id))), [true, true, false])
+  await within(cut, 'the end of the connection')
+  t.same(ended, ['U1', 'U2'].map((clientId) => ({ clientId, reason: 'administrator' })))
+  t.equal(await first.endSession('U1'), false)
+  t.same([...first.sessions()], [])
+  await first.close()
+  await t.rejects(first.endSession('U1'), { code: 'CLOSED' })
+
+  const second = await start(t, { data })
+  t.same([...second.sessions()], [])
+  const after = createClient(mqttUrl(second), { clientId: 'U1', clean: false })
+  t.match(await new Promise((resolve) => { after.once('connect', resolve) }), { sessionPresent: false })
+  await after.endAsync(true)
+})
+
 t.test('without an MQTT port there is no TCP listener', async (t) => {
   const { addresses } = await start(t, { mqttPort: false })
   t.equal(addresses.mqtt, undefined)
