@@ -120,7 +120,8 @@ export class Checker implements DiskWitness {
       closedWith: undefined,
       lastOffset: 0,
       readySinceMs: 0,
-      writable
+      writable,
+      releasing: new Set()
     }
     const call = { clientId, clean, expiryMs }
     this.#referee.trace?.(`${clientId}#${connection.number} connects${clean ? ', clean' : ''}`)

@@ -2,7 +2,7 @@
 import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
 import type { ClientId, PacketId } from '../../broker/message.ts'
 import type { CloseReason, Delivery, GapReason } from '../../broker/session/link.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger, Publication } from './ledger.ts'
 import type { Claim, Life } from './life.ts'
 import type { Clause, Referee } from './referee.ts'
 import type { Sent } from './wire.ts'
@@ -22,6 +22,8 @@ export interface Connection {
   /** Since when there is nothing to wait for: it takes bytes and the window has room. */
   readySinceMs: number
   readonly writable: () => boolean
+  /** Identifiers that were released here for messages sent before a crash; they take room in the window. */
+  readonly releasing: Set<PacketId>
 }
 
 export class Deliveries {
@@ -46,8 +48,7 @@ export class Deliveries {
       const { qos, packetId, dup } = delivery
       this.#referee.trace?.(`  to ${life.name}#${connection.number}: ${publication.key} on ${publication.topic} ` +
         `(offset ${publication.offset ?? '-'}, q${qos}, id ${packetId}${dup ? ', dup' : ''})`)
-      const claim = life.claims.get(publication.key) ??
-        life.claim(publication, life.coverage(publication.topic, publication.qos, publication.receiptAt))
+      const claim = life.claims.get(publication.key) ?? this.#claimLate(life, publication)
       this.#checkAllowed(life, claim, delivery)
       if (delivery.qos === 0) this.#sendOnce(life, claim, delivery)
       else this.#send(connection, life, claim, delivery)
@@ -61,6 +62,13 @@ export class Deliveries {
       this.#violate('G6',
         `${life.name} has ${life.inUse.size} in flight; inflightMessagesMax is ${this.#limits.inflightMessagesMax}`)
     }
+  }
+
+  /** A message that was not stored for the session may reach it all the same, while it is attached; it need not. */
+  #claimLate (life: Life, publication: Publication): Claim {
+    const coverage = life.coverage(publication.topic, publication.qos, publication.receiptAt)
+    coverage.certain.clear()
+    return life.claim(publication, { ...coverage, qosMin: 0 })
   }
 
   #checkAllowed (life: Life, claim: Claim, { qos, retain, dup }: Delivery): void {
@@ -168,6 +176,7 @@ export class Deliveries {
     if (life === undefined) return
     this.#referee.trace?.(`  to ${life.name}#${connection.number}: PUBREL ${packetId}`)
     const owner = life.inUse.get(packetId)
+    if (owner === undefined) connection.releasing.add(packetId)
     if (owner === undefined || owner.received) return
     // Whoever waits for the same sync hears of it in the same moment: looked at when that has passed.
     this.#referee.soon(() => {
@@ -201,6 +210,7 @@ export class Deliveries {
 
   acknowledged (connection: Connection, packetId: PacketId): void {
     const { life } = connection
+    connection.releasing.delete(packetId)
     const claim = life?.inUse.get(packetId)
     if (life === undefined || claim === undefined || connection.over) return
     claim.acknowledgedMs = this.#referee.nowMs

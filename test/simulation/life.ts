@@ -88,7 +88,6 @@ export class Life {
   detachedMsMax: number | undefined
   /** When a connection of it was last closed or lost, -1 for never. */
   brokenMs = -1
-  crashedMs: number | undefined
   /** When the server last went away without having written everything, by a crash or on a full disk; -1 for never. */
   forgottenMs = -1
 

@@ -161,7 +161,6 @@ export class Sessions {
       if (!isWritten) life.detachedMsMax = undefined
       life.attached = 0
       life.closing = 0
-      life.crashedMs = now
       life.forget(writtenMs, now)
     }
     this.#open.clear()

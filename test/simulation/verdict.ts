@@ -33,7 +33,7 @@ export function checkProgress (evidence: Evidence): void {
   for (const life of checker.sessions.alive()) {
     const connection = checker.connectionOf(life)
     if (connection === undefined || !connection.writable()) continue
-    if (life.inUse.size >= scenario.limits.inflightMessagesMax) continue
+    if (life.inUse.size + connection.releasing.size >= scenario.limits.inflightMessagesMax) continue
     const { oldest, count } = life.unsent(life.gapTold + 1)
     if (oldest === undefined || count <= life.gapTold || scenario.hasGaps) continue
     const { durableMs, calledMs } = oldest.publication
@@ -98,7 +98,7 @@ function checkReceived ({ referee }: Evidence, life: Life): void {
     referee.violate('G2', `${life.name} never got ${missing.length} messages that it was owed, the first ${key} ` +
       `${at(offset)}; it was told of ${life.gapTold}`)
   }
-  const isExact = life.crashedMs === undefined && !life.isUncertain
+  const isExact = life.forgottenMs < 0 && !life.isUncertain
   if (isExact && life.gapTold > missing.length + possiblyMissing) {
     referee.violate('G5', `${life.name} was told that ${life.gapTold} messages are missing, but ${missing.length} are`)
   }
