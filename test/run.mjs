@@ -2,6 +2,8 @@
  * Runs the tests: `npm test`, or `npm test -- test/unit/layers.test.ts` for some of them.
  * Installs the system programs they need, builds what they start as a process, runs tap, and ends with
  * `N passed, N failed`. What is counted is the tests at the top of each file; a file that breaks counts as one failed.
+ * Files that put a server under load run one after the other when the rest is done: two at once would measure each
+ * other.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
@@ -11,6 +13,10 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const JOBS = 2
+/** Load: these run alone. */
+const ALONE = /^test\/crash\/|hostile/
+/** Takes nearly as long as all the rest, beside which it runs; tap itself would begin it near the end. */
+const LONG = /^test\/simulation\//
 /** Program, and the Debian package that brings it. */
 const PROGRAMS = [['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace']]
 
@@ -49,16 +55,36 @@ function allTests () {
 }
 
 async function runTests (args) {
-  // flags go to tap; without a file among them, all files run
-  const files = args.some(arg => !arg.startsWith('-')) ? [] : allTests()
-  const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', `--jobs=${JOBS}`, ...args, ...files],
-    { stdio: ['ignore', 'pipe', 'inherit'] })
-  const exited = new Promise(resolve => tap.on('close', (code, signal) => resolve(code ?? signal)))
   const total = { passed: 0, failed: 0, skipped: 0 }
   const report = []
+  const runFiles = (files, jobs) => runTap([`--jobs=${jobs}`, ...args, ...files], total, report)
+  // flags go to tap; without a file among them, all files run
+  if (args.some(arg => !arg.startsWith('-'))) await runFiles([], JOBS)
+  else {
+    const files = allTests()
+    await Promise.all([
+      runFiles(files.filter(file => LONG.test(file)), 1),
+      runFiles(files.filter(file => !LONG.test(file) && !ALONE.test(file)), JOBS - 1)
+    ])
+    await runFiles(files.filter(file => ALONE.test(file)), 1)
+  }
+  mkdirSync('.tap', { recursive: true })
+  writeFileSync('.tap/report.tap', report.join('\n'))
+  if (total.skipped > 0) console.log(`${total.skipped} skipped`)
+  console.log(`${total.passed} passed, ${total.failed} failed`)
+  process.exitCode = total.failed === 0 ? 0 : 1
+}
+
+/** Adds to `all` what the tests said, and to `report` every line. */
+async function runTap (args, all, report) {
+  const stdio = ['ignore', 'pipe', 'inherit']
+  const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', ...args], { stdio })
+  const exited = new Promise(resolve => tap.on('close', (code, signal) => resolve(code ?? signal)))
+  const total = { passed: 0, failed: 0, skipped: 0 }
+  const lines = []
   let block = newBlock()
   for await (const line of createInterface({ input: tap.stdout })) {
-    report.push(line)
+    lines.push(line)
     if (line.startsWith('# Subtest: ')) block = newBlock()
     else if (line.startsWith('Bail out')) console.log(line)
     block.lines.push(line)
@@ -68,15 +94,12 @@ async function runTests (args) {
     finishFile(block, end[1] === undefined, end[2], total)
   }
   const code = await exited
-  mkdirSync('.tap', { recursive: true })
-  writeFileSync('.tap/report.tap', report.join('\n'))
+  report.push(...lines)
   if (total.failed === 0 && (code !== 0 || total.passed === 0)) {
     console.log(`tap ended with ${code}, after ${total.passed} tests; see .tap/report.tap`)
     total.failed = 1
   }
-  if (total.skipped > 0) console.log(`${total.skipped} skipped`)
-  console.log(`${total.passed} passed, ${total.failed} failed`)
-  process.exitCode = total.failed === 0 ? 0 : 1
+  for (const key of Object.keys(all)) all[key] += total[key]
 }
 
 function newBlock () {
