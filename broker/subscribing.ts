@@ -60,7 +60,7 @@ export class Subscribing {
     if (session.ended) throw new HoldfastError('CLOSED', 'the session has ended')
     const subscription = existing ?? this.#sessions.addSubscription(session, filter, qos, PENDING)
     const before = subscription.qos
-    const asked = Math.max(before, qos) as QoS
+    const asked = Math.max(subscription.writes > 0 ? subscription.asked : before, qos) as QoS
     subscription.route.setQos(subscription, before, asked) // from here on messages are stored for it
     const hasRetained = this.#retained.matching(filter).next().done !== true
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
@@ -75,13 +75,13 @@ export class Subscribing {
           return
         }
         if (error !== undefined) {
-          if (subscription.from !== PENDING) this.#setQos(subscription, before)
+          if (subscription.from !== PENDING) this.#setQos(subscription, subscription.qos)
           else if (subscription.writes === 0) this.#sessions.removeSubscription(subscription) // nor was an earlier one
           reject(error)
           return
         }
+        if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#setQos(subscription, qos)
-        if (subscription.from === PENDING || before === 0) subscription.from = at
         this.owe(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
         if (session.clean || subscription.from === (from ?? at)) resolve(qos)
         else { // it was already on its way when this one came: what is written must count from there
@@ -93,7 +93,8 @@ export class Subscribing {
   }
 
   #setQos (subscription: Subscription<Session>, qos: QoS): void {
-    subscription.route.setQos(subscription, qos)
+    const asked = subscription.writes > 0 ? Math.max(qos, subscription.asked) as QoS : qos
+    subscription.route.setQos(subscription, qos, asked)
     if (qos === 0) this.#index.released(subscription.route)
   }
 

@@ -95,6 +95,7 @@ export class Follower {
     for (const subscription of session.subscriptions.values()) subscription.route.attach(subscription)
     this.#tellGaps(session, live)
     this.#redeliver(session, live)
+    if (session.held !== undefined && !session.isHoldWritten) this.#puller.hold(session, live, session.held)
     return {
       acknowledge: (packetId) => { if (session.live === live) this.#acknowledge(session, live, packetId) },
       received: async (packetId) => { if (session.live === live) await this.#received(session, packetId) },

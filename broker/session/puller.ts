@@ -140,25 +140,31 @@ export class Puller {
       const flight = this.#outbox.send(session, live, entry, qos, one.offset, isUncertain, isHeld)
       if (isHeld) held.push(flight)
     }
-    if (held.length > 0) this.#hold(session, live, held)
+    if (held.length > 0) this.hold(session, live, held)
   }
 
-  /** QoS 2: that the identifier is out is durable before it is out, so it is never sent under another (MQTT 4.3.3). */
-  #hold (session: Session, live: Live, held: readonly Flight[]): void {
+  /**
+   * QoS 2: that the identifier is out is durable before it is out, so it is never sent under another (MQTT 4.3.3).
+   * If it can't be written, the flights stay held for the next connection.
+   */
+  hold (session: Session, live: Live, held: readonly Flight[]): void {
     session.held = held
+    session.isHoldWritten = true
     live.holding = true
     const version = live.filtersVersion
     this.#options.log.record([cursorChange(session)], (error) => {
-      session.held = undefined
+      session.isHoldWritten = false
       const current = session.live // perhaps another connection by now, which waits for the same
+      if (error !== undefined) {
+        if (current !== undefined) this.#outbox.cut(session, current, 'store-unavailable')
+        return
+      }
+      session.held = undefined
       if (current === undefined) return
       current.holding = false
-      if (error !== undefined) this.#outbox.cut(session, current, 'store-unavailable')
-      else {
-        for (const flight of held) this.#outbox.post(session, current, flight)
-        if (current !== live || current.filtersVersion !== version) this.#options.unsubscribed(session)
-        this.#outbox.wake(session)
-      }
+      for (const flight of held) this.#outbox.post(session, current, flight)
+      if (current !== live || current.filtersVersion !== version) this.#options.unsubscribed(session)
+      this.#outbox.wake(session)
     })
   }
 
