@@ -291,6 +291,7 @@ export class HoldfastBroker implements Broker {
 
   #sweep (): void {
     const now = this.clock.now()
+    this.#follower.tick(now)
     this.#log.trim(this.#index.trim(SWEEP_TOPICS, this.#log.tail))
     this.#sessions.round(SWEEP_SESSIONS, (session) => {
       const oldest = session.live === undefined ? undefined : session.window?.oldest

@@ -8,7 +8,8 @@
 import type { Clock } from '../clock.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
-import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type PacketId, type QoS } from '../message.ts'
+import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
+} from '../message.ts'
 import type { Limits } from '../limits.ts'
 import type { Store } from '../store/store.ts'
 import { matches } from '../topics.ts'
@@ -80,6 +81,9 @@ export class Follower {
       unsubscribed: (session) => { this.unsubscribed(session) }
     })
   }
+
+  /** Called regularly: from here on messages count as sent at this time. */
+  tick (now: TimeMs): void { this.#outbox.tick(now) }
 
   get delivered (): number { return this.#outbox.delivered }
   get droppedQos0 (): number { return this.#outbox.droppedQos0 }

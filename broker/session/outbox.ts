@@ -4,7 +4,8 @@
  */
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
-import { messageBytes, type Entry, type Message, type Offset, type PacketId, type QoS } from '../message.ts'
+import { messageBytes, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
+} from '../message.ts'
 import type { CloseReason, Delivery } from './link.ts'
 import type { Live, Session } from './session.ts'
 import type { Flight } from './window.ts'
@@ -29,11 +30,16 @@ export class Outbox {
   #isScheduled = false
   delivered = 0
   droppedQos0 = 0
+  /** Of the last tick: good enough to say since when a message is out, and not asked for each. */
+  #now: TimeMs
 
   constructor (options: OutboxOptions) {
     this.#options = options
     this.#bytesMax = options.limits.writeBufferBytesMax
+    this.#now = options.clock.now()
   }
+
+  tick (now: TimeMs): void { this.#now = now }
 
   isFull (live: Live): boolean {
     return live.outboxBytes >= this.#bytesMax || !live.link.writable
@@ -42,7 +48,7 @@ export class Outbox {
   /** Takes a packet identifier and posts; a held flight is posted later by the caller. */
   send (session: Session, live: Live, message: Message | Entry, qos: QoS, offset: Offset, dup: boolean,
     isHeld = false, retain = false): Flight {
-    const flight = session.window!.send(message, qos, offset, retain, dup, this.#options.clock.now())
+    const flight = session.window!.send(message, qos, offset, retain, dup, this.#now)
     if (offset > 0) this.#options.cursorMoved(session)
     if (!isHeld) this.post(session, live, flight)
     return flight
