@@ -16,6 +16,14 @@ export interface Address { readonly host: string, readonly port: number }
 
 export interface Exit { readonly code: number | null, readonly signal: NodeJS.Signals | null }
 
+export interface Memory {
+  readonly rssBytes: number
+  /** The most that was resident since `resetPeak()`. */
+  readonly peakBytes: number
+  /** Without mapped files, whose pages the system takes back when it needs them. */
+  readonly anonBytes: number
+}
+
 export interface ServerProcess {
   readonly data: string
   readonly mqtt: Address
@@ -25,8 +33,8 @@ export interface ServerProcess {
   /** What was written so far, of every run since the start. */
   readonly stdout: string
   readonly stderr: string
-  /** Resident memory now, and the most since `resetPeak()`, in bytes (Linux). */
-  memory (): { readonly rssBytes: number, readonly peakBytes: number }
+  /** Resident memory in bytes (Linux). */
+  memory (): Memory
   resetPeak (): void
   /** SIGKILL; resolves when the process is gone. */
   kill (): Promise<Exit>
@@ -121,8 +129,8 @@ function cleanEnv (): NodeJS.ProcessEnv {
     !name.startsWith('HOLDFAST_') && !name.startsWith('TAP') && !name.startsWith('_TAPJS') && name !== 'NODE_OPTIONS'))
 }
 
-function memoryOf (pid: number): { rssBytes: number, peakBytes: number } {
+function memoryOf (pid: number): Memory {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const of = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? NaN) * 1024
-  return { rssBytes: of('VmRSS'), peakBytes: of('VmHWM') }
+  return { rssBytes: of('VmRSS'), peakBytes: of('VmHWM'), anonBytes: of('RssAnon') }
 }
