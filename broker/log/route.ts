@@ -80,6 +80,7 @@ export class Route<S extends Subscriber = Subscriber> {
       last.attachedPlace = subscription.attachedPlace
     }
     subscription.attachedPlace = -1
+    if (this.attached.length === 0) this.attached = NONE // gives its capacity back
   }
 
   setQos (subscription: Subscription<S>, qos: QoS, asked = qos): void {
