@@ -33,6 +33,9 @@ const STOPPED = 1
 /** Sessions and topics that one sweep looks at. */
 const SWEEP_SESSIONS = 5_000
 const SWEEP_TOPICS = 5_000
+/** Entries that are cleared away in one go, and the pause until the next. */
+const TRIM_ENTRIES = 4_096
+const TRIM_PAUSE_MS = 5
 
 export function createBroker (options: BrokerOptions): Broker {
   return new HoldfastBroker(options)
@@ -58,6 +61,7 @@ export class HoldfastBroker implements Broker {
   #subscribing!: Subscribing
   #timers: Array<() => void> = []
   #isClosing = false
+  #isTrimming = false
   #offerNumber = 0
   #offered: Session[] = []
   #gapMessages = 0
@@ -292,7 +296,7 @@ export class HoldfastBroker implements Broker {
   #sweep (): void {
     const now = this.clock.now()
     this.#follower.tick(now)
-    this.#log.trim(this.#index.trim(SWEEP_TOPICS, this.#log.tail))
+    this.#trim()
     this.#sessions.round(SWEEP_SESSIONS, (session) => {
       const oldest = session.live === undefined ? undefined : session.window?.oldest
       if (oldest !== undefined && now - oldest.sentAt >= this.limits.ackTimeoutMs) this.#cut(session, 'stalled')
@@ -300,6 +304,18 @@ export class HoldfastBroker implements Broker {
     })
     this.#timeline.forgetBefore((now - this.limits.backlogAgeMsMax) as TimeMs)
     if (this.#wills.owed > 0 && !this.#log.failing) this.#wills.retry()
+  }
+
+  /** A session that has drained a long backlog leaves much to clear away: a little at a time [G8]. */
+  #trim (): void {
+    const gone = this.#index.trim(SWEEP_TOPICS, this.#log.tail, TRIM_ENTRIES)
+    this.#log.trim(gone)
+    if (gone.length < TRIM_ENTRIES || this.#isTrimming) return
+    this.#isTrimming = true
+    this.clock.after(TRIM_PAUSE_MS, () => {
+      this.#isTrimming = false
+      if (!this.#isClosing) this.#trim()
+    })
   }
 
   /** Keeps a session within its bounds [G6], and tells it what it lost [G5]. */

@@ -205,12 +205,13 @@ export class LogIndex<S extends Subscriber> {
   }
 
   /**
-   * Drops what every session has moved past, from at most `topicsMax` topics, and returns the offsets, ascending.
+   * Drops what every session has moved past, from at most `topicsMax` topics and about `entriesMax` entries, and
+   * returns the offsets, ascending. What is left over is looked at with the next call.
    * An entry stays while one session that is kept has a matching filter from before it and a cursor below it [G2].
    */
-  trim (topicsMax: number, tail: Offset): Offset[] {
+  trim (topicsMax: number, tail: Offset, entriesMax = Infinity): Offset[] {
     const gone: number[] = []
-    for (let looked = 0; looked < topicsMax; looked++) {
+    for (let looked = 0; looked < topicsMax && gone.length < entriesMax; looked++) {
       const topic = this.#dirty.pop()
       if (topic === undefined) break
       topic.dirty = false
@@ -220,10 +221,11 @@ export class LogIndex<S extends Subscriber> {
       if (floor < topic.first) continue
       const before = topic.bytes
       const count = topic.length
-      this.#cachedBytes -= topic.dropThrough(floor, gone)
+      this.#cachedBytes -= topic.dropThrough(floor, entriesMax - gone.length, gone)
       this.#messages -= count - topic.length
       this.#bytes -= before - topic.bytes
       if (topic.length === 0) this.#remove(topic)
+      else if (topic.first <= floor) this.touch(topic)
     }
     return gone.sort((a, b) => a - b) as Offset[]
   }

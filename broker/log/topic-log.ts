@@ -87,9 +87,12 @@ export class TopicLog<R = unknown> {
     return this.#ends[index] - (index === this.#head ? this.#base : this.#ends[index - 1])
   }
 
-  /** Removes the entries up to `offset`, appending their offsets to `into`. Returns the bytes set free in memory. */
-  dropThrough (offset: Offset, into: number[]): number {
-    const stop = this.indexAfter(offset)
+  /**
+   * Removes the entries up to `offset`, but at most `limit`, appending their offsets to `into`. Returns the bytes set
+   * free in memory.
+   */
+  dropThrough (offset: Offset, limit: number, into: number[]): number {
+    const stop = Math.min(this.indexAfter(offset), this.#head + limit)
     let cached = 0
     for (let i = this.#head; i < stop; i++) {
       into.push(this.#offsets[i])

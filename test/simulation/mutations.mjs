@@ -61,14 +61,14 @@ export const MUTATIONS = [
   {
     name: 'a subscription counts from too late',
     file: 'broker/subscribing.ts',
-    from: 'if (subscription.from === PENDING || before === 0) subscription.from = at',
-    to: 'if (subscription.from === PENDING || before === 0) subscription.from = (at + 1) as Offset'
+    from: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at',
+    to: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = (at + 1) as Offset'
   },
   {
     name: 'a subscription counts from too early',
     file: 'broker/subscribing.ts',
-    from: 'if (subscription.from === PENDING || before === 0) subscription.from = at',
-    to: 'if (subscription.from === PENDING || before === 0) subscription.from = Math.max(0, at - 1) as Offset'
+    from: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at',
+    to: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = Math.max(0, at - 1) as Offset'
   },
   {
     name: 'what is unsubscribed while it waits is sent all the same',

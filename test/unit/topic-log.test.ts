@@ -43,7 +43,7 @@ t.test('appending, looking, evicting and dropping agree with a plain list', asyn
     } else if (choice < 75) {
       const through = random.int(20) === 0 ? last : somewhere()
       const into: number[] = []
-      const cached = log.dropThrough(through as Offset, into)
+      const cached = log.dropThrough(through as Offset, Infinity, into)
       const gone = list.filter(({ offset }) => offset <= through)
       list = list.filter(({ offset }) => offset > through)
       check('offsets that went', into, gone.map(({ offset }) => offset))
