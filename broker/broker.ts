@@ -99,13 +99,15 @@ export interface Broker {
 
   /**
    * Durable when it resolves. Every message appended afterwards reaches the session [G2]. An existing subscription of
-   * the same filter is replaced. `retained` messages that match are delivered (MQTT 3.3.1-6) once `ready` was called,
-   * or right away where the caller has nothing to send before.
+   * the same filter is replaced. Retained messages that match are delivered, then too [MQTT-3.8.4-3].
    * Resolves to the QoS that is granted. Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED, STORE_UNAVAILABLE.
    */
   subscribe (session: Session, filter: string, qos: QoS): Promise<QoS>
 
-  /** Durable when it resolves; nothing of the filter is delivered any more, not even what was queued for it alone. */
+  /**
+   * Durable when it resolves. Nothing of the filter is sent any more, not even what was queued for it alone; what was
+   * sent before is completed [MQTT-3.10.4-3].
+   */
   unsubscribe (session: Session, filter: string): Promise<void>
 
   /**

@@ -120,12 +120,13 @@ export class Sessions {
     } catch (error) {
       if (existing !== undefined) {
         existing.leaving = false
-        this.touch(existing, true)
+        if (existing.ended) this.#write(this.#removal(existing)) // it ended meanwhile and left that to this batch
+        else this.touch(existing, true)
       }
       throw error
     }
     if (existing !== undefined) {
-      this.end(existing, 'clean-connect', false)
+      this.end(existing, 'clean-connect')
       this.#options.cut(existing, 'taken-over')
     }
     session.connecting++
@@ -157,10 +158,11 @@ export class Sessions {
     }
   }
 
-  /** Forgets a session for good [G5]. Its records go with the next write, unless they have gone already. */
-  end (session: Session, reason: BrokerEvents['session-ended'][0]['reason'], hasRecords = true): void {
+  /** Forgets a session for good [G5]. Its records go with the next write. */
+  end (session: Session, reason: BrokerEvents['session-ended'][0]['reason']): void {
     if (session.ended) return
-    const changes = session.clean || !hasRecords ? [] : this.#removal(session)
+    // One that is leaving has its removal on the way; another behind it would take the new session's records along.
+    const changes = session.clean || session.leaving ? [] : this.#removal(session)
     this.#remove(session)
     if (changes.length > 0) this.#write(changes)
     this.#options.events.emit('session-ended', { clientId: session.clientId, reason })
@@ -198,7 +200,8 @@ export class Sessions {
   /** What a session of the same name that was made meanwhile has written itself is left alone. */
   #retry (changes: readonly RecordChange[]): void {
     const still = changes.filter(({ table, key }) => {
-      if (table === 'sessions' || table === 'cursors') return !this.#all.has(key as ClientId)
+      const name = key as ClientId
+      if (table === 'sessions' || table === 'cursors') return !this.#all.has(name) && !this.#turns.has(name)
       const { clientId, part } = splitSessionKey(key)
       const session = this.#all.get(clientId)
       const isAnew = table === 'filters' ? session?.subscriptions.has(part) : session?.incoming?.has(Number(part))
