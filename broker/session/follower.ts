@@ -95,7 +95,9 @@ export class Follower {
     const live = new Live(link)
     live.holding = session.held !== undefined
     session.live = live
-    session.window ??= new Window(this.#limits.inflightMessagesMax)
+    const inflightMax = link.inflightMax ?? this.#limits.inflightMessagesMax
+    if (session.window === undefined) session.window = new Window(inflightMax)
+    else session.window.resize(inflightMax)
     for (const subscription of session.subscriptions.values()) subscription.route.attach(subscription)
     this.#tellGaps(session, live)
     this.#redeliver(session, live)

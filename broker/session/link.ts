@@ -29,6 +29,11 @@ export type CloseReason = typeof CLOSE_REASONS[number]
 export interface Link {
   /** False while the connection does not take more; the transport calls Attachment.drained() afterwards. */
   readonly writable: boolean
+  /**
+   * How many messages may be out unacknowledged; default: limits.inflightMessagesMax. For a link whose proof takes
+   * long, and that bounds what is written by itself. Asked once, at attach; at most 65,535 [G6].
+   */
+  readonly inflightMax?: number | undefined
   /** In order. All of one call may share a write. */
   deliver (deliveries: readonly Delivery[]): void
   /** PUBREL for QoS 2 (MQTT 4.3.3). */

@@ -45,7 +45,7 @@ export class Flight implements Delivery {
 }
 
 export class Window {
-  readonly #sizeMax: number
+  #sizeMax = 0
   readonly #byId = new Map<number, Flight>()
   /** In the order of sending; done ones leave from the front. */
   #order: Flight[] = []
@@ -55,10 +55,14 @@ export class Window {
 
   /** @param sizeMax at most 65,535 */
   constructor (sizeMax: number) {
-    this.#sizeMax = Math.min(sizeMax, PACKET_ID_MAX)
+    this.resize(sizeMax)
   }
 
+  /** What is out stays out, also where it is more than the new size: then nothing is sent until there is room. */
+  resize (sizeMax: number): void { this.#sizeMax = Math.min(sizeMax, PACKET_ID_MAX) }
+
   get size (): number { return this.#byId.size }
+  /** Not more than 0 where nothing may be sent. */
   get room (): number { return this.#sizeMax - this.#byId.size }
   /** Unacknowledged flights that stand for entries of the log. */
   get ofLog (): number { return this.#ofLog }

@@ -7,12 +7,14 @@ import { tempFolder } from '../helpers/temp.ts'
 import { deliverySuite } from './session.ts'
 import { boundsSuite } from './session-bounds.ts'
 import { lifeSuite } from './session-life.ts'
+import { windowSuite } from './session-window.ts'
 import type { World } from './session-words.ts'
 
 for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWorld]] as const) {
   deliverySuite(name, factory)
   lifeSuite(name, factory)
   boundsSuite(name, factory)
+  windowSuite(name, factory)
 }
 
 /** What a process leaves behind that was killed is all that it had written. */
