@@ -4,9 +4,9 @@
  */
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
-import type { Test } from 'tap'
 import { reset } from './reset.ts'
 import { createPipe, type Faults, type Pipe } from './pipe.ts'
+import type { Scope } from './temp.ts'
 
 /** 'up' is from the client to the server. */
 export type Direction = 'up' | 'down' | 'both'
@@ -46,7 +46,7 @@ export interface Proxy {
 interface Connection { client: Socket, server: Socket, up: Pipe, down: Pipe }
 
 /** A proxy on a free port of 127.0.0.1; closed when the test ends. */
-export async function createProxy (t: Test, target: { host?: string, port: number }): Promise<Proxy> {
+export async function createProxy (t: Scope, target: { host?: string, port: number }): Promise<Proxy> {
   const open = new Set<Connection>()
   const bytes = { up: 0, down: 0 }
   let faults: Record<'up' | 'down', Faults> = { up: {}, down: {} }

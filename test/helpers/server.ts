@@ -3,12 +3,12 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Test } from 'tap'
-import { tempFolder } from './temp.ts'
+import { tempFolder, type Scope } from './temp.ts'
 import { within } from './wait.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const COMMAND = `${ROOT}dist/bin/holdfast.js`
+/** Built somewhere else where HOLDFAST_TEST_DIST names a folder. */
+const COMMAND = `${process.env['HOLDFAST_TEST_DIST'] ?? `${ROOT}dist`}/bin/holdfast.js`
 const READY_MS_MAX = 30_000
 const STOP_MS_MAX = 20_000
 
@@ -56,8 +56,8 @@ export interface ServerOptions {
 }
 
 /** Resolves once the server says that it is ready; ended when the test ends. */
-export async function startServer (t: Test, options: ServerOptions = {}): Promise<ServerProcess> {
-  if (!existsSync(COMMAND)) throw new Error('dist/bin/holdfast.js is missing: run `npm run build` first')
+export async function startServer (t: Scope, options: ServerOptions = {}): Promise<ServerProcess> {
+  if (!existsSync(COMMAND)) throw new Error(`${COMMAND} is missing: run \`npm run build\` first`)
   const data = options.data ?? tempFolder(t)
   const flags = options.flags ?? []
   let child: ChildProcess
