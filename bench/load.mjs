@@ -1,5 +1,8 @@
 /** A process of the load: `load.mjs '{"role":"flow",...}'`, forked with a channel over which it answers. */
-import * as roles from './load/roles.mjs'
+import * as mqtt from './load/roles.mjs'
+import * as socketio from './load/socketio-roles.mjs'
+
+const roles = { ...mqtt, ...socketio }
 
 const words = []
 let listener

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const LOAD = fileURLToPath(new URL('load.mjs', import.meta.url))
+/** Arguments for Node with which a server answers memoryOf(). */
+export const MEASURABLE = ['--expose-gc', '--import', new URL('memory-hook.mjs', import.meta.url).href]
 const SERVER_CORE = 0
 const LOAD_CORE = 1
 const READY_MS_MAX = 180_000
@@ -98,6 +100,17 @@ export async function startServer (command, args, { ready, from = 'stdout', env,
   } finally {
     clearTimeout(timer)
   }
+}
+
+/**
+ * Memory of a server started with MEASURABLE and a channel, in bytes, when garbage collection has settled.
+ * `rssAnonBytes` leaves out the pages of mapped files, which the system takes back when it needs them.
+ * @returns {Promise<{ heapBytes: number, rssBytes: number, rssAnonBytes: number }>}
+ */
+export async function memoryOf ({ child }) {
+  const answer = new Promise((resolve) => child.once('message', resolve))
+  child.send('memory')
+  return await answer
 }
 
 /**

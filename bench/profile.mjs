@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { Bench } from './bench.mjs'
 import { CASES } from './cases/index.mjs'
 import { holdfast } from './peers/holdfast.mjs'
+import { peersOf } from './peers/index.mjs'
 import { runFolder } from './processes.mjs'
 import { byFunction, byFunctionAndBelow, byPlace, cut } from './self-times.mjs'
 
@@ -45,7 +46,7 @@ try {
   const nodeArgs = ['--cpu-prof', '--cpu-prof-dir', folder.path]
   const onMeasured = () => { period.from = nowMicros() }
   const bench = new Bench({ peers: [watched], rounds: 1, scale: 1, say: console.error, nodeArgs, onMeasured })
-  await one.run(bench, bench.peers)
+  await one.run(bench, peersOf(one, bench.peers))
   const profiles = readdirSync(folder.path).filter((name) => name.endsWith('.cpuprofile')).sort()
   if (profiles.length === 0) throw new Error('the server left no profile: it did not end by itself')
   const last = join(folder.path, profiles.at(-1))

@@ -10,7 +10,7 @@ import { Bench } from './bench.mjs'
 import { CASES } from './cases/index.mjs'
 import { installPeers } from './install.mjs'
 import { machineFacts } from './machine.mjs'
-import { PEERS } from './peers/index.mjs'
+import { PEERS, peersOf } from './peers/index.mjs'
 import { runFolder } from './processes.mjs'
 import { markdown, writeBetweenMarkers } from './table.mjs'
 
@@ -49,8 +49,9 @@ async function run () {
   })
   if (values.help) return console.log(HELP)
   if (values.install) installPeers()
-  const { peers, absent } = present(named(PEERS, values.peer && ['holdfast', ...values.peer], '--peer'))
   const cases = named(CASES, values.case, '--case')
+  const wanted = named(PEERS, values.peer && ['holdfast', ...values.peer], '--peer')
+  const { peers, absent } = present(wanted.filter((peer) => cases.some((one) => peersOf(one, [peer]).length > 0)))
   const rounds = roundsOf(values)
   const startedAt = Date.now()
   const folder = runFolder(values.folder)
@@ -61,7 +62,7 @@ async function run () {
   const bench = new Bench({ peers, rounds, scale: values.quick ? QUICK_SCALE : 1, folder: values.folder, say })
   const done = []
   for (const one of cases) {
-    const measured = await one.run(bench, peers)
+    const measured = await one.run(bench, peersOf(one, peers))
     done.push(one.kind === 'throughput' ? { ...one, results: measured } : { ...one, ...measured })
   }
   const report = {

@@ -1,9 +1,11 @@
 /** Results as Markdown, and into the document they belong to. */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { peersOf } from './peers/index.mjs'
 import { median } from './statistics.mjs'
 
 const BEGIN = '<!-- bench:begin -->'
 const END = '<!-- bench:end -->'
+const PROTOCOLS = [['mqtt', 'MQTT'], ['socketio', 'Socket.IO']]
 
 /** Replaces what is between the markers of the document; the prose around it stays. */
 export function writeBetweenMarkers (file, text) {
@@ -19,14 +21,16 @@ export function writeBetweenMarkers (file, text) {
  * @returns {string} Markdown
  */
 export function markdown ({ machine, command, when, minutes, rounds, peers, absent, cases, failures }) {
-  const throughput = cases.filter(({ kind }) => kind === 'throughput')
   const rows = cases.filter(({ kind }) => kind === 'property').flatMap((one) => one.rows)
   return [
     `Measured on ${when} with \`${command}\` (${minutes} minutes). ${machineSentence(machine)}`,
     section('What was compared', peerTable(peers, absent)),
-    throughput.length > 0 && section('Throughput',
-      `Medians of ${rounds} alternating runs. In brackets: Holdfast as a multiple of that peer, in the same run.`,
-      throughputTable(throughput, peers)),
+    ...PROTOCOLS.map(([protocol, title]) => {
+      const throughput = cases.filter((one) => one.kind === 'throughput' && (one.protocol ?? 'mqtt') === protocol)
+      return throughput.length > 0 && section(`Throughput, ${title}`,
+        `Medians of ${rounds} alternating runs. In brackets: Holdfast as a multiple of that peer, in the same run.`,
+        throughputTable(throughput, peersOf({ protocol }, peers)))
+    }),
     rows.length > 0 && section('Bounds', table(['property', 'measured', 'goal', 'met'],
       rows.map(({ what, value, goal, met }) => [what, value, goal ?? '', verdictOf(met)]))),
     section('Loss, duplicates, order',
@@ -59,9 +63,10 @@ function throughputTable (cases, peers) {
     const goals = summary.filter(({ goal }) => goal !== undefined)
     return [
       `${one.work}, ${one.unit}`,
-      ...summary.map(({ rate, ratio, isSound }) => [
+      ...summary.map(({ peer, rate, ratio, isSound }) => [
         rate === undefined ? 'failed' : Math.round(rate).toLocaleString('en'),
         ratio !== undefined && `(${ratio.toFixed(2)} x)`,
+        peer === peers[0] && rate !== undefined && one.note?.(one.results.get(peer.name)),
         !isSound && '**not sound**'
       ].filter(Boolean).join(' ')),
       goals.map(({ peer, goal }) => `${goal} x ${peer.title}`).join(', ') || 'reported',
@@ -71,7 +76,7 @@ function throughputTable (cases, peers) {
 }
 
 function peerTable (peers, absent) {
-  return table(['server', 'what its receipt (PUBACK) means'], [
+  return table(['server', 'what its receipt (PUBACK, ack) means'], [
     ...peers.map(({ title, receipt }) => [title, receipt]),
     ...absent.map(({ title, why }) => [title, `not run: ${why}`])
   ])

@@ -2,7 +2,10 @@
 import { bystanders } from './bystanders.mjs'
 import { detached } from './detached.mjs'
 import { memory } from './memory.mjs'
+import { SOCKETIO_CASES, socketioMemory } from './socketio.mjs'
 import { start } from './start.mjs'
 import { THROUGHPUT_CASES } from './throughput.mjs'
 
-export const CASES = [...THROUGHPUT_CASES, bystanders, detached, memory, start]
+export const CASES = [
+  ...THROUGHPUT_CASES, ...SOCKETIO_CASES, bystanders, detached, memory, socketioMemory, start
+]

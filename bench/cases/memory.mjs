@@ -1,6 +1,5 @@
 /** What a session that is away and a connection that is silent cost in memory. */
-import { startLoad } from '../processes.mjs'
-import { memoryOf } from '../peers/holdfast.mjs'
+import { memoryOf, startLoad } from '../processes.mjs'
 
 const SESSIONS = 100_000
 const CONNECTIONS = 4_000

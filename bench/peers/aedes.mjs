@@ -11,6 +11,7 @@ export const aedes = {
   name: 'aedes',
   title: 'Aedes in memory',
   receipt: 'nothing: it comes before the message is stored, in memory',
+  protocols: ['mqtt'],
   scale: 1,
   missing: () => undefined,
   async start () {
@@ -23,6 +24,7 @@ export const aedesRedis = {
   name: 'aedes-redis',
   title: 'Aedes with Redis',
   receipt: 'nothing: it comes before the message is stored, in Redis (append-only file, synced every second)',
+  protocols: ['mqtt'],
   scale: 0.05,
   debian: 'redis-server',
   missing: () => has('redis-server') ? undefined : 'redis-server is not installed',

@@ -8,6 +8,7 @@ export const mosquitto = {
   name: 'mosquitto',
   title: 'mosquitto 2',
   receipt: 'the message is in memory; a snapshot is written every 30 minutes',
+  protocols: ['mqtt'],
   scale: 1,
   debian: 'mosquitto',
   missing: () => has('mosquitto') ? undefined : 'mosquitto is not installed',
