@@ -112,7 +112,7 @@ export class Admission {
     if (opening === undefined) this.#opening.set(connection, opening = new Set())
     const isOpening = opening
     if (opening.has(namespace)) throw new RefusedError('PROTOCOL', 'the namespace is already being connected to')
-    if (opening.size + connection.channels.size >= NAMESPACES_PER_CONNECTION_MAX) {
+    if (opening.size + connection.channelCount >= NAMESPACES_PER_CONNECTION_MAX) {
       throw new RefusedError('NAMESPACES_FULL',
         `a connection can have ${NAMESPACES_PER_CONNECTION_MAX} namespaces; open another one with forceNew: true`)
     }

@@ -4,10 +4,17 @@
  */
 import type { Clock, Logger, PacketId } from '../../broker/index.ts'
 import type { EnginePacket, EngineSocket } from './engine.ts'
-import { Receipts } from './receipts.ts'
+import { DoublePing } from './proof/double-ping.ts'
+import { Evidence, type ProofLevel } from './proof/evidence.ts'
 
 /** One namespace on the connection. */
 export interface Channel {
+  readonly namespace: string
+  /**
+   * The CONNECT packet of the namespace is written. A client keeps events that come before it until it has read it, so
+   * they are proven by nothing that is asked before it. Whoever makes this true calls Connection.connectSent().
+   */
+  readonly connectSent: boolean
   /** The client has handled the message that was delivered under this identifier. */
   proven (packetId: PacketId): void
   /** The client has left the namespace: what it drops from now on is answered by its engine all the same. */
@@ -24,6 +31,7 @@ export interface ConnectionLimits {
 interface Mark {
   readonly channel: Channel
   readonly packetId: PacketId
+  readonly level: ProofLevel
 }
 
 /** A closed connection whose client does not take leave by then is cut off. */
@@ -34,12 +42,14 @@ const DISCONNECT = '1'
 
 export class Connection {
   readonly engine: EngineSocket
-  /** By namespace. */
-  readonly channels = new Map<string, Channel>()
   readonly #limits: ConnectionLimits
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #receipts = new Receipts<Mark>()
+  readonly #evidence = new Evidence<Mark>()
+  readonly #pings = new DoublePing(this.#evidence)
+  #channels: Channel[] = []
+  /** Written to a namespace before its CONNECT packet. */
+  #early: Mark[] | undefined
   /** Handed to the engine and not yet to its transport. */
   #queuedBytes = 0
   #blocked = false
@@ -54,7 +64,7 @@ export class Connection {
     this.#clock = clock
     this.#log = log
     engine.on('packetCreate', packet => {
-      if (packet.type === 'ping') this.#receipts.pinged()
+      if (packet.type === 'ping') this.#pings.pinged()
       this.#queuedBytes += packet.data?.length ?? 0
     })
     engine.on('flush', () => { this.#queuedBytes = 0 })
@@ -77,9 +87,41 @@ export class Connection {
     return false
   }
 
-  /** The message was written to the engine; its receipt is asked for with all others of this turn of the event loop. */
-  delivered (channel: Channel, packetId: PacketId): void {
-    this.#receipts.delivered({ channel, packetId })
+  /** A namespace was opened on the connection; at most one channel has its name. */
+  add (channel: Channel): void {
+    this.#channels.push(channel)
+  }
+
+  remove (channel: Channel): void {
+    this.#channels = this.#channels.filter(other => other !== channel)
+    this.#early = this.#early?.filter(mark => mark.channel !== channel)
+  }
+
+  get channelCount (): number {
+    return this.#channels.length
+  }
+
+  /**
+   * The message was written to the engine just now, all of it; its receipt is asked for with all others of this turn
+   * of the event loop. The channel is told when it is proven to the level.
+   */
+  delivered (channel: Channel, packetId: PacketId, level: ProofLevel = 'handled'): void {
+    const mark = { channel, packetId, level }
+    if (channel.connectSent) this.#written(mark)
+    else (this.#early ??= []).push(mark)
+  }
+
+  /** The CONNECT packet of the channel was written just now: what is proven from here on covers what was before it. */
+  connectSent (channel: Channel): void {
+    const early = this.#early
+    if (early === undefined) return
+    const others = early.filter(mark => mark.channel !== channel)
+    this.#early = others.length === 0 ? undefined : others
+    for (const mark of early) if (mark.channel === channel) this.#written(mark)
+  }
+
+  #written (mark: Mark): void {
+    this.#evidence.delivered(mark, mark.level)
     if (this.#pingDue) return
     this.#pingDue = true
     setImmediate(() => {
@@ -138,12 +180,13 @@ export class Connection {
     if (packet.type === 'pong') this.#answered()
     if (packet.type === 'message' && typeof packet.data === 'string' && packet.data.startsWith(DISCONNECT)) {
       // Socket.IO handles the packet in a later turn; a pong right behind it must not count any more.
-      this.channels.get(packet.data.slice(1).replace(/,.*$/s, '') || '/')?.left()
+      const namespace = packet.data.slice(1).replace(/,.*$/s, '') || '/'
+      this.#channels.find(channel => channel.namespace === namespace)?.left()
     }
   }
 
   #answered (): void {
-    const proven = this.#receipts.answered()
+    const proven = this.#pings.answered()
     if (proven === undefined) {
       this.#log.warn({ connection: this.engine.id },
         'a Socket.IO client answered a ping that was not sent; it is disconnected and gets everything unproven again')
@@ -156,13 +199,13 @@ export class Connection {
   }
 
   #ping (): void {
-    if (this.#receipts.wantsPing && this.open) this.engine.sendPacket('ping', undefined, {}, () => this.#drained())
+    if (this.#pings.wantsPing && this.open) this.engine.sendPacket('ping', undefined, {}, () => this.#drained())
   }
 
   #drained (): void {
     if (!this.#blocked || !this.open) return
     this.#blocked = false
     if (!this.writable) return // and blocked again
-    for (const channel of this.channels.values()) channel.drained()
+    for (const channel of this.#channels) channel.drained()
   }
 }

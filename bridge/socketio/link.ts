@@ -3,21 +3,28 @@ import type { Socket } from 'socket.io'
 import type { Attachment, CloseReason, Delivery, GapReason, Link, PacketId } from '../../broker/index.ts'
 import type { Channel, Connection } from './connection.ts'
 import type { Repeats } from './repeats.ts'
-import { OWN_EVENTS, translate } from './translate.ts'
+import type { NamespaceRules } from './rules/rules.ts'
+import { OWN_EVENTS } from './translate.ts'
 
 export class SocketLink implements Link, Channel {
+  readonly namespace: string
+  /** It is attached afterwards. */
+  readonly connectSent = true
   readonly #socket: Socket
   readonly #connection: Connection
   readonly #repeats: () => Repeats
+  readonly #rules: NamespaceRules
   /** Of what is in flight: bounded by the window of the session. */
   readonly #repeatKeys = new Map<PacketId, string>()
   #attachment: Attachment | undefined
   #left = false
 
   /** `repeats` gives what the session remembers, which only few sessions need. */
-  constructor (socket: Socket, connection: Connection, repeats: () => Repeats) {
+  constructor (socket: Socket, connection: Connection, rules: NamespaceRules, repeats: () => Repeats) {
+    this.namespace = socket.nsp.name
     this.#socket = socket
     this.#connection = connection
+    this.#rules = rules
     this.#repeats = repeats
   }
 
@@ -37,7 +44,7 @@ export class SocketLink implements Link, Channel {
 
   deliver (deliveries: readonly Delivery[]): void {
     for (const { message, qos, packetId } of deliveries) {
-      const { event, args, repeatKey } = translate(message)
+      const { event, args, repeatKey } = this.#rules.translate(message)
       if (repeatKey === undefined) this.#socket.emit(event, ...args)
       else {
         if (!this.#repeats().repeated(repeatKey, this)) this.#socket.emit(event, ...args) // [G4]
@@ -85,7 +92,7 @@ export class SocketLink implements Link, Channel {
         // The client sees 'io server disconnect' and stays away until its application connects again: two clients
         // with one name would otherwise throw each other out for ever.
         this.#socket.disconnect()
-        if (this.#connection.channels.size === 0) this.#connection.close()
+        if (this.#connection.channelCount === 0) this.#connection.close()
         break
       case 'stalled':
         this.#connection.cut()

@@ -1,6 +1,6 @@
 /**
  * Socket.IO clients, unmodified, as followers of broker sessions. Which versions and transports, and what each event
- * means, is in docs/socketio.md; the proof of receipt is in receipts.ts.
+ * means, is in docs/socketio.md; the proofs of receipt are in proof/.
  */
 import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type Server as HttpServer, ServerResponse } from 'node:http'
@@ -14,6 +14,8 @@ import { guardPolling } from './guard.ts'
 import { Inbound } from './inbound.ts'
 import { SocketLink } from './link.ts'
 import { RepeatsBySession } from './repeats.ts'
+import type { RuleSet } from './rules/rule.ts'
+import { Rules } from './rules/rules.ts'
 import { OWN_EVENTS } from './translate.ts'
 
 export interface SocketioBridgeOptions {
@@ -30,6 +32,8 @@ export interface SocketioBridgeOptions {
   readonly pingTimeoutMs: number
   /** Largest packet or polling request taken from a client. */
   readonly httpBufferBytesMax: number
+  /** Default: those of docs/socketio.md. */
+  readonly rules?: RuleSet
   /** '/socket.io/' */
   readonly path?: string
   /** Makes message ids, and session ids for clients without one. */
@@ -64,6 +68,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const connections = new WeakMap<EngineSocket, Connection>()
   const inbounds = new Set<Inbound>()
   const repeats = new RepeatsBySession()
+  const rules = new Rules({ rules: options.rules, makeId })
   const admission = new Admission({ broker, connections, makeId, sessionExpiryMs, log })
 
   const io = new Server(http, {
@@ -100,7 +105,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       else origins.refuse(request, response instanceof ServerResponse ? response : request.socket)
     })
   }
-  guardPolling(engine, log)
+  guardPolling(engine, log, broker.limits.writeBufferBytesMax)
 
   for (const namespace of [io.of('/'), io.of(/.*/)]) {
     namespace.use(admission.middleware)
@@ -123,13 +128,13 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }
     const { session, present, identity } = admitted
     if (session.ended) return connection.close() // meanwhile; the client comes back and gets a new one
-    const namespace = socket.nsp.name
-    const link = new SocketLink(socket, connection, () => repeats.of(session.clientId))
-    const inbound = new Inbound({ socket, connection, session, broker, makeId, log })
-    connection.channels.set(namespace, link)
+    const here = rules.namespace(socket.nsp.name)
+    const link = new SocketLink(socket, connection, here, () => repeats.of(session.clientId))
+    const inbound = new Inbound({ socket, connection, session, broker, rules: here, name: identity.name, log })
+    connection.add(link)
     inbounds.add(inbound)
     socket.on('disconnect', safely(log, reason => {
-      if (connection.channels.get(namespace) === link) connection.channels.delete(namespace)
+      connection.remove(link)
       link.detach()
       inbound.stop().then(() => inbounds.delete(inbound), () => {})
       log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')

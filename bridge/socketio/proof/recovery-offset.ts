@@ -1,0 +1,39 @@
+/**
+ * The proof that a client of Socket.IO 4.6 or later gives when it comes back: the offset of the last event it handled.
+ *
+ * Such a client keeps the last argument of each event, if it is a string, after the handlers for the event have
+ * returned without throwing, and reports it when it connects again (connection state recovery). So the server appends
+ * a token to each event that names the event's place in the log. Reported, it proves that this event and all that the
+ * session was sent before it were handled: the session goes on exactly behind it.
+ *
+ * What it does not prove: that a handler which goes on asynchronously is done, or that there was one. It says nothing
+ * about a message that waits for the application's own ack: while one does, the tokens after it must name a place
+ * before it. A token counts only together with the identifier of the session that it was sent to (see identity.ts),
+ * because the offset is a place in the log, and what another session was sent before it is not known.
+ *
+ * Pure: text in, text out.
+ */
+import type { Offset } from '../../../broker/index.ts'
+
+const MARK = 'hf~'
+/** Longest token, in characters: mark, epoch of at most 64, separator, offset in base 36. */
+export const TOKEN_LENGTH_MAX = 80
+const TOKEN = /^hf~([^~]{1,64})~(0|[1-9a-z][0-9a-z]{0,10})$/
+
+/** `hf~<epoch of the log>~<offset in base 36>` */
+export function formatToken (epoch: string, offset: Offset): string {
+  return `${MARK}${epoch}~${offset.toString(36)}`
+}
+
+/** The offset of a token that was made for this log; undefined for anything else, a token of another log too. */
+export function readToken (epoch: string, value: unknown): Offset | undefined {
+  if (!isToken(value)) return undefined
+  const [, tokenEpoch, digits] = TOKEN.exec(value)!
+  const offset = Number.parseInt(digits, 36)
+  return tokenEpoch === epoch && Number.isSafeInteger(offset) ? offset as Offset : undefined
+}
+
+/** Looks like a token, of whatever log: an application's own argument of this kind would be taken for an offset. */
+export function isToken (value: unknown): value is string {
+  return typeof value === 'string' && value.length <= TOKEN_LENGTH_MAX && value.startsWith(MARK) && TOKEN.test(value)
+}
