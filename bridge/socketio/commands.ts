@@ -1,22 +1,40 @@
 /** What a client's event asks for. Pure; Socket.IO's own refusals (reserved names, malformed packets) came before. */
 import { encodeEnvelope, EnvelopeError } from './envelope.ts'
-import { eventTopic, scopeFilter, type Scope } from './names.ts'
+import { eventTopic, roomFilterAround, scopeFilter, type Scope } from './names.ts'
 import { isReservedEvent } from './translate.ts'
 
 export type Command =
-  | { readonly kind: 'publish', readonly topic: string, readonly payload: Buffer, readonly id: string }
-  | { readonly kind: 'join' | 'leave', readonly filter: string }
+  | PublishCommand
+  | { readonly kind: 'subscribe' | 'unsubscribe', readonly filters: readonly string[] }
+  /** What stands between `before` and `after` in each filter of the session, decoded; one level. */
+  | { readonly kind: 'list', readonly before: string, readonly after: string }
+  | { readonly kind: 'ignored' }
   | { readonly kind: 'refused', readonly code: RefusalCode, readonly message: string }
 
-export const REFUSAL_CODES = ['EVENT_INVALID', 'ARGUMENTS_INVALID'] as const
+export interface PublishCommand {
+  readonly kind: 'publish'
+  readonly topic: string
+  readonly payload: Buffer
+  /** Of the message in the log: one of the bridge's own making, or CLIENT_ID_MARK and the one that the client gave. */
+  readonly id: string
+  readonly qos: 0 | 1
+  readonly retain: boolean
+}
+
+export const REFUSAL_CODES = ['EVENT_INVALID', 'ARGUMENTS_INVALID', 'REFUSED', 'NO_RULE', 'RULE_FAILED'] as const
 export type RefusalCode = typeof REFUSAL_CODES[number]
 
 /**
- * - `join`, room and `leave`, room: the room's messages, durably
+ * What an event means without a rule:
+ * - `join`, room and `leave`, room: the room's messages, durably; `rooms`: the rooms that the session is in
  * - `send`, { user } or { room }, event, ...args: to that user or room
  * - any other event, ...args: to everyone in the namespace, the sender too
+ *
+ * @param asks whether the client waits for an answer
  */
-export function parseCommand (namespace: string, packet: readonly unknown[], makeId: () => string): Command {
+export function parseCommand (
+  namespace: string, packet: readonly unknown[], asks: boolean, makeId: () => string
+): Command {
   const [event, ...args] = packet
   if (typeof event !== 'string') return refuse('EVENT_INVALID', 'the name of an event must be a string')
   switch (event) {
@@ -25,7 +43,14 @@ export function parseCommand (namespace: string, packet: readonly unknown[], mak
       if (typeof args[0] !== 'string') {
         return refuse('ARGUMENTS_INVALID', `emit('${event}', room): room must be a string`)
       }
-      return { kind: event, filter: scopeFilter(namespace, { room: args[0] }) }
+      return {
+        kind: event === 'join' ? 'subscribe' : 'unsubscribe', filters: [scopeFilter(namespace, { room: args[0] })]
+      }
+    case 'rooms':
+      if (!asks || args.length > 0) {
+        return refuse('ARGUMENTS_INVALID', 'emit(\'rooms\', callback): takes a callback and nothing else')
+      }
+      return { kind: 'list', ...roomFilterAround(namespace) }
     case 'send': {
       const scope = parseTarget(args[0])
       if (scope === undefined || typeof args[1] !== 'string') {
@@ -46,7 +71,7 @@ function publish (namespace: string, scope: Scope, event: string, args: readonly
   try {
     const bytes = encodeEnvelope({ id, args })
     const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    return { kind: 'publish', topic: eventTopic(namespace, scope, event), payload, id }
+    return { kind: 'publish', topic: eventTopic(namespace, scope, event), payload, id, qos: 1, retain: false }
   } catch (error) {
     if (error instanceof EnvelopeError) return refuse('ARGUMENTS_INVALID', error.message)
     throw error
@@ -62,6 +87,6 @@ function parseTarget (target: unknown): Scope | undefined {
   return undefined
 }
 
-function refuse (code: RefusalCode, message: string): Command {
+export function refuse (code: RefusalCode, message: string): Command {
   return { kind: 'refused', code, message }
 }

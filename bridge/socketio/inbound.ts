@@ -2,12 +2,16 @@
 import type { Socket } from 'socket.io'
 import { HoldfastError, type Broker, type Logger, type Session } from '../../broker/index.ts'
 import type { Connection } from './connection.ts'
-import { parseCommand, type Command } from './commands.ts'
+import type { Command } from './commands.ts'
+import { decodeName } from './names.ts'
+import type { NamespaceRules } from './rules/rules.ts'
 import { OWN_EVENTS } from './translate.ts'
 
 /** What an emit's ack callback gets. Never before the message, or the change of rooms, is durable [G1]. */
 export type Answer =
   | { readonly status: 'ok' }
+  /** To `rooms`: what the session is in. */
+  | { readonly status: 'ok', readonly rooms: readonly string[] }
   | { readonly status: 'error', readonly code: string, readonly message: string }
 
 type Ack = (answer: Answer) => void
@@ -26,7 +30,9 @@ export interface InboundOptions {
   readonly connection: Connection
   readonly session: Session
   readonly broker: Broker
-  readonly makeId: () => string
+  readonly rules: NamespaceRules
+  /** As the client gave it; undefined where it gave none. */
+  readonly name: string | undefined
   readonly log: Logger
 }
 
@@ -51,8 +57,10 @@ export class Inbound {
   handle (packet: readonly unknown[]): void {
     if (this.#stopped) return
     const ack = typeof packet.at(-1) === 'function' ? packet.at(-1) as Ack : undefined
-    const { socket, makeId, connection } = this.#options
-    const command = parseCommand(socket.nsp.name, ack === undefined ? packet : packet.slice(0, -1), makeId)
+    const { rules, name, connection } = this.#options
+    const { principal } = this.#session
+    const asks = ack !== undefined
+    const command = rules.command({ packet: asks ? packet.slice(0, -1) : packet, asks, name, principal })
     const bytes = OVERHEAD_BYTES + size(command)
     const slot: Slot = { event: String(packet[0]).slice(0, 80), ack, bytes, answer: undefined }
     this.#slots.push(slot)
@@ -84,17 +92,30 @@ export class Inbound {
     const settle = (error?: unknown): void => this.#settle(slot, error)
     switch (command.kind) {
       case 'publish': {
-        const { topic, payload, id } = command
-        broker.publish(this.#session, { topic, payload, id, qos: 1, retain: false }, settle)
+        const { topic, payload, id, qos, retain } = command
+        broker.publish(this.#session, { topic, payload, id, qos, retain }, settle)
         return
       }
-      case 'join':
-        return broker.subscribe(this.#session, command.filter, 1).then(() => settle(), settle)
-      case 'leave':
-        return broker.unsubscribe(this.#session, command.filter).then(() => settle(), settle)
+      case 'subscribe':
+        return all(command.filters, filter => broker.subscribe(this.#session, filter, 1)).then(() => settle(), settle)
+      case 'unsubscribe':
+        return all(command.filters, filter => broker.unsubscribe(this.#session, filter)).then(() => settle(), settle)
+      case 'list':
+        return this.#answer(slot, { status: 'ok', rooms: this.#list(command.before, command.after) })
+      case 'ignored':
+        return this.#answer(slot, OK)
       case 'refused':
         this.#answer(slot, { status: 'error', code: command.code, message: command.message })
     }
+  }
+
+  #list (before: string, after: string): string[] {
+    const filters = this.#options.broker.session(this.#session.clientId)?.filters ?? []
+    return filters.flatMap(({ filter }) => {
+      if (!filter.startsWith(before) || !filter.endsWith(after)) return []
+      const level = filter.slice(before.length, filter.length - after.length)
+      return level === '' || level.includes('/') ? [] : [decodeName(level)]
+    })
   }
 
   #settle (slot: Slot, error?: unknown): void {
@@ -135,8 +156,15 @@ export class Inbound {
 function size (command: Command): number {
   switch (command.kind) {
     case 'publish': return command.topic.length + command.payload.length
-    case 'join':
-    case 'leave': return command.filter.length
+    case 'subscribe':
+    case 'unsubscribe': return command.filters.reduce((sum, filter) => sum + filter.length, 0)
+    case 'list':
+    case 'ignored':
     case 'refused': return 0
   }
+}
+
+/** One behind the other; the first that fails ends it. */
+async function all (filters: readonly string[], change: (filter: string) => Promise<unknown>): Promise<void> {
+  for (const filter of filters) await change(filter)
 }

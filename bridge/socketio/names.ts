@@ -58,6 +58,11 @@ export function scopeFilter (namespace: string, scope: Scope): string {
   return `${scopePrefix(namespace, scope)}/+`
 }
 
+/** What stands around the room in the filter of a room. */
+export function roomFilterAround (namespace: string): { readonly before: string, readonly after: string } {
+  return { before: `${ROOT}/${encodeNamespace(namespace)}/room/`, after: '/+' }
+}
+
 /** The event that a topic of the bridge carries: its last level. */
 export function topicEvent (topic: string): string {
   return decodeName(topic.slice(topic.lastIndexOf('/') + 1))

@@ -1,14 +1,20 @@
-/** What a message of the log is to a Socket.IO client: an event with arguments. */
+/** What a message of the log is to a Socket.IO client without a rule: an event with arguments. */
 import { createHash } from 'node:crypto'
 import type { Message } from '../../broker/index.ts'
 import { decodePayload } from './envelope.ts'
 import { topicEvent } from './names.ts'
+import type { ProofLevel } from './rules/rule.ts'
 
 export interface SocketEvent {
+  /** '' where the message is ignored. */
   readonly event: string
   readonly args: readonly unknown[]
   /** Two messages with the same key are one that was sent again; undefined where that can't be told. */
   readonly repeatKey: string | undefined
+  /** What must be known before the message counts as delivered. */
+  readonly level: ProofLevel
+  /** Nothing is written to the client; the message counts as delivered at once. */
+  readonly ignored: boolean
 }
 
 /** What the bridge itself tells a client. Nobody else can emit an event whose name begins so. */
@@ -21,29 +27,35 @@ export function isReservedEvent (event: string): boolean {
   return RESERVED.has(event) || event.startsWith(OWN_EVENTS)
 }
 
-/** One message reaches many clients and is translated once. */
-const translated = new WeakMap<Message, SocketEvent>()
+export const IGNORED: SocketEvent = { event: '', args: [], repeatKey: undefined, level: 'handled', ignored: true }
 
-export function translate (message: Message): SocketEvent {
-  let event = translated.get(message)
-  if (event === undefined) {
-    event = read(message)
-    translated.set(message, event)
-  }
-  return event
-}
-
-function read (message: Message): SocketEvent {
+/** By the topic's last level, as docs/socketio.md says. */
+export function readEvent (message: Message): SocketEvent {
   const event = topicEvent(message.topic)
-  if (!isReservedEvent(event)) {
-    const { id, args } = decodePayload(message.payload)
-    // What came through the bridge has an id of its own making, which is never used twice.
-    return { event, args, repeatKey: id === '' || message.id !== '' ? undefined : repeatKey(message) }
-  }
-  // An MQTT client published it. No Socket.IO client could receive it, and nothing is dropped in silence [G5].
-  const args = [{ topic: message.topic, reason: 'reserved-event' }]
-  return { event: `${OWN_EVENTS}undeliverable`, args, repeatKey: undefined }
+  if (isReservedEvent(event)) return undeliverable(message, 'reserved-event')
+  const { id, args } = decodePayload(message.payload)
+  return { event, args, repeatKey: repeatKeyOf(message, id), level: 'handled', ignored: false }
 }
+
+/** Of a message whose payload is, or is in, an envelope with this id; '' where there is none. */
+export function repeatKeyOf (message: Message, id: string): string | undefined {
+  // What came through the bridge has an id of its own making, which is never used twice.
+  return id === '' || message.id !== '' ? undefined : repeatKey(message)
+}
+
+/** No Socket.IO client could receive the message as it should be, and nothing is dropped in silence [G5]. */
+export function undeliverable ({ topic }: Message, reason: UndeliverableReason): SocketEvent {
+  const args = [{ topic, reason }]
+  return { event: `${OWN_EVENTS}undeliverable`, args, repeatKey: undefined, level: 'handled', ignored: false }
+}
+
+export const UNDELIVERABLE_REASONS = [
+  'reserved-event', // an MQTT client published it under a name that Socket.IO uses itself
+  'no-rule', // no rule says what it is, and the defaults are off
+  'payload', // it can't be read as the rule says
+  'rule' // the rule's template or function could not make an event of it
+] as const
+export type UndeliverableReason = typeof UNDELIVERABLE_REASONS[number]
 
 function repeatKey ({ publisher, topic, payload }: Message): string {
   return createHash('sha256').update(`${publisher}\0${topic}\0`).update(payload).digest('base64')
