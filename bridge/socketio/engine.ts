@@ -36,6 +36,8 @@ export interface EngineSocket {
   on (event: 'packetCreate' | 'packet', listener: (packet: EnginePacket) => void): this
   /** The packets in writeBuffer go to the transport now. */
   on (event: 'flush', listener: () => void): this
+  /** The client has left long polling for a WebSocket. */
+  on (event: 'upgrade', listener: () => void): this
   on (event: 'close', listener: (reason: string) => void): this
 }
 

@@ -1,43 +1,143 @@
 /**
  * Browsers and proxies silently send a long-polling request again when its connection broke before the first byte of
  * the response. Engine.IO would answer a repeated GET with the NEXT packets, so that a message is lost and yet counted
- * as received, and would run a repeated POST twice. A repeated request has the `t` of the one before it; a new one
- * never has. It is refused and the connection closed: the client connects again and gets what was not proven [G2].
+ * as received, and would run a repeated POST twice.
+ *
+ * A repeated request has the `t` of the one before it; a new one never has. Where the first copy was answered, the
+ * repeated one gets the same answer again, and Engine.IO never sees it: nothing is taken, nothing runs, and nothing is
+ * proven by it. Anything doubtful (the first copy waits for its answer or is being read, its answer was too large to
+ * keep, both copies came over one connection) is refused and the Engine.IO connection closed: the client connects again
+ * and gets what was not proven [G2].
  */
 import type { ServerResponse } from 'node:http'
 import type { Logger } from '../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 
-interface LastSeen {
-  GET: string | undefined
-  POST: string | undefined
-}
-
-export function guardPolling (engine: EngineServer, log: Logger): void {
-  const seen = new WeakMap<EngineSocket, LastSeen>()
-
-  engine.use((request, response, next) => {
-    const { method } = request
-    const connection = pollingConnection(engine, request)
-    if (connection === undefined || (method !== 'GET' && method !== 'POST')) return next()
-    let last = seen.get(connection)
-    if (last === undefined) seen.set(connection, last = { GET: undefined, POST: undefined })
-    const { t } = request._query
-    if (t === undefined || t === last[method]) {
-      const message = t === undefined ? MISSING_T : 'this request was already received'
-      log.info({ connection: connection.id, method }, `long polling: ${message}; the connection is closed`)
-      refuse(response, message)
-      connection.close(true)
-      return
-    }
-    last[method] = t
-    next()
-  })
-}
+/** A browser tries again twice at most; one `t` for ever would be the same events for ever. */
+export const REPEATS_MAX = 2
+/** Requests of one method whose late copies are still recognised. */
+export const OLDER_REQUESTS_MAX = 16
+export const T_CHARS_MAX = 64
 
 /** Without `t` a repeated request can't be told from a new one. */
 export const MISSING_T =
   'long polling needs the query parameter t; leave timestampRequests on, or use transports: ["websocket"]'
+const LONG_T = `long polling: the query parameter t is longer than ${T_CHARS_MAX} characters`
+const STALE = 'an older copy of a request that was answered long ago'
+
+/** `answerBytesMax` bounds what is kept of a connection, until its next request; 0 keeps nothing. */
+export function guardPolling (engine: EngineServer, log: Logger, answerBytesMax: number): void {
+  const seen = new WeakMap<EngineSocket, Record<'GET' | 'POST', Requests>>()
+
+  engine.use((request, response, next) => {
+    const { method, _query: { t } } = request
+    const connection = pollingConnection(engine, request)
+    if (connection === undefined || (method !== 'GET' && method !== 'POST')) return next()
+    let requests = seen.get(connection)
+    if (requests === undefined) {
+      seen.set(connection, requests = { GET: new Requests(), POST: new Requests() })
+      connection.on('upgrade', () => seen.delete(connection)) // an idle WebSocket keeps no answer
+    }
+    const verdict = t === undefined ? MISSING_T : t.length > T_CHARS_MAX ? LONG_T : requests[method].judge(t, request)
+    if (verdict === 'new') {
+      requests[method].answer = new Answer(response, answerBytesMax)
+      return next()
+    }
+    const fields = { connection: connection.id, method }
+    if (verdict === 'again') {
+      log.debug(fields, 'long polling: a request was sent again by a browser or proxy; it gets the same answer')
+      requests[method].answer?.giveAgain(response)
+      return
+    }
+    refuse(response, verdict)
+    if (verdict === STALE) return log.debug(fields, `long polling: ${verdict}; it is refused`)
+    log.info(fields, `long polling: ${verdict}; the connection is closed`)
+    connection.close(true)
+  })
+}
+
+/** The requests of one method on one connection: the last one, its answer, and those before it. */
+class Requests {
+  answer: Answer | undefined
+  #t: string | undefined
+  #bytes: string | undefined
+  #port: number | undefined
+  #repeats = 0
+  readonly #older: string[] = []
+
+  /** 'new', 'again' (answer as before), or why it is refused. */
+  judge (t: string, request: EngineRequest): string {
+    if (t === this.#t) return this.#judgeRepeated(request)
+    if (this.#older.includes(t)) return STALE // it may not take what belongs to the next request
+    if (this.#t !== undefined && this.#older.push(this.#t) > OLDER_REQUESTS_MAX) this.#older.shift()
+    this.#t = t
+    this.#bytes = request.headers['content-length']
+    this.#port = request.socket.remotePort
+    this.#repeats = 0
+    return 'new'
+  }
+
+  #judgeRepeated (request: EngineRequest): string {
+    this.#repeats++
+    const doubt = this.#doubt(request)
+    return doubt === undefined ? 'again' : `this request was already received, ${doubt}`
+  }
+
+  #doubt (request: EngineRequest): string | undefined {
+    // Its connection broke: that is why a request is repeated. Otherwise it is a client whose `t` is no use.
+    if (request.socket.remotePort === this.#port) return 'over the same connection'
+    if (request.headers['content-length'] !== this.#bytes) return 'with another length'
+    if (this.#repeats > REPEATS_MAX) return `${REPEATS_MAX} times before`
+    if (this.answer?.whole !== true) return 'and its answer is not at hand'
+    return undefined
+  }
+}
+
+/** What a request is answered with, noted while it is written. */
+class Answer {
+  #head: readonly unknown[] = []
+  #body: Array<string | Uint8Array> = []
+  #bytes = 0
+  #ended = false
+  readonly #bytesMax: number
+
+  constructor (response: ServerResponse, bytesMax: number) {
+    this.#bytesMax = bytesMax
+    const { writeHead, write, end } = response
+    response.writeHead = ((...args: unknown[]) => {
+      this.#head = args
+      return Reflect.apply(writeHead, response, args)
+    }) as typeof writeHead
+    response.write = ((...args: unknown[]) => {
+      this.#take(args[0])
+      return Reflect.apply(write, response, args)
+    }) as typeof write
+    response.end = ((...args: unknown[]) => {
+      this.#take(args[0])
+      this.#ended = true
+      return Reflect.apply(end, response, args)
+    }) as typeof end
+  }
+
+  /** It was handed to its connection, all of it, and was kept. */
+  get whole (): boolean {
+    return this.#ended && this.#bytes <= this.#bytesMax
+  }
+
+  /** Status, headers and body as before; content that was compressed stays as it was. */
+  giveAgain (response: ServerResponse): void {
+    Reflect.apply(response.writeHead, response, this.#head)
+    for (const chunk of this.#body) response.write(chunk)
+    response.end()
+  }
+
+  #take (chunk: unknown): void {
+    if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) return
+    this.#bytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.length
+    if (this.#bytes > this.#bytesMax) this.#body = []
+    else this.#body.push(chunk)
+  }
+}
 
 function pollingConnection (engine: EngineServer, { _query: query }: EngineRequest): EngineSocket | undefined {
   if (query.transport !== 'polling' || query.sid === undefined) return undefined

@@ -39,35 +39,6 @@ t.test('a client with default options begins with polling, upgrades, and misses 
   t.equal(client.io.engine.transport.name, 'websocket')
 })
 
-t.test('a repeated poll is refused and the session redelivers what it would have lost [G2]', async t => {
-  const { url } = await startBridged(t)
-  const sender = await connectClient(t, url)
-  const poll = await openPolling(url)
-  t.equal((await poll('1', '40{"clientId":"U1"}')).status, 200)
-  t.match((await poll('2')).text, /^40/)
-  await sender.emitWithAck('send', { user: 'U1' }, 'x', 'first')
-  t.match((await poll('3')).text, /first/)
-  await sender.emitWithAck('send', { user: 'U1' }, 'x', 'second')
-  const again = await poll('3')
-  t.equal(again.status, 400)
-  t.match(again.text, /already received/)
-  t.equal((await poll('4')).status, 400, 'the connection is closed')
-  const client = newClient(t, url, { auth: { clientId: 'U1' } })
-  t.same(await collect(client, 'x').wait(2), ['first', 'second'])
-})
-
-t.test('a repeated POST does not publish twice [G4]', async t => {
-  const { url } = await startBridged(t)
-  const client = await connectClient(t, url)
-  const got = collect(client, 'x')
-  const poll = await openPolling(url)
-  await poll('1', '40')
-  t.equal((await poll('2', '42["x",1]')).status, 200)
-  t.equal((await poll('2', '42["x",1]')).status, 400)
-  await client.emitWithAck('x', 2)
-  t.same(await got.wait(2), [1, 2])
-})
-
 t.test('polling without t is refused with what to do about it', async t => {
   const { url } = await startBridged(t)
   const handshake = await fetch(`${url}/socket.io/?EIO=4&transport=polling`)

@@ -1,0 +1,165 @@
+import t from 'tap'
+import { EventEmitter } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { silent } from '../../broker/index.ts'
+import type { EngineRequest, EngineServer, EngineSocket } from '../../bridge/socketio/engine.ts'
+import {
+  guardPolling, MISSING_T, OLDER_REQUESTS_MAX, REPEATS_MAX, T_CHARS_MAX
+} from '../../bridge/socketio/guard.ts'
+
+const BYTES_MAX = 1_000
+
+/** What became of a response. */
+class FakeResponse {
+  head: unknown[] = []
+  body: Buffer[] = []
+  ended = false
+
+  writeHead (...head: unknown[]): this { this.head = head; return this }
+  write (chunk: string | Buffer): boolean { this.body.push(Buffer.from(chunk as string)); return true }
+  end (chunk?: string | Buffer): this {
+    if (chunk !== undefined) this.body.push(Buffer.from(chunk as string)) // as Node does, not through write()
+    this.ended = true
+    return this
+  }
+
+  get seen (): { head: unknown[], body: string, ended: boolean } {
+    return { head: this.head, body: Buffer.concat(this.body).toString(), ended: this.ended }
+  }
+}
+
+interface Options { method?: string, port?: number, length?: string, transport?: string, sid?: string }
+
+/** A guard with one polling connection `s1`; `passed` has the responses that Engine.IO got to answer. */
+function setUp (bytesMax = BYTES_MAX) {
+  type Middleware = Parameters<EngineServer['use']>[0]
+  const socket = Object.assign(new EventEmitter(), { id: 's1', closed: false, close () { socket.closed = true } })
+  let middleware: Middleware | undefined
+  const engine = {
+    clients: { s1: socket as unknown as EngineSocket },
+    use (given: Middleware) { middleware = given }
+  }
+  guardPolling(engine as unknown as EngineServer, silent, bytesMax)
+  const passed: FakeResponse[] = []
+  function request (id: string | undefined, options: Options = {}): FakeResponse {
+    const { method = 'GET', port = 1, length, transport = 'polling', sid = 's1' } = options
+    const response = new FakeResponse()
+    middleware!({
+      method, _query: { transport, sid, t: id }, headers: { 'content-length': length }, socket: { remotePort: port }
+    } as unknown as EngineRequest, response as unknown as ServerResponse, () => passed.push(response))
+    return response
+  }
+  return { socket, passed, request }
+}
+
+t.test('a repeated poll whose first copy was answered gets the same status, headers and body [G2]', async t => {
+  const { socket, passed, request } = setUp()
+  const first = request('a')
+  first.writeHead(200, { 'Content-Type': 'text/plain' }).end('4hello')
+  for (let copy = 0; copy < REPEATS_MAX; copy++) t.same(request('a', { port: 2 + copy }).seen, first.seen)
+  t.equal(passed.length, 1, 'Engine.IO saw one request')
+  t.equal(socket.closed, false)
+})
+
+t.test('a repeated answer has its bytes as they were, in one piece or in many', async t => {
+  const { request } = setUp()
+  const first = request('a')
+  first.writeHead(200, { 'Content-Encoding': 'gzip' })
+  first.write(Buffer.of(0xff, 0xfe))
+  first.end(Buffer.of(0xfd))
+  const again = request('a', { port: 2 })
+  t.same(Buffer.concat(again.body), Buffer.of(0xff, 0xfe, 0xfd))
+  t.same(again.head, first.head)
+})
+
+t.test('a repeated POST that was processed is not processed again and gets the same answer [G4]', async t => {
+  const { socket, passed, request } = setUp()
+  const first = request('a', { method: 'POST', length: '9' })
+  first.writeHead(200).end('ok')
+  t.same(request('a', { method: 'POST', length: '9', port: 2 }).seen, first.seen)
+  t.equal(passed.length, 1)
+  t.equal(socket.closed, false)
+})
+
+t.test('what is doubtful is refused, and the connection is closed so that the session redelivers [G2]', async t => {
+  const cases: ReadonlyArray<[string, Options, (first: FakeResponse) => void, RegExp]> = [
+    ['a poll that waits', { port: 2 }, () => {}, /not at hand/],
+    ['an answer under way', { port: 2 }, first => { first.writeHead(200); first.write('4hel') }, /not at hand/],
+    ['an answer that is too large', { port: 2 }, first => first.end('x'.repeat(BYTES_MAX + 1)), /not at hand/],
+    ['a POST that is being read', { method: 'POST', port: 2 }, () => {}, /not at hand/],
+    ['the same connection', {}, first => first.end('x'), /over the same connection/],
+    ['another body', { method: 'POST', length: '2', port: 2 }, first => first.end('ok'), /another length/]
+  ]
+  for (const [name, options, answer, says] of cases) {
+    const { socket, passed, request } = setUp()
+    answer(request('a', { method: options.method }))
+    const again = request('a', options).seen
+    t.equal(again.head[0], 400, name)
+    t.match(again.body, says, name)
+    t.equal(socket.closed, true, name)
+    t.equal(passed.length, 1, name)
+  }
+})
+
+t.test('one t for every request is refused after the few times that a browser tries again', async t => {
+  const { socket, request } = setUp()
+  request('a').writeHead(200).end('x')
+  for (let copy = 0; copy < REPEATS_MAX; copy++) t.equal(request('a', { port: 2 + copy }).head[0], 200)
+  t.equal(request('a', { port: 9 }).head[0], 400)
+  t.equal(socket.closed, true)
+})
+
+t.test('nothing is kept where nothing may be kept', async t => {
+  const { socket, request } = setUp(0)
+  request('a').writeHead(200).end('x')
+  t.equal(request('a', { port: 2 }).head[0], 400)
+  t.equal(socket.closed, true)
+})
+
+t.test('a late copy of an older request takes nothing and disturbs nobody [G2]', async t => {
+  const { socket, passed, request } = setUp()
+  for (let n = 0; n <= OLDER_REQUESTS_MAX; n++) request(`t${n}`).writeHead(200).end('x')
+  const late = request('t0', { port: 2 })
+  t.equal(late.head[0], 400)
+  t.equal(passed.length, OLDER_REQUESTS_MAX + 1)
+  t.equal(socket.closed, false)
+  request('next')
+  request('t0', { port: 2 })
+  t.equal(passed.length, OLDER_REQUESTS_MAX + 3, 'memory is bounded: the oldest is forgotten [G6]')
+})
+
+t.test('an answer is kept until the next request, of its method alone', async t => {
+  const { passed, request } = setUp()
+  request('a').writeHead(200).end('first')
+  request('p', { method: 'POST' }).writeHead(200).end('ok')
+  t.equal(request('a', { port: 2 }).seen.body, 'first')
+  request('b')
+  t.equal(request('b', { port: 2 }).head[0], 400, 'the second poll waits')
+  t.equal(passed.length, 3)
+})
+
+t.test('a request without t, or with one of any length, is refused', async t => {
+  for (const id of [undefined, 'x'.repeat(T_CHARS_MAX + 1)]) {
+    const { socket, passed, request } = setUp()
+    const answer = request(id).seen
+    t.equal(answer.head[0], 400)
+    t.match(JSON.parse(answer.body).message, id === undefined ? MISSING_T : /longer than 64/)
+    t.equal(socket.closed, true)
+    t.equal(passed.length, 0)
+  }
+})
+
+t.test('handshakes, other transports and methods, and unknown connections are not guarded', async t => {
+  const { passed, request } = setUp()
+  const options = [{ sid: '' }, { transport: 'websocket' }, { method: 'OPTIONS' }, { sid: '__proto__' }, { sid: 's2' }]
+  for (const each of options) for (let copy = 0; copy < 2; copy++) request('a', each)
+  t.equal(passed.length, 2 * options.length)
+})
+
+t.test('after the upgrade nothing of the polling is kept', async t => {
+  const { socket, passed, request } = setUp()
+  request('a').writeHead(200).end('x')
+  socket.emit('upgrade')
+  request('a', { port: 2 })
+  t.equal(passed.length, 2)
+})
