@@ -7,7 +7,7 @@ import type { Clock } from './clock.ts'
 import type { BrokerEvents } from './events.ts'
 import type { HoldfastError } from './errors.ts'
 import type { Limits } from './limits.ts'
-import type { ClientId, Message, PacketId, Principal, QoS, TimeMs } from './message.ts'
+import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './message.ts'
 import type { Attachment, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
@@ -29,12 +29,29 @@ export interface ConnectRequest {
   readonly clean: boolean
   /** How long the session is kept after its connection is gone. Not used for a clean session. */
   readonly expiryMs: number
+  /**
+   * Which of the clients that use the session one after the other is the present one, in words of the transport: kept
+   * with the session, as durable as it is. Called in the turn of this request with the tag of the request before (of
+   * a session that was there already, else undefined); returns the one from now on. Without it the session has none.
+   */
+  readonly tag?: ((previous: string | undefined) => string) | undefined
 }
 
 export interface Connected {
   readonly session: Session
   /** True if the session was there already, with everything it missed [G5]. */
   readonly present: boolean
+}
+
+export interface AttachOptions {
+  /**
+   * The client has proven that it has handled everything up to this place that the session was sent: it is
+   * acknowledged, and not sent again. A place that the log has not reached yet is no proof of anything and is ignored.
+   * What is not of the log (retained messages), or is under way at QoS 2, is not acknowledged by it.
+   */
+  readonly receivedThrough?: Offset | undefined
+  /** What can be sent is handed to the link before attach() returns, as far as the store answers at once. */
+  readonly atOnce?: boolean
 }
 
 /** Who publishes; a session is one. */
@@ -81,6 +98,8 @@ export interface Broker {
   readonly limits: Limits
   readonly auth: Auth
   readonly clock: Clock
+  /** Of the log, once open() has resolved: an offset of another epoch means nothing here. */
+  readonly epoch: string
 
   /** Opens the store, recovers sessions, publishes the wills of clients that were connected when the server died. */
   open (): Promise<Recovery>
@@ -95,7 +114,7 @@ export interface Broker {
    * Starts delivery: what is in flight first (original identifiers, DUP), then the backlog, then live messages [G3].
    * A link that was attached before is closed with 'taken-over'.
    */
-  attach (session: Session, link: Link): Attachment
+  attach (session: Session, link: Link, options?: AttachOptions): Attachment
 
   /**
    * Durable when it resolves. Every message appended afterwards reaches the session [G2]. An existing subscription of

@@ -22,7 +22,7 @@ import { Subscribing } from './subscribing.ts'
 import { checkTopic } from './topics.ts'
 import { Wills } from './wills.ts'
 import type {
-  Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo
+  AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo
 } from './broker.ts'
 
 /** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
@@ -42,13 +42,15 @@ export function createBroker (options: BrokerOptions): Broker {
 }
 
 /** For a link that comes when the broker is closing. */
-const DETACHED: Attachment = { acknowledge () {}, async received () {}, drained () {}, detach () {} }
+const DETACHED: Attachment =
+  { position: ORIGIN, acknowledge () {}, async received () {}, drained () {}, detach () {} }
 
 export class HoldfastBroker implements Broker {
   readonly events = new EventEmitter<BrokerEvents>()
   readonly limits
   readonly auth
   readonly clock
+  epoch = ''
   readonly #store
   readonly #index
   readonly #retained
@@ -81,6 +83,7 @@ export class HoldfastBroker implements Broker {
 
   async open (): Promise<Recovery> {
     const recovery = await this.#store.open()
+    this.epoch = recovery.epoch
     const { events, limits, clock } = this
     this.#log = new Log(this.#store, recovery.tail, limits.batchBytesMax, {
       deliver: (message, at) => { this.#deliver(message, at) },
@@ -194,7 +197,7 @@ export class HoldfastBroker implements Broker {
     return connected
   }
 
-  attach (session: Session, link: Link): Attachment {
+  attach (session: Session, link: Link, options: AttachOptions = {}): Attachment {
     if (this.#isClosing || session.ended) {
       link.close(this.#isClosing ? 'shutdown' : 'taken-over')
       this.#sessions.release(session)
@@ -203,7 +206,8 @@ export class HoldfastBroker implements Broker {
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
     this.#sessions.attached(session)
     this.#bound(session)
-    const attachment = this.#follower.attach(session, link)
+    const attachment = this.#follower.attach(session, link, options.receivedThrough)
+    if (options.atOnce === true) this.#follower.flush()
     this.events.emit('attached', { clientId: session.clientId })
     return attachment
   }

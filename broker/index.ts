@@ -1,7 +1,7 @@
 /** The door of the broker; nothing else is imported from outside. */
 export { createBroker } from './holdfast-broker.ts'
 export type {
-  Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, PublishRequest, SessionInfo
+  AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, PublishRequest, SessionInfo
 } from './broker.ts'
 export type { Session } from './session/session.ts'
 export { HoldfastError, ERRORS, type ErrorCode } from './errors.ts'

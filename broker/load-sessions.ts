@@ -51,9 +51,10 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
 
   for await (const records of store.records('sessions')) {
     for (const record of records) {
-      const { clientId, principal, expiryMs, detachedAt, instance } = readSession(record)
+      const { clientId, principal, expiryMs, detachedAt, instance, tag } = readSession(record)
       const session = new Session(clientId, principal, false, expiryMs, ORIGIN)
       session.instance = instance
+      session.tag = tag
       lastInstance = Math.max(lastInstance, instance)
       session.detachedAt = detachedAt ?? options.aliveAt
       if (detachedAt === undefined) surprised.push(session)

@@ -79,7 +79,7 @@ export class Sessions {
     }
   }
 
-  async #connect ({ clientId, principal, clean, expiryMs }: ConnectRequest): Promise<Connected> {
+  async #connect ({ clientId, principal, clean, expiryMs, tag }: ConnectRequest): Promise<Connected> {
     const { log, limits, clock, events } = this.#options
     const bytes = Buffer.byteLength(clientId)
     if (bytes === 0 || bytes > limits.clientIdBytesMax || /[\u0000\uFFFD]/.test(clientId)) {
@@ -98,10 +98,13 @@ export class Sessions {
       existing.expiryMs = expiryMs
       existing.detachedAt = undefined
       existing.connecting++
+      const previousTag = existing.tag
+      existing.tag = tag?.(previousTag)
       try {
         await log.recorded([sessionChange(existing)])
         assertNotEnded(existing)
       } catch (error) {
+        existing.tag = previousTag // what its client holds still counts
         this.release(existing)
         throw error
       }
@@ -112,6 +115,7 @@ export class Sessions {
     }
     const session = new Session(clientId, principal, clean, expiryMs, log.tail)
     session.instance = ++this.#lastInstance
+    session.tag = tag?.(undefined)
     // The old one goes and the new one comes in one step: if it fails, nothing has changed.
     const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
     if (existing !== undefined) existing.leaving = true // nothing of it is written behind its removal

@@ -91,7 +91,11 @@ export class Follower {
   // --- connections
 
   /** The caller has cut a link that was attached before. */
-  attach (session: Session, link: Link): Attachment {
+  attach (session: Session, link: Link, receivedThrough?: Offset): Attachment {
+    if (receivedThrough !== undefined && receivedThrough <= this.#log.tail) {
+      this.#acknowledgeThrough(session, receivedThrough)
+    }
+    const { position } = session
     const live = new Live(link)
     live.holding = session.held !== undefined
     session.live = live
@@ -103,6 +107,7 @@ export class Follower {
     this.#redeliver(session, live)
     if (session.held !== undefined && !session.isHoldWritten) this.#puller.hold(session, live, session.held)
     return {
+      position,
       acknowledge: (packetId) => { if (session.live === live) this.#acknowledge(session, live, packetId) },
       received: async (packetId) => { if (session.live === live) await this.#received(session, packetId) },
       drained: () => { if (session.live === live) this.wake(session) },
@@ -188,6 +193,17 @@ export class Follower {
       this.#events.cursorMoved(session)
     } else if (session.retainedSent !== undefined) this.#puller.retainedAcknowledged(session)
     if (this.#puller.isBehind(session, live)) this.wake(session)
+  }
+
+  /** The client says how far it has come: no more is known of what is out, nor of what was sent and not written down. */
+  #acknowledgeThrough (session: Session, through: Offset): void {
+    const proven = [...session.window?.flights() ?? []].filter(({ offset, qos }) =>
+      offset > ORIGIN && offset <= through && qos === 1)
+    for (const { packetId } of proven) session.window!.acknowledge(packetId)
+    this.acknowledged += proven.length
+    if (session.sent < through) session.sent = through
+    this.#index.moved(session)
+    this.#events.cursorMoved(session)
   }
 
   async #received (session: Session, packetId: PacketId): Promise<void> {

@@ -2,7 +2,7 @@
  * The seam between a session and the connection that follows it: MQTT, WebSocket, Socket.IO.
  * The session decides what is sent and when; the link only writes, and says when it can't.
  */
-import type { Entry, Message, PacketId, QoS } from '../message.ts'
+import type { Entry, Message, Offset, PacketId, QoS } from '../message.ts'
 
 export interface Delivery {
   /** 0 for QoS 0. */
@@ -48,6 +48,8 @@ export type GapReason = typeof GAP_REASONS[number]
 
 /** The other direction: what a transport tells the session it is attached to. Calls after detach() do nothing. */
 export interface Attachment {
+  /** When it was attached: everything up to this place of the log that the session was to receive is acknowledged. */
+  readonly position: Offset
   /** PUBACK, PUBCOMP, or any other proof that the message was received; unknown identifiers are ignored. */
   acknowledge (packetId: PacketId): void
   /** PUBREC: resolves when it is durable that PUBREL may be sent (MQTT 4.3.3). */

@@ -11,24 +11,33 @@ const VERSION = 1
 
 // --- sessions: who, how long, since when detached
 
-interface SessionFields { principal: string, expiryMs: number, detachedAt: number, instance: number }
+/** Records from before there were tags have none. */
+interface SessionFields {
+  principal: string
+  expiryMs: number
+  detachedAt: number
+  instance: number
+  tag?: string | undefined
+}
 
 export function sessionChange (session: Session): RecordChange {
   const fields: SessionFields =
     { principal: session.principal, expiryMs: session.expiryMs, detachedAt: session.detachedAt ?? 0,
-      instance: session.instance }
+      instance: session.instance, tag: session.tag }
   return { table: 'sessions', key: session.clientId, value: versioned(Buffer.from(JSON.stringify(fields))) }
 }
 
 export function readSession (record: StoredRecord):
-{ clientId: ClientId, principal: Principal, expiryMs: number, detachedAt: TimeMs | undefined, instance: number } {
+{ clientId: ClientId, principal: Principal, expiryMs: number, detachedAt: TimeMs | undefined, instance: number,
+  tag: string | undefined } {
   const fields = JSON.parse(unversioned(record.value, record.key).toString()) as SessionFields
   return {
     clientId: record.key as ClientId,
     principal: fields.principal as Principal,
     expiryMs: fields.expiryMs,
     detachedAt: fields.detachedAt === 0 ? undefined : fields.detachedAt as TimeMs,
-    instance: fields.instance
+    instance: fields.instance,
+    tag: fields.tag
   }
 }
 

@@ -94,6 +94,8 @@ export class Session implements Subscriber {
   window: Window | undefined
   live: Live | undefined
   detachedAt: TimeMs | undefined
+  /** See ConnectRequest.tag. */
+  tag: string | undefined
   /** Tells the records of this session from those of an earlier one of the same name that could not be removed. */
   instance = 0
   /** Connections that have asked for it and are not attached yet: it does not expire meanwhile. */

@@ -4,8 +4,8 @@
  * - a link is a connection that writes down what it is handed; `got` is what was delivered, as words
  */
 import type { Test } from 'tap'
-import { createBroker, DEFAULT_LIMITS, type Auth, type Broker, type HoldfastError, type Limits, type Session
-} from '../../broker/index.ts'
+import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Auth, type Broker, type Connected, type HoldfastError,
+  type Limits, type Session } from '../../broker/index.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Store } from '../../broker/store/store.ts'
@@ -58,6 +58,7 @@ export interface ConnectOptions {
   readonly principal?: string
   readonly clean?: boolean
   readonly expiryMs?: number
+  readonly tag?: (previous: string | undefined) => string
 }
 
 export class Server {
@@ -98,16 +99,16 @@ export class Server {
     return (await this.connect(clientId, options)).session
   }
 
-  async connect (clientId: string, { principal = 'me', clean = false, expiryMs = DAY_MS }: ConnectOptions = {}):
-  Promise<{ session: Session, present: boolean }> {
+  async connect (clientId: string, { principal = 'me', clean = false, expiryMs = DAY_MS, tag }: ConnectOptions = {}):
+  Promise<Connected> {
     return await this.broker.connect(
-      { clientId: clientId as ClientId, principal: principal as Principal, clean, expiryMs })
+      { clientId: clientId as ClientId, principal: principal as Principal, clean, expiryMs, tag })
   }
 
-  attach (session: Session): TestLink {
+  attach (session: Session, options?: AttachOptions): TestLink {
     const link = new TestLink()
     link.session = session
-    link.attachment = this.broker.attach(session, link)
+    link.attachment = this.broker.attach(session, link, options)
     return link
   }
 

@@ -7,6 +7,7 @@ import { tempFolder } from '../helpers/temp.ts'
 import { deliverySuite } from './session.ts'
 import { boundsSuite } from './session-bounds.ts'
 import { lifeSuite } from './session-life.ts'
+import { recoverySuite } from './session-recovery.ts'
 import { windowSuite } from './session-window.ts'
 import type { World } from './session-words.ts'
 
@@ -14,6 +15,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   deliverySuite(name, factory)
   lifeSuite(name, factory)
   boundsSuite(name, factory)
+  recoverySuite(name, factory)
   windowSuite(name, factory)
 }
 

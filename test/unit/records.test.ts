@@ -33,6 +33,15 @@ t.test('a session: who, how long, since when it is detached', async t => {
       instance: INSTANCE })
   session.detachedAt = 1_700_000_000_123 as TimeMs
   t.equal(readSession(stored(sessionChange(session))).detachedAt, 1_700_000_000_123)
+  t.equal(readSession(stored(sessionChange(session))).tag, undefined)
+  session.tag = 'tag "1"'
+  t.equal(readSession(stored(sessionChange(session))).tag, 'tag "1"')
+})
+
+t.test('a session that was written down before there were tags is read as it was', async t => {
+  const value = Buffer.from('\u0001{"principal":"p","expiryMs":5,"detachedAt":0,"instance":7}')
+  t.same(readSession({ key: 'old', value, at: AT }),
+    { clientId: 'old', principal: 'p', expiryMs: 5, detachedAt: undefined, instance: 7, tag: undefined })
 })
 
 t.test('a filter counts from the place of its record, or from the one that it names', async t => {
