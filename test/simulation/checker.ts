@@ -16,6 +16,13 @@ import type { Sent } from './wire.ts'
 /** Slack for what the broker writes behind: a few syncs of a slow disk. */
 const WRITE_SLACK_MS = 400
 
+/** A stranger asks for the session of a client. */
+export interface Attempt {
+  readonly clientId: ClientId
+  /** The session that was certainly there. */
+  readonly life: Life | undefined
+}
+
 export class Checker implements DiskWitness {
   readonly ledger = new Ledger()
   readonly sessions: Sessions
@@ -26,6 +33,10 @@ export class Checker implements DiskWitness {
   /** The connections that follow a session, by their number. */
   readonly #attached = new Map<number, Connection>()
   readonly #lives = new Map<number, Life>()
+  /** The last connection of each client. */
+  readonly #lastAsked = new Map<ClientId, number>()
+  /** Names that a stranger has had. */
+  readonly #stolen = new Set<ClientId>()
   #diskTroubleMs = -1
   #fullSinceMs = -1
 
@@ -107,6 +118,36 @@ export class Checker implements DiskWitness {
     if (waiting !== undefined) this.#referee.violate('G1', `the server stopped without an answer for ${waiting.key}`)
   }
 
+  // --- strangers and administrators
+
+  /** A stranger asks for the session of a client. */
+  stealing (clientId: ClientId): Attempt {
+    this.#referee.trace?.(`a stranger asks for the session of ${clientId}`)
+    const life = this.sessions.of(clientId)
+    return { clientId, life: life !== undefined && this.sessions.isCertainlyThere(life) ? life : undefined }
+  }
+
+  /** And got one: only where the client can have had none since they asked [G7]. */
+  stolen ({ clientId, life }: Attempt, present: boolean): void {
+    this.#referee.trace?.(`a stranger has got the session of ${clientId}${present ? ', present' : ''}`)
+    this.#referee.count('theft of a name that was free')
+    if (present && !this.#stolen.has(clientId)) {
+      this.#referee.violate('G7', `a stranger got the session of ${clientId} with what it had missed`)
+    }
+    const current = this.sessions.of(clientId)
+    if (life !== undefined && life === current && this.sessions.isCertainlyThere(life)) {
+      this.#referee.violate('G7', `a stranger got the name of ${life.name}, which is still there`)
+    }
+    this.#stolen.add(clientId)
+    if (current !== undefined) this.sessions.end(current, 'a stranger has its name')
+  }
+
+  /** It is written down that a session was ended, unless the disk has had trouble since the call. */
+  endedByAdministrator (life: Life, calledMs: number): void {
+    if (this.#diskTroubleMs >= calledMs || this.sessions.of(life.clientId) !== life) return
+    this.sessions.end(life, 'administrator')
+  }
+
   // --- connections
 
   connecting (clientId: ClientId, clean: boolean, expiryMs: number, writable: () => boolean):
@@ -126,6 +167,7 @@ export class Checker implements DiskWitness {
     const call = { clientId, clean, expiryMs }
     this.#referee.trace?.(`${clientId}#${connection.number} connects${clean ? ', clean' : ''}`)
     this.sessions.called(call)
+    this.#lastAsked.set(clientId, connection.number)
     return { call, connection }
   }
 
@@ -153,6 +195,9 @@ export class Checker implements DiskWitness {
     if (connection.over) this.#referee.violate('contract', `${name} was closed again`)
     connection.over = true
     connection.closedWith = reason
+    if (reason === 'taken-over' && this.#lastAsked.get(connection.clientId) === connection.number) {
+      this.#referee.violate('G7', `${name} was taken over, but its client has made no other connection`)
+    }
     this.#referee.count(`closed: ${reason}`)
     this.#referee.trace?.(`${name} is closed by the server: ${reason}`)
     if (connection.life !== undefined) this.sessions.closing(connection.life, connection.number)

@@ -52,6 +52,10 @@ export interface Scenario {
   readonly damages: boolean
   /** A bound on the backlog is low enough to be met. */
   readonly hasGaps: boolean
+  /** Mean milliseconds between two attempts of a stranger to get a session. */
+  readonly theftMs: number | undefined
+  /** Mean milliseconds between two clean connects amid which an administrator ends the session. */
+  readonly contestedEndMs: number | undefined
 }
 
 const TOPICS = ['a/1', 'a/2', 'b/1', 'b', 'c/1/x']
@@ -101,7 +105,9 @@ export function makeScenario (random: Random): Scenario {
     connectsClean: random.pick([0, 0, 0, 1]),
     ended: random.pick([0, 0, 0, 0, 1]),
     damages: random.chance(0.05),
-    hasGaps
+    hasGaps,
+    theftMs: maybe(0.3, 100, 800),
+    contestedEndMs: maybe(0.1, 100, 600)
   }
 }
 

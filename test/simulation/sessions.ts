@@ -37,6 +37,12 @@ export class Sessions {
     return this.#current.get(clientId)
   }
 
+  /** Seen from outside, nothing can have ended it. */
+  isCertainlyThere (life: Life): boolean {
+    if (life.ended !== undefined || life.mayHaveEnded || life.isUncertain) return false
+    return life.kept ? !life.mayHaveExpired(this.#referee.nowMs) : life.attached !== 0
+  }
+
   called (call: ConnectCall): void {
     const life = this.#current.get(call.clientId)
     this.#open.add(call)
@@ -100,7 +106,7 @@ export class Sessions {
     const life = this.#current.get(clientId)
     if (life === undefined || life.ended !== undefined) return
     this.#referee.count(`session ended: ${reason}`)
-    if (reason === 'expired' && !life.mayHaveExpired(this.#referee.nowMs)) {
+    if (reason === 'expired' && !life.mayHaveEnded && !life.mayHaveExpired(this.#referee.nowMs)) {
       const since = life.detachedMs === undefined ? 'attached' : `detached since ${life.detachedMs.toFixed(0)} ms`
       this.#violate('G2', `${life.name} was ended as expired; it is ${since} and has ${life.expiryMs} ms`)
     }

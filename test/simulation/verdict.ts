@@ -1,5 +1,7 @@
 /** What must hold while a world runs, seen at intervals, and what must hold when all has healed and come to rest. */
 import type { Offset } from '../../broker/message.ts'
+import { readFilter, readSession } from '../../broker/session/records.ts'
+import { splitSessionKey } from '../../broker/store/keys.ts'
 import type { Checker } from './checker.ts'
 import type { SimulatedDisk } from './disk.ts'
 import { isOwed, type Claim, type Life } from './life.ts'
@@ -46,13 +48,42 @@ export function checkProgress (evidence: Evidence): void {
 }
 
 /** Nobody owes anybody anything. */
-export function isAtRest ({ checker, disk, server }: Evidence): boolean {
+export function isAtRest (evidence: Evidence): boolean {
+  const { checker, disk, server } = evidence
   if (server()?.isOpen !== true || checker.ledger.oldestWaiting() !== undefined || disk.entries.size > 0) return false
   for (const life of checker.sessions.alive()) {
     if (life.kept && life.attached === 0 && !life.mayHaveEnded) return false
     if (life.inUse.size > 0 || (life.attached !== 0 && life.unsent(life.gapTold + 1).count > life.gapTold)) return false
   }
-  return true
+  return differsFromDisk(evidence) === undefined
+}
+
+/**
+ * What a restart would find is what the server says of its sessions: nothing is on the disk that has ended, and nothing
+ * is missing that is needed. Records of an earlier session of the same name are told apart at the start and cleared
+ * away, so they may lie there. Undefined if all is well.
+ */
+function differsFromDisk ({ disk, server }: Evidence): string | undefined {
+  const said = new Set<string>()
+  for (const { clientId, clean, filters } of server()!.broker.sessions()) {
+    if (clean) continue
+    said.add(`session ${clientId}`)
+    for (const { filter, qos } of filters) said.add(`filter ${clientId} ${filter} q${qos}`)
+  }
+  const written = new Set<string>()
+  const sessions = disk.tables.get('sessions')!
+  for (const key of sessions.keys()) written.add(`session ${key}`)
+  for (const record of disk.tables.get('filters')!.values()) {
+    const { clientId, part } = splitSessionKey(record.key)
+    const session = sessions.get(clientId)
+    const { instance, qos } = readFilter(record)
+    if (session !== undefined && readSession(session).instance === instance) {
+      written.add(`filter ${clientId} ${part} q${qos}`)
+    }
+  }
+  for (const one of said) if (!written.has(one)) return `${one} is not on the disk; a restart would lose it`
+  for (const one of written) if (!said.has(one)) return `${one} is on the disk, but is gone; a restart would bring it back`
+  return undefined
 }
 
 export function checkEnd (evidence: Evidence): void {
@@ -73,6 +104,8 @@ export function checkEnd (evidence: Evidence): void {
     const offsets = [...disk.entries.keys()].slice(0, 5).join(' ')
     referee.violate('G6', `all is acknowledged, but ${disk.entries.size} entries were not trimmed: ${offsets}`)
   }
+  const difference = differsFromDisk(evidence)
+  if (difference !== undefined) referee.violate('G5', difference)
   const backlogged = [...evidence.server()!.broker.sessions()]
     .find(one => one.backlogMessages > 0 || one.inflightMessages > 0)
   if (backlogged !== undefined) {

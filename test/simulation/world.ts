@@ -2,6 +2,7 @@
 import type { ClientId } from '../../broker/message.ts'
 import { Checker } from './checker.ts'
 import { Client } from './client.ts'
+import { endSession, steal, type Contest } from './contest.ts'
 import { VirtualClock } from './clock.ts'
 import { SimulatedDisk } from './disk.ts'
 import { createRandom, type Random } from './random.ts'
@@ -93,6 +94,7 @@ class World {
     this.#startServer()
     this.#makeClients()
     this.#arrangeFaults()
+    this.#arrangeContests()
     this.#look()
     await this.#clock.run(activeMs, isFound)
     if (isFound()) return
@@ -220,18 +222,29 @@ class World {
       this.#referee.count('taken over on purpose')
       client.takeOver()
     } else if (chance < resubscribes + leaves + takesOver + connectsClean) client.takeOver(true)
-    else if (ended > 0 && random.chance(0.1)) this.#end(client)
+    else if (ended > 0 && random.chance(0.1)) this.#contest(client, endSession)
   }
 
-  /** An administrator ends the session. */
-  #end (client: Client): void {
+  /** What others do to the session of a client. */
+  #contest (client: Client, act: (contest: Contest) => void): void {
     const server = this.#server
     if (server?.isOpen !== true) return
-    const life = this.#checker.sessions.of(client.options.clientId)
-    if (life !== undefined) life.mayHaveEnded = true
-    server.broker.end(client.options.clientId).catch((error: unknown) => {
-      this.#referee.violate('crash', `end() failed: ${String(error)}`)
-    })
+    act({ server, clientId: client.options.clientId, checker: this.#checker, referee: this.#referee })
+  }
+
+  /**
+   * A session is ended while a clean connect of its own client takes its place, and the disk may not take either: what
+   * is written then, and in which order, decides what a restart finds.
+   */
+  #endAmidCleanConnect (client: Client, random: Random): void {
+    if (!client.isConnected) return
+    this.#referee.count('ended amid a clean connect')
+    client.takeOver(true)
+    const { latencyMs, appendMs } = this.#scenario
+    this.#clock.after(random.fraction() * 2 * (latencyMs + appendMs), () => { this.#contest(client, endSession) })
+    if (random.chance(0.5)) {
+      this.#clock.after(random.fraction() * 2 * latencyMs, () => { this.#fill(random.between(1, 100)) })
+    }
   }
 
   // --- faults
@@ -241,11 +254,7 @@ class World {
     const random = this.#random.fork()
     this.#every(crashMs, random, () => { this.#crash() })
     this.#every(stopMs, random, () => { this.#stop() })
-    this.#every(fullMs, random, () => {
-      this.#isFull = true
-      this.#checker.diskFull()
-      this.#clock.after(random.between(10, 400), () => { this.#makeSpace() })
-    })
+    this.#every(fullMs, random, () => { this.#fill(random.between(10, 400)) })
     for (const client of this.#clients) {
       this.#every(cutMs, random, () => {
         this.#referee.count('cut')
@@ -260,6 +269,25 @@ class World {
         this.#clock.after(random.between(50, 1_500), () => { wire?.thaw() })
       })
     }
+  }
+
+  /** What others do, apart from the faults above, so that the worlds without it stay as they were. */
+  #arrangeContests (): void {
+    const { theftMs, contestedEndMs } = this.#scenario
+    const random = this.#random.fork()
+    for (const client of this.#clients) {
+      this.#every(theftMs, random, () => { this.#contest(client, contest => { steal(contest, random) }) })
+      if (client.options.isKept) {
+        this.#every(contestedEndMs, random, () => { this.#endAmidCleanConnect(client, random) })
+      }
+    }
+  }
+
+  #fill (ms: number): void {
+    if (this.#isHealing) return
+    this.#isFull = true
+    this.#checker.diskFull()
+    this.#clock.after(ms, () => { this.#makeSpace() })
   }
 
   #makeSpace (): void {
