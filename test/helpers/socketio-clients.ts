@@ -35,7 +35,8 @@ export type Transport = keyof typeof TRANSPORTS
 
 const require = createRequire(import.meta.url)
 
-function packageOf (version: Version): string {
+/** Name under which the package of a version is installed. */
+export function packageOf (version: Version): string {
   return version === '4.8' ? 'socket.io-client' : `socket.io-client-${version}`
 }
 

@@ -1,0 +1,157 @@
+/** One client object, from its making to its end: an unmodified Socket.IO client whose handlers are watched. */
+import { Agent, type ClientRequestArgs } from 'node:http'
+import { Duplex } from 'node:stream'
+import { legacyClient, TRANSPORTS, type LegacySocket, type Transport, type Version } from '../helpers/socketio-clients.ts'
+import { within } from '../helpers/wait.ts'
+
+export interface LifeOptions {
+  readonly version: Version
+  readonly transport: Transport
+  readonly url: string
+  readonly clientId: string
+  /** Whether requests of long polling share a TCP connection, as in browsers; Node's own default is not to. */
+  readonly keepAlive: boolean
+  /** A handler ran to its end. */
+  readonly onSeen: (source: string, number: number) => void
+}
+
+/** A client as the scenes of the proof use it: in this process, or in one of its own (victim.ts). */
+export interface Life {
+  readonly dead: boolean
+  /** Connections after the first. */
+  readonly reconnects: number
+  readonly recovered: number
+  readonly thrownOut: number
+  /** Undefined for a client in another process. */
+  readonly socket: LegacySocket | undefined
+  /** Resolves when it is connected and has joined the room. */
+  joined (room: string): Promise<void>
+  /** Resolves when it has noticed that its link is down, or after `ms`. */
+  noticed (ms: number): Promise<void>
+  /** Its TCP connections are gone, and it knows; it connects again. */
+  dropConnections (): void
+  /** Dies without a word inside the handler after so many more have run; resolves then. At once where it can't be told. */
+  dieAfter (handlers: number): Promise<void>
+  /** Another client of its name has come: it is expected to be thrown out. */
+  replaced (): void
+  /** Dies without a word now. */
+  kill (): Promise<void>
+}
+
+/** Longer than Node's timers need to see that a connection is gone. */
+const RECONNECT_DELAY_MS = 40
+const CONNECT_TIMEOUT_MS = 1_500
+const JOIN_MS_MAX = 20_000
+
+export class InProcessLife implements Life {
+  readonly socket: LegacySocket
+  readonly #agent: MortalAgent
+  readonly #options: LifeOptions
+  #dead = false
+  #replaced = false
+  #connects = 0
+  #recovered = 0
+  #thrownOut = 0
+  #handlersLeft = Infinity
+  #died = (): void => {}
+
+  constructor (options: LifeOptions) {
+    this.#options = options
+    const { version, transport, url, clientId, keepAlive } = options
+    this.#agent = new MortalAgent({ keepAlive })
+    this.socket = legacyClient(version, url, {
+      transports: TRANSPORTS[transport],
+      agent: this.#agent,
+      auth: { clientId },
+      query: { clientId },
+      timeout: CONNECT_TIMEOUT_MS,
+      reconnectionDelay: RECONNECT_DELAY_MS,
+      reconnectionDelayMax: 2 * RECONNECT_DELAY_MS
+    })
+    this.socket.on('connect', () => {
+      if (this.#connects++ > 0 && this.socket.recovered === true) this.#recovered++
+    })
+    this.socket.on('disconnect', (reason: string) => {
+      if (reason !== 'io server disconnect' || this.#replaced || this.#dead) return
+      this.#thrownOut++
+      this.socket.connect()
+    })
+    this.socket.on('m', (source: string, number: number) => {
+      if (this.#dead) return
+      if (this.#handlersLeft-- <= 0) {
+        void this.kill()
+        return
+      }
+      this.#options.onSeen(source, number)
+    })
+  }
+
+  get dead (): boolean { return this.#dead }
+  get reconnects (): number { return Math.max(0, this.#connects - 1) }
+  get recovered (): number { return this.#recovered }
+  get thrownOut (): number { return this.#thrownOut }
+
+  async joined (room: string): Promise<void> {
+    const { socket } = this
+    let join = (): void => {}
+    await within(new Promise<void>(resolve => {
+      join = () => { socket.emit('join', room, () => resolve()) }
+      socket.on('connect', join)
+      if (socket.connected) join()
+    }), `${this.#options.clientId} to join its room`, JOIN_MS_MAX)
+    socket.off('connect', join)
+  }
+
+  async noticed (ms: number): Promise<void> {
+    if (!this.socket.connected) return
+    const { socket } = this
+    await within(new Promise<void>(resolve => socket.once('disconnect', () => resolve())), '', ms).catch(() => {})
+  }
+
+  dropConnections (): void {
+    this.#agent.dropConnections()
+  }
+
+  async dieAfter (handlers: number): Promise<void> {
+    this.#handlersLeft = handlers
+    if (!this.#dead) await new Promise<void>(resolve => { this.#died = resolve })
+  }
+
+  replaced (): void {
+    this.#replaced = true
+  }
+
+  async kill (): Promise<void> {
+    if (this.#dead) return
+    this.#dead = true
+    // What was written before is on its way, as when a process is killed; nothing is written from here on.
+    this.#agent.kill()
+    this.socket.disconnect()
+    this.#died()
+  }
+}
+
+/** Knows the TCP connections of a client. */
+class MortalAgent extends Agent {
+  readonly #open = new Set<Duplex>()
+  #dead = false
+
+  dropConnections (): void {
+    for (const socket of this.#open) socket.destroy()
+  }
+
+  kill (): void {
+    this.#dead = true
+    this.dropConnections()
+  }
+
+  override createConnection (
+    options: ClientRequestArgs, done?: (error: Error | null, socket: Duplex) => void
+  ): Duplex {
+    if (this.#dead) return new Duplex({ read () {}, write () {} }) // nothing leaves a dead client, and it gets no answer
+    const socket = super.createConnection(options, done)!
+    this.#open.add(socket)
+    socket.on('close', () => this.#open.delete(socket))
+    return socket
+  }
+}
