@@ -4,8 +4,8 @@
  */
 import type { Clock, Logger, PacketId } from '../../broker/index.ts'
 import type { EnginePacket, EngineSocket } from './engine.ts'
-import { DoublePing } from './proof/double-ping.ts'
-import { Evidence, type ProofLevel } from './proof/evidence.ts'
+import type { ProofLevel } from './proof/evidence.ts'
+import { Prover, type ProverOwner } from './proof/prover.ts'
 
 /** One namespace on the connection. */
 export interface Channel {
@@ -23,10 +23,19 @@ export interface Channel {
   drained (): void
 }
 
-export interface ConnectionLimits {
+export interface ConnectionOptions {
   readonly writeBufferBytesMax: number
   readonly pendingBytesMax: number
+  /** Messages that may be under way to a client of version 2 on a WebSocket before it has taken the first of them. */
+  readonly inflightMessagesMax: number
+  /** Window of a session on a connection of version 2, whose proof takes up to two of its ping intervals. */
+  readonly eio3InflightMessagesMax: number
+  /** What counts for a client of version 2 on a WebSocket: that it handled a message, or only that it took it. */
+  readonly eio3Proof: Eio3Proof
 }
+
+export const EIO3_PROOFS = ['heartbeat', 'transport'] as const
+export type Eio3Proof = typeof EIO3_PROOFS[number]
 
 interface Mark {
   readonly channel: Channel
@@ -40,35 +49,38 @@ export const LINGER_MS_MAX = 5_000
 /** Type digit of a Socket.IO DISCONNECT packet: `1` for the root namespace, `1/chat,` for another (protocol 5). */
 const DISCONNECT = '1'
 
-export class Connection {
+export class Connection implements ProverOwner<Mark> {
   readonly engine: EngineSocket
-  readonly #limits: ConnectionLimits
+  readonly #options: ConnectionOptions
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #evidence = new Evidence<Mark>()
-  readonly #pings = new DoublePing(this.#evidence)
+  readonly #prover: Prover<Mark>
   #channels: Channel[] = []
   /** Written to a namespace before its CONNECT packet. */
   #early: Mark[] | undefined
   /** Handed to the engine and not yet to its transport. */
   #queuedBytes = 0
   #blocked = false
-  #pingDue = false
   /** Taken from the client and not yet durable. */
   #pendingBytes = 0
   #paused = false
 
-  constructor (engine: EngineSocket, limits: ConnectionLimits, clock: Clock, log: Logger) {
+  constructor (engine: EngineSocket, options: ConnectionOptions, clock: Clock, log: Logger) {
     this.engine = engine
-    this.#limits = limits
+    this.#options = options
     this.#clock = clock
     this.#log = log
+    this.#prover = new Prover(engine, this)
     engine.on('packetCreate', packet => {
-      if (packet.type === 'ping') this.#pings.pinged()
+      this.#prover.creating(packet)
       this.#queuedBytes += packet.data?.length ?? 0
     })
-    engine.on('flush', () => { this.#queuedBytes = 0 })
+    engine.on('flush', () => {
+      this.#prover.flushing()
+      this.#queuedBytes = 0
+    })
     engine.on('packet', packet => this.#read(packet))
+    engine.on('upgrade', () => this.#prover.upgraded())
     const { transport } = engine
     if (transport.name === 'polling') transport.closeTimeout = LINGER_MS_MAX
     engine.on('close', () => this.#linger())
@@ -80,11 +92,25 @@ export class Connection {
 
   /** False while more than writeBufferBytesMax wait to be sent; the channels are told when that has changed [G8]. */
   get writable (): boolean {
-    const { transport } = this.engine
-    const sent = transport.name === 'websocket' ? transport.socket.bufferedAmount : 0
-    if (this.#queuedBytes + sent < this.#limits.writeBufferBytesMax) return true
+    const { transport, protocol } = this.engine
+    const { writeBufferBytesMax, inflightMessagesMax } = this.#options
+    const isWebSocket = transport.name === 'websocket'
+    const bytes = this.#queuedBytes + (isWebSocket ? transport.socket.bufferedAmount : 0)
+    // a window that is wide for proofs that take long must not fill a link that takes nothing
+    const isTaking = protocol !== 3 || !isWebSocket || this.#prover.unarrived < inflightMessagesMax
+    if (bytes < writeBufferBytesMax && isTaking) return true
     this.#blocked = true
     return false
+  }
+
+  /** The window that its sessions need, where it is not the usual one. */
+  get inflightMax (): number | undefined {
+    return this.engine.protocol === 3 ? this.#options.eio3InflightMessagesMax : undefined
+  }
+
+  /** The client has answered a probe: what it is sent now goes to somebody who lives. */
+  get isAlive (): boolean {
+    return this.#prover.isAlive
   }
 
   /** A namespace was opened on the connection; at most one channel has its name. */
@@ -121,13 +147,9 @@ export class Connection {
   }
 
   #written (mark: Mark): void {
-    this.#evidence.delivered(mark, mark.level)
-    if (this.#pingDue) return
-    this.#pingDue = true
-    setImmediate(() => {
-      this.#pingDue = false
-      this.#ping()
-    })
+    const { transport, protocol } = this.engine
+    const isFast = protocol === 3 && transport.name === 'websocket' && this.#options.eio3Proof === 'transport'
+    this.#prover.delivered(mark, isFast ? 'received' : mark.level)
   }
 
   /**
@@ -136,14 +158,14 @@ export class Connection {
    */
   take (bytes: number): boolean {
     this.#pendingBytes += bytes
-    if (this.#pendingBytes > this.#limits.pendingBytesMax) this.#pause()
-    return this.#pendingBytes <= 2 * this.#limits.pendingBytesMax
+    if (this.#pendingBytes > this.#options.pendingBytesMax) this.#pause()
+    return this.#pendingBytes <= 2 * this.#options.pendingBytesMax
   }
 
   /** The bytes are durable, or refused. */
   settle (bytes: number): void {
     this.#pendingBytes -= bytes
-    if (this.#paused && this.#pendingBytes <= this.#limits.pendingBytesMax / 2) {
+    if (this.#paused && this.#pendingBytes <= this.#options.pendingBytesMax / 2) {
       this.#paused = false
       const { transport } = this.engine
       if (transport.name === 'websocket') transport.socket.resume()
@@ -177,7 +199,7 @@ export class Connection {
   }
 
   #read (packet: EnginePacket): void {
-    if (packet.type === 'pong') this.#answered()
+    this.#prover.read(packet)
     if (packet.type === 'message' && typeof packet.data === 'string' && packet.data.startsWith(DISCONNECT)) {
       // Socket.IO handles the packet in a later turn; a pong right behind it must not count any more.
       const namespace = packet.data.slice(1).replace(/,.*$/s, '') || '/'
@@ -185,24 +207,17 @@ export class Connection {
     }
   }
 
-  #answered (): void {
-    const proven = this.#pings.answered()
-    if (proven === undefined) {
-      this.#log.warn({ connection: this.engine.id },
-        'a Socket.IO client answered a ping that was not sent; it is disconnected and gets everything unproven again')
-      this.engine.close(true)
-      return
-    }
-    for (const { channel, packetId } of proven) channel.proven(packetId)
-    this.#ping()
-    this.#drained()
+  proven (marks: readonly Mark[]): void {
+    for (const { channel, packetId } of marks) channel.proven(packetId)
   }
 
-  #ping (): void {
-    if (this.#pings.wantsPing && this.open) this.engine.sendPacket('ping', undefined, {}, () => this.#drained())
+  deceived (): void {
+    this.#log.warn({ connection: this.engine.id },
+      'a Socket.IO client answered a ping that was not sent; it is disconnected and gets everything unproven again')
+    this.engine.close(true)
   }
 
-  #drained (): void {
+  taken (): void {
     if (!this.#blocked || !this.open) return
     this.#blocked = false
     if (!this.writable) return // and blocked again

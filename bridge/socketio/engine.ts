@@ -1,9 +1,10 @@
 /**
- * What the bridge uses of Engine.IO, the layer below Socket.IO, by name. `sendPacket` and `transport.socket` are marked
- * private there; a contract test fails when an upgrade changes them.
+ * What the bridge uses of Engine.IO, the layer below Socket.IO, by name. `sendPacket`, `resetPingTimeout`,
+ * `handshake` and `transport.socket` are marked private there; a contract test fails when an upgrade changes them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'socket.io'
+import type { Socket as TcpSocket } from 'node:net'
+import type { Namespace, Socket } from 'socket.io'
 
 export interface EnginePacket {
   readonly type: 'open' | 'close' | 'ping' | 'pong' | 'message' | 'upgrade' | 'noop' | 'error'
@@ -12,24 +13,61 @@ export interface EnginePacket {
 
 /** What ws has, as far as it is needed. */
 export interface EngineWebSocket {
+  /** 1 is open. */
+  readonly readyState: number
+  /** Names of those in use, such as compression; '' where there are none. */
+  readonly extensions: string
+  /** Where frames are written to; private. */
+  readonly _socket: TcpSocket
   readonly bufferedAmount: number
   readonly isPaused: boolean
   pause (): void
   resume (): void
   terminate (): void
+  /** `sent` is called when the system has taken it. */
+  ping (payload: string, mask: false, sent: () => void): void
+  on (event: 'pong', listener: (payload: Buffer) => void): this
+}
+
+export interface EngineWebSocketTransport {
+  readonly name: 'websocket'
+  readonly socket: EngineWebSocket
+  /** False where the client wants binary packets as text. */
+  readonly supportsBinary: boolean
+}
+
+export type EngineTransport = EnginePolling | EngineWebSocketTransport
+
+export interface PacketOptions {
+  /** The packet as a WebSocket frame, in pieces; written instead of it where that is possible. Private. */
+  readonly wsPreEncodedFrame?: readonly Buffer[]
+}
+
+export interface EnginePolling {
+  readonly name: 'polling'
+  /** Milliseconds after which it gives up closing politely. */
+  closeTimeout: number
+  /** A poll waits for its response. */
+  readonly writable: boolean
+  /** A poll came; the engine's own listener answers it if anything waits. */
+  prependListener (event: 'ready', listener: () => void): this
 }
 
 export interface EngineSocket {
   readonly id: string
   readonly readyState: 'opening' | 'open' | 'closing' | 'closed'
   readonly remoteAddress: string
-  readonly transport:
-    | { readonly name: 'polling', closeTimeout: number }
-    | { readonly name: 'websocket', readonly socket: EngineWebSocket }
+  /** Revision of Engine.IO that the client speaks: 3 for socket.io-client 2, 4 from 3.0 on. */
+  readonly protocol: 3 | 4
+  readonly transport: EngineTransport
   /** Packets that were handed over and not yet to the transport. */
   readonly writeBuffer: readonly EnginePacket[]
+  /** A message packet. */
+  write (data: string | Buffer, options: PacketOptions): void
   /** `taken` is called when the transport has taken everything up to this packet. */
-  sendPacket (type: 'ping', data: undefined, options: object, taken: () => void): void
+  sendPacket (type: 'ping' | 'noop', data: undefined, options: object, taken: () => void): void
+  /** Expects the next heartbeat from now on: the answer to a ping (4), a ping of the client (3). */
+  resetPingTimeout (): void
   /** With `discard` at once; otherwise what was written goes out first. */
   close (discard?: boolean): void
   /** Every packet that is about to be written, heartbeats too. */
@@ -38,6 +76,8 @@ export interface EngineSocket {
   on (event: 'flush', listener: () => void): this
   /** The client has left long polling for a WebSocket. */
   on (event: 'upgrade', listener: () => void): this
+  /** The write buffer was handed to the transport. */
+  once (event: 'drain', listener: () => void): this
   on (event: 'close', listener: (reason: string) => void): this
 }
 
@@ -47,8 +87,14 @@ export interface EngineRequest extends IncomingMessage {
 }
 
 export interface EngineServer {
-  readonly clientsCount: number
+  clientsCount: number
+  /** Each connection reads them through the server that made it. */
+  readonly opts: { readonly pingInterval: number, readonly pingTimeout: number }
+  /** Makes the connection. */
+  handshake (transport: string, request: EngineRequest, close: (code: number) => void): Promise<unknown>
   readonly clients: Readonly<Record<string, EngineSocket>>
+  /** Headers of the answer to the first request of a connection; of an upgrade, too. Set what is to be sent. */
+  on (event: 'initial_headers', listener: (headers: Record<string, string | string[]>, request: EngineRequest) => void): this
   use (middleware: (request: EngineRequest, response: ServerResponse, next: (error?: Error) => void) => void): void
   on (event: 'connection', listener: (engine: EngineSocket) => void): this
   on (event: 'connection_error', listener: (error: {
@@ -61,4 +107,34 @@ export interface EngineServer {
 /** The connection below a Socket.IO socket; all its namespaces share it. */
 export function engineOf (socket: Socket): EngineSocket {
   return socket.conn as unknown as EngineSocket
+}
+
+/** A text, then binary values. */
+export type EncodedPackets = readonly [string, ...Array<Uint8Array | ArrayBuffer>]
+
+/** Socket.IO's encoder; one for a server, as `server.encoder`. */
+export interface PacketEncoder {
+  encode (packet: {
+    readonly type: number, readonly nsp: string, readonly data: readonly unknown[], readonly id?: number | undefined
+  }): EncodedPackets
+}
+
+/** What Socket.IO has besides and keeps to itself. */
+export interface PrivateNamespace {
+  readonly server: { readonly encoder: PacketEncoder }
+  /** The next identifier of an event that asks for an answer. */
+  _ids: number
+}
+
+export interface PrivateSocket {
+  /** Called with the client's answer to the event with that identifier, and taken away. */
+  readonly acks: Map<number, (...answer: unknown[]) => void>
+}
+
+export function privateOf (namespace: Namespace): PrivateNamespace {
+  return namespace as unknown as PrivateNamespace
+}
+
+export function acksOf (socket: Socket): PrivateSocket['acks'] {
+  return (socket as unknown as PrivateSocket).acks
 }

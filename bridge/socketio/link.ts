@@ -42,6 +42,10 @@ export class SocketLink implements Link, Channel {
     return this.#connection.writable
   }
 
+  get inflightMax (): number | undefined {
+    return this.#connection.inflightMax
+  }
+
   deliver (deliveries: readonly Delivery[]): void {
     for (const { message, qos, packetId } of deliveries) {
       const { event, args, repeatKey } = this.#rules.translate(message)

@@ -8,7 +8,8 @@ import type { Duplex } from 'node:stream'
 import { Server, type Socket } from 'socket.io'
 import type { Broker, Logger } from '../../broker/index.ts'
 import { Admission } from './admission.ts'
-import { Connection } from './connection.ts'
+import { Connection, type Eio3Proof } from './connection.ts'
+import { pingEio3, refusedTransport } from './eio3.ts'
 import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
 import { guardPolling } from './guard.ts'
 import { Inbound } from './inbound.ts'
@@ -30,6 +31,14 @@ export interface SocketioBridgeOptions {
   /** A dead link is noticed after at most pingIntervalMs + pingTimeoutMs (Engine.IO 4). */
   readonly pingIntervalMs: number
   readonly pingTimeoutMs: number
+  /** Ping interval of clients of version 2, who prove what they handled with it. Default: 5,000. */
+  readonly eio3PingIntervalMs?: number
+  /** Window of a session that a client of version 2 follows. Default: 1,024. */
+  readonly eio3InflightMessagesMax?: number
+  /** What counts for a client of version 2 on a WebSocket: its heartbeat (default), or a ping of the WebSocket. */
+  readonly eio3Proof?: Eio3Proof
+  /** Compresses what goes over WebSockets (RFC 7692). Default: no. */
+  readonly perMessageDeflate?: boolean
   /** Largest packet or polling request taken from a client. */
   readonly httpBufferBytesMax: number
   /** Default: those of docs/socketio.md. */
@@ -60,7 +69,8 @@ export interface SocketioBridge {
 export const CLOSE_GRACE_MS = 5_000
 export const CLOSE_FLUSH_MS = 1_000
 
-const UNSUPPORTED_PROTOCOL = 5
+const EIO3_PING_INTERVAL_MS = 5_000
+const EIO3_INFLIGHT_MESSAGES_MAX = 1_024
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
   const { broker, http, log, origins, sessionExpiryMs } = options
@@ -74,7 +84,8 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const io = new Server(http, {
     path: options.path ?? '/socket.io/',
     transports: ['polling', 'websocket'], // a client with default options begins with polling and upgrades
-    allowEIO3: false,
+    allowEIO3: true,
+    perMessageDeflate: options.perMessageDeflate ?? false,
     pingInterval: options.pingIntervalMs,
     pingTimeout: options.pingTimeoutMs,
     maxHttpBufferSize: options.httpBufferBytesMax,
@@ -87,13 +98,20 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       answer(null, { origin: origins.allows(request), methods: ['GET', 'POST'], credentials: true })
     }),
     allowRequest: (request, answer) => {
-      const refused = admission.mayConnect(request as EngineRequest, engine)
+      const refused = refusedTransport((request as EngineRequest)._query) ??
+        admission.mayConnect(request as EngineRequest, engine)
       answer(refused, refused === undefined)
     }
   })
   const engine = io.engine as unknown as EngineServer
+  pingEio3(engine, options.eio3PingIntervalMs ?? EIO3_PING_INTERVAL_MS)
+  const connectionOptions = {
+    ...broker.limits,
+    eio3InflightMessagesMax: options.eio3InflightMessagesMax ?? EIO3_INFLIGHT_MESSAGES_MAX,
+    eio3Proof: options.eio3Proof ?? 'heartbeat'
+  }
   engine.on('connection', socket => {
-    const connection = new Connection(socket, broker.limits, broker.clock, log)
+    const connection = new Connection(socket, connectionOptions, broker.clock, log)
     connections.set(socket, connection)
     socket.on('close', () => admission.gone(connection))
   })
@@ -181,7 +199,5 @@ function safely<A extends unknown[]> (
 
 function logRefused (log: Logger, error: { req: EngineRequest, code: number, message: string, context: object }): void {
   const fields = { code: error.code, ...error.context, remoteAddress: error.req.socket.remoteAddress }
-  if (error.code === UNSUPPORTED_PROTOCOL) {
-    log.warn(fields, 'a Socket.IO 2 client was refused: it needs socket.io-client 3 or 4')
-  } else log.info(fields, `a Socket.IO connection was refused: ${error.message}`)
+  log.info(fields, `a Socket.IO connection was refused: ${error.message}`)
 }

@@ -33,6 +33,10 @@ export class DoublePing<Mark> {
     return this.#evidence.unprobed || (this.#pings.length === 0 && this.#evidence.unconfirmed)
   }
 
+  get underWay (): number {
+    return this.#pings.length
+  }
+
   /** A ping was written: one that was asked for, or a regular heartbeat. `isProbe`: on a WebSocket. */
   pinged (isProbe = true): void {
     this.#pings.push(isProbe ? this.#evidence.probe() : undefined)

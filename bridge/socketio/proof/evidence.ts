@@ -96,6 +96,15 @@ export class Evidence<Mark> {
     return this.#groups.at(-1)?.number === this.#written
   }
 
+  /** Marks that have not arrived. */
+  get unarrived (): number {
+    let sum = 0
+    for (const { number, handled, received } of this.#groups) {
+      if (number > this.#arrived) sum += handled.length + (received?.length ?? 0)
+    }
+    return sum
+  }
+
   /** Something has arrived and is not proven to be handled: the answer to a probe written now would prove it. */
   get unconfirmed (): boolean {
     return this.#groups.some(({ number, handled }) => number <= this.#arrived && handled.length > 0)

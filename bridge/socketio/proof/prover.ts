@@ -1,0 +1,151 @@
+/**
+ * The proofs of one connection: which of them applies to its protocol and its transport as they are now, and when a
+ * probe is written. At most one probe for a batch, and only while something waits for one.
+ *
+ *                WebSocket                               long polling
+ *   Engine.IO 4  double ping                             next poll
+ *   Engine.IO 3  heartbeat echo, with transport pings    next poll
+ */
+import type { EnginePacket, EngineSocket } from '../engine.ts'
+import { DoublePing } from './double-ping.ts'
+import { Evidence, type ProofLevel } from './evidence.ts'
+import { HeartbeatEcho } from './heartbeat-echo.ts'
+import { NextPoll } from './next-poll.ts'
+import { TransportPing } from './transport-ping.ts'
+
+export interface ProverOwner<Mark> {
+  /** In the order of writing. */
+  proven (marks: readonly Mark[]): void
+  /** The client answered a ping that was not sent: nothing it says can be believed. */
+  deceived (): void
+  /** Something written was taken by the transport. */
+  taken (): void
+}
+
+/** What only Engine.IO 3 on a WebSocket needs. */
+interface Version3<Mark> {
+  readonly echo: HeartbeatEcho<Mark>
+  readonly pings: TransportPing<Mark>
+}
+
+export class Prover<Mark> {
+  readonly #engine: EngineSocket
+  readonly #owner: ProverOwner<Mark>
+  readonly #evidence = new Evidence<Mark>()
+  readonly #pings = new DoublePing(this.#evidence)
+  #poll: NextPoll<Mark> | undefined
+  readonly #version3: Version3<Mark> | undefined
+  #isDue = false
+  #isAlive = false
+
+  constructor (engine: EngineSocket, owner: ProverOwner<Mark>) {
+    this.#engine = engine
+    this.#owner = owner
+    if (engine.protocol === 3) {
+      this.#version3 = { echo: new HeartbeatEcho(this.#evidence), pings: new TransportPing(this.#evidence) }
+    }
+    const { transport } = engine
+    if (transport.name === 'polling') {
+      this.#poll = new NextPoll(this.#evidence)
+      // before the engine's own listener, which writes the next response
+      transport.prependListener('ready', () => this.#polled())
+    } else this.#listenForPongs()
+  }
+
+  /** The client has answered a probe: what it was sent reached somebody who lives. */
+  get isAlive (): boolean {
+    return this.#isAlive
+  }
+
+  /** Messages that were written and have not arrived. */
+  get unarrived (): number {
+    return this.#evidence.unarrived
+  }
+
+  /** A message was written just now, all of it. */
+  delivered (mark: Mark, level: ProofLevel): void {
+    this.#poll?.delivering(this.#engine.writeBuffer.length === 0)
+    this.#evidence.delivered(mark, level)
+    this.#askSoon()
+  }
+
+  /** A packet is about to be written. */
+  creating ({ type }: EnginePacket): void {
+    if (type === 'ping') this.#pings.pinged(this.#poll === undefined)
+    else if (type === 'pong') this.#version3?.echo.ponged(this.#poll === undefined)
+  }
+
+  /** The write buffer goes to the transport. */
+  flushing (): void {
+    this.#poll?.responding()
+  }
+
+  /** A packet was read; the engine has not looked at it. */
+  read ({ type }: EnginePacket): void {
+    if (this.#version3 !== undefined) {
+      if (type === 'ping') this.#answered(this.#version3.echo.pinged())
+    } else if (type === 'pong') this.#answered(this.#pings.answered())
+  }
+
+  /** The client has left long polling for a WebSocket. */
+  upgraded (): void {
+    const poll = this.#poll
+    this.#poll = undefined
+    // the engine has forgotten the timer of the heartbeat that is under way: of every one of version 3
+    if (this.#version3 !== undefined || this.#pings.underWay > 0) this.#engine.resetPingTimeout()
+    this.#listenForPongs()
+    if (poll !== undefined) this.#answered(poll.polled())
+  }
+
+  #polled (): void {
+    if (this.#poll !== undefined) this.#answered(this.#poll.polled())
+  }
+
+  #listenForPongs (): void {
+    const { transport } = this.#engine
+    const pings = this.#version3?.pings
+    if (pings === undefined || transport.name !== 'websocket') return
+    transport.socket.on('pong', data => this.#answered(pings.answered(data.toString())))
+  }
+
+  #answered (proven: readonly Mark[] | undefined): void {
+    if (proven === undefined) return this.#owner.deceived()
+    if (this.#engine.readyState !== 'open') return
+    this.#isAlive = true
+    if (proven.length > 0) this.#owner.proven(proven)
+    this.#owner.taken()
+    this.#askSoon()
+  }
+
+  /** What is written in this turn of the event loop shares a probe. */
+  #askSoon (): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    setImmediate(ask, this)
+  }
+
+  ask (): void {
+    this.#isDue = false
+    const { transport, readyState, writeBuffer } = this.#engine
+    if (readyState !== 'open') return
+    if (transport.name === 'polling') {
+      if (this.#poll?.wantsPoll === true && transport.writable && writeBuffer.length === 0) this.#send('noop')
+    } else if (this.#version3 === undefined) {
+      if (this.#pings.wantsPing) this.#send('ping')
+    } else if (this.#version3.pings.wantsPing) {
+      // it would overtake what waits; the engine is done with that when it is writable again
+      if (writeBuffer.length > 0) {
+        this.#isDue = true
+        this.#engine.once('drain', () => this.ask())
+      } else transport.socket.ping(this.#version3.pings.pinged(), false, () => this.#owner.taken())
+    }
+  }
+
+  #send (type: 'ping' | 'noop'): void {
+    this.#engine.sendPacket(type, undefined, {}, () => this.#owner.taken())
+  }
+}
+
+function ask (prover: Prover<unknown>): void {
+  prover.ask()
+}
