@@ -15,7 +15,8 @@ import type { ClientId, Offset, QoS, TimeMs } from './message.ts'
 import type { CloseReason } from './session/link.ts'
 import { Session } from './session/session.ts'
 import { cursorChange, sessionChange } from './session/records.ts'
-import { sessionKey, splitSessionKey } from './store/keys.ts'
+import { Owed } from './owed.ts'
+import { sessionKey } from './store/keys.ts'
 import type { Recovery, Store } from './store/store.ts'
 import { show } from './topics.ts'
 import type { ConnectRequest, Connected } from './broker.ts'
@@ -39,12 +40,14 @@ export class Sessions {
   #all = new Map<ClientId, Session>()
   #lastInstance = 0
   readonly #turns = new Map<ClientId, Promise<void>>()
+  readonly owed: Owed
   #dirty: Session[] = []
   /** Where the last slice of the round through all sessions ended. */
   #round: Iterator<Session> | undefined
 
   constructor (options: SessionsOptions) {
     this.#options = options
+    this.owed = new Owed(options.log)
   }
 
   get size (): number { return this.#all.size }
@@ -120,15 +123,18 @@ export class Sessions {
     const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
     if (existing !== undefined) existing.leaving = true // nothing of it is written behind its removal
     try {
-      await log.recorded(clean ? removal : [...removal, sessionChange(session)])
+      const owed = this.owed.of(clientId)
+      await log.recorded(clean ? [...owed, ...removal] : [...owed, ...removal, sessionChange(session)])
     } catch (error) {
       if (existing !== undefined) {
         existing.leaving = false
-        if (existing.ended) this.#write(this.#removal(existing)) // it ended meanwhile and left that to this batch
+        // it ended meanwhile and left that to this batch
+        if (existing.ended) this.owed.remove(clientId, this.#removal(existing))
         else this.touch(existing, true)
       }
       throw error
     }
+    this.owed.settled(clientId)
     if (existing !== undefined) {
       this.end(existing, 'clean-connect')
       this.#options.cut(existing, 'taken-over')
@@ -168,7 +174,7 @@ export class Sessions {
     // One that is leaving has its removal on the way; another behind it would take the new session's records along.
     const changes = session.clean || session.leaving ? [] : this.#removal(session)
     this.#remove(session)
-    if (changes.length > 0) this.#write(changes)
+    if (changes.length > 0) this.owed.remove(session.clientId, changes)
     this.#options.events.emit('session-ended', { clientId: session.clientId, reason })
   }
 
@@ -191,27 +197,10 @@ export class Sessions {
     for (const packetId of session.incoming?.keys() ?? []) {
       changes.push({ table: 'incoming', key: sessionKey(clientId, String(packetId)), value: null })
     }
+    for (const id of session.aside ?? []) {
+      changes.push({ table: 'aside', key: sessionKey(clientId, id), value: null })
+    }
     return changes
-  }
-
-  /** Written as soon as the store takes it: a removal that failed is tried again. */
-  #write (changes: readonly RecordChange[]): void {
-    this.#options.log.record(changes, (error) => {
-      if (error !== undefined) this.#options.clock.after(this.#options.limits.cursorFlushMs, () => this.#retry(changes))
-    })
-  }
-
-  /** What a session of the same name that was made meanwhile has written itself is left alone. */
-  #retry (changes: readonly RecordChange[]): void {
-    const still = changes.filter(({ table, key }) => {
-      const name = key as ClientId
-      if (table === 'sessions' || table === 'cursors') return !this.#all.has(name) && !this.#turns.has(name)
-      const { clientId, part } = splitSessionKey(key)
-      const session = this.#all.get(clientId)
-      const isAnew = table === 'filters' ? session?.subscriptions.has(part) : session?.incoming?.has(Number(part))
-      return isAnew !== true
-    })
-    if (still.length > 0) this.#write(still)
   }
 
   // --- subscriptions
@@ -240,6 +229,7 @@ export class Sessions {
 
   /** Writes cursors that have moved: a crash costs duplicates inside what was not yet written, never a loss [G4]. */
   flush (): void {
+    this.owed.retry((clientId) => this.#turns.has(clientId))
     const some = this.#dirty.length <= FLUSH_SESSIONS_MAX ? this.#dirty : this.#dirty.slice(0, FLUSH_SESSIONS_MAX)
     this.#dirty = some === this.#dirty ? [] : this.#dirty.slice(FLUSH_SESSIONS_MAX)
     const changes: RecordChange[] = []
@@ -260,11 +250,10 @@ export class Sessions {
 
   /** Everything at once, for a clean stop. */
   async flushAll (): Promise<void> {
-    while (this.#dirty.length > 0) {
+    do {
       this.flush()
       await this.#options.log.settled()
-      if (this.#options.log.failing) return
-    }
+    } while (this.#dirty.length > 0 && !this.#options.log.failing)
   }
 
   // --- looking after all of them, a slice at a time [G8]

@@ -13,7 +13,6 @@ import type { Follower } from './session/follower.ts'
 import { filterChange } from './session/records.ts'
 import { RetainedQueue, type Session } from './session/session.ts'
 import type { Sessions } from './sessions.ts'
-import { sessionKey } from './store/keys.ts'
 import { checkFilter, show } from './topics.ts'
 
 export interface SubscribingOptions {
@@ -80,6 +79,7 @@ export class Subscribing {
           reject(error)
           return
         }
+        this.#sessions.owed.filterWritten(session, filter)
         if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#setQos(subscription, qos)
         this.owe(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
@@ -99,12 +99,14 @@ export class Subscribing {
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {
+    const { owed } = this.#sessions
     const subscription = session.subscriptions.get(filter)
-    if (subscription === undefined) return
-    this.#sessions.removeSubscription(subscription)
-    this.#follower.unsubscribed(session)
-    if (session.clean) return
-    await this.#log.recorded([{ table: 'filters', key: sessionKey(session.clientId, filter), value: null }])
+    if (subscription === undefined && !owed.owesFilter(session, filter)) return
+    if (subscription !== undefined) {
+      this.#sessions.removeSubscription(subscription)
+      this.#follower.unsubscribed(session)
+    }
+    if (!session.clean) await owed.removeFilter(session, filter)
   }
 
   /** The subscription is owed the retained messages that match. */

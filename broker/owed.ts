@@ -1,0 +1,94 @@
+/**
+ * Removals that the store still owes: of sessions that have ended [G5] and of filters that were unsubscribed. A write
+ * may fail while the disk is full; until it has succeeded a restart would bring the records back, so each is tried
+ * again, and whoever takes the name of an ended session writes its removal along with his own records.
+ */
+import type { Log, RecordChange } from './log/log.ts'
+import type { ClientId } from './message.ts'
+import type { Session } from './session/session.ts'
+import { sessionKey } from './store/keys.ts'
+
+interface Removal {
+  readonly changes: readonly RecordChange[]
+  isWriting: boolean
+}
+
+export class Owed {
+  readonly #log: Log
+  readonly #sessions = new Map<ClientId, Removal>()
+  /** By the key of the record. */
+  readonly #filters = new Map<string, { readonly session: Session, readonly filter: string, isWriting: boolean }>()
+
+  constructor (log: Log) {
+    this.#log = log
+  }
+
+  // --- sessions that have ended
+
+  /** Removes the records of a session; they are owed from now on until that is durable. */
+  remove (clientId: ClientId, changes: readonly RecordChange[]): void {
+    const removal = { changes, isWriting: false }
+    this.#sessions.set(clientId, removal)
+    this.#write(clientId, removal)
+  }
+
+  /** What a new session of that name has to write in front of its own records. */
+  of (clientId: ClientId): readonly RecordChange[] {
+    return this.#sessions.get(clientId)?.changes ?? NOTHING
+  }
+
+  /** The new session of that name is durable, and with it what was owed. */
+  settled (clientId: ClientId): void { this.#sessions.delete(clientId) }
+
+  #write (clientId: ClientId, removal: Removal): void {
+    removal.isWriting = true
+    this.#log.record(removal.changes, (error) => {
+      removal.isWriting = false
+      if (error === undefined && this.#sessions.get(clientId) === removal) this.#sessions.delete(clientId)
+    })
+  }
+
+  // --- filters that were unsubscribed
+
+  /** Resolves when the filter's record is removed. Rejects with STORE_UNAVAILABLE: then it is owed. */
+  async removeFilter (session: Session, filter: string): Promise<void> {
+    const key = sessionKey(session.clientId, filter)
+    const owed = { session, filter, isWriting: true }
+    this.#filters.set(key, owed)
+    try {
+      await this.#log.recorded([{ table: 'filters', key, value: null }])
+      if (this.#filters.get(key) === owed) this.#filters.delete(key)
+    } catch (error) {
+      owed.isWriting = false
+      // A subscription of the same filter that was on its way before has forgotten what is owed since.
+      if (!session.ended) this.#filters.set(key, owed)
+      throw error
+    }
+  }
+
+  owesFilter (session: Session, filter: string): boolean {
+    return this.#filters.size > 0 && this.#filters.has(sessionKey(session.clientId, filter))
+  }
+
+  /** The filter was subscribed anew, durably. */
+  filterWritten (session: Session, filter: string): void {
+    if (this.#filters.size > 0) this.#filters.delete(sessionKey(session.clientId, filter))
+  }
+
+  // --- once more
+
+  /** Writes what is owed and not on its way. `isTaken` says of a name that somebody is about to write it himself. */
+  retry (isTaken: (clientId: ClientId) => boolean): void {
+    for (const [clientId, removal] of this.#sessions) {
+      if (!removal.isWriting && !isTaken(clientId)) this.#write(clientId, removal)
+    }
+    for (const [key, owed] of this.#filters) {
+      if (owed.session.ended) this.#filters.delete(key) // its records have gone with it
+      else if (!owed.isWriting && !owed.session.subscriptions.has(owed.filter)) {
+        this.removeFilter(owed.session, owed.filter).catch(() => {}) // still owed
+      }
+    }
+  }
+}
+
+const NOTHING: readonly RecordChange[] = []
