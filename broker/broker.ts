@@ -7,8 +7,8 @@ import type { Clock } from './clock.ts'
 import type { BrokerEvents } from './events.ts'
 import type { HoldfastError } from './errors.ts'
 import type { Limits } from './limits.ts'
-import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './message.ts'
-import type { Attachment, Link } from './session/link.ts'
+import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './message.ts'
+import type { Attachment, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
 import type { Wills } from './wills.ts'
@@ -73,7 +73,10 @@ export interface SessionInfo {
   readonly detachedAt: TimeMs | undefined
   readonly filters: ReadonlyArray<{ readonly filter: string, readonly qos: QoS }>
   readonly backlogMessages: number
+  readonly backlogBytes: number
   readonly inflightMessages: number
+  /** Messages that were set aside and are kept. */
+  readonly asideMessages: number
 }
 
 export interface BrokerStats {
@@ -87,6 +90,10 @@ export interface BrokerStats {
   readonly acknowledged: number
   /** Messages that sessions lost to a bound [G5]. */
   readonly gapMessages: number
+  /** Messages that are set aside now, of all sessions. */
+  readonly aside: number
+  /** Messages set aside that went since start, as their session had asideMessagesMax of them. */
+  readonly asideDropped: number
   /** QoS 0 messages that a slow connection did not take. */
   readonly droppedQos0: number
   readonly storeFailing: boolean
@@ -153,6 +160,24 @@ export interface Broker {
 
   /** The retained messages that a valid filter matches, as they are now (MQTT 3.3.1.3). */
   retained (filter: string): AsyncIterableIterator<Message>
+
+  /**
+   * The session goes on without a message whose delivery breaks the connection again and again: it is kept among those
+   * set aside, at most asideMessagesMax for a session, and acknowledged [G5]. Resolves to true when that is durable;
+   * to false, with nothing done, if the delivery is not out any more, or is none at QoS 1 of a session that is kept.
+   * The link that calls it must not have written it, and must not.
+   * Throws STORE_UNAVAILABLE, CLOSED: then it is still out, for the next connection.
+   */
+  setAside (session: Session, delivery: Delivery, attempts: number): Promise<boolean>
+
+  /** What was set aside for a session, the oldest first; nothing if there is no such session. */
+  aside (clientId: ClientId): AsyncIterableIterator<AsideMessage>
+
+  /**
+   * Removes a message that was set aside, or all of a session; durable when it resolves to how many there were.
+   * Throws STORE_UNAVAILABLE, CLOSED.
+   */
+  dropAside (clientId: ClientId, id?: string): Promise<number>
 
   /** The connection that connect() was called for never attached: after each connect() comes attach() or release(). */
   release (session: Session): void

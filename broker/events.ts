@@ -13,6 +13,11 @@ export interface BrokerEvents {
   'detached': [{ clientId: ClientId }]
   /** A session will not receive `count` messages that it would have received [G5]. */
   'gap': [{ clientId: ClientId, count: number, reason: GapReason }]
+  /**
+   * A message was set aside after so many `attempts`: the session goes on without it [G5]. `dropped` older ones went,
+   * as the session had asideMessagesMax of them.
+   */
+  'set-aside': [{ clientId: ClientId, topic: string, id: string, attempts: number, dropped: number }]
   /** The log can't be written: no receipts are given until 'store-recovered'. */
   'store-failed': [{ error: Error }]
   'store-recovered': []

@@ -2,20 +2,22 @@
  * The broker: publish, subscribe, attach, detach, acknowledge. The order of the steps can be read here.
  */
 import { EventEmitter } from 'node:events'
+import { Aside } from './aside.ts'
 import { HoldfastError } from './errors.ts'
 import type { BrokerEvents } from './events.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt, type RecordChange } from './log/log.ts'
 import { PENDING } from './log/route.ts'
 import { Timeline } from './log/timeline.ts'
-import { ORIGIN, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
+import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
 } from './message.ts'
 import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { overBounds } from './session/bounds.ts'
 import { Follower } from './session/follower.ts'
-import type { Attachment, CloseReason, Link } from './session/link.ts'
+import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
+import { infoOf } from './session-info.ts'
 import { Sessions } from './sessions.ts'
 import type { Recovery } from './store/store.ts'
 import { Subscribing } from './subscribing.ts'
@@ -59,6 +61,7 @@ export class HoldfastBroker implements Broker {
   #sessions!: Sessions
   #follower!: Follower
   #wills!: Wills
+  #aside!: Aside
   #publishing!: Publishing
   #subscribing!: Subscribing
   #timers: Array<() => void> = []
@@ -110,6 +113,7 @@ export class HoldfastBroker implements Broker {
         retainedDone: (session, filter) => { this.#subscribing.retainedDone(session, filter) }
       }
     })
+    this.#aside = new Aside({ ...shared, events, follower: this.#follower })
     const access = { index: this.#index, log: this.#log, retained: this.#retained, auth: this.auth, limits, clock }
     this.#publishing = new Publishing({
       ...access,
@@ -228,6 +232,24 @@ export class HoldfastBroker implements Broker {
     return true
   }
 
+  // --- messages that were set aside
+
+  async setAside (session: Session, delivery: Delivery, attempts: number): Promise<boolean> {
+    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    return await this.#aside.set(session, delivery, attempts)
+  }
+
+  async * aside (clientId: ClientId): AsyncIterableIterator<AsideMessage> {
+    const session = this.#sessions.get(clientId)
+    if (session !== undefined) yield * this.#aside.list(session)
+  }
+
+  async dropAside (clientId: ClientId, id?: string): Promise<number> {
+    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    const session = this.#sessions.get(clientId)
+    return session === undefined ? 0 : await this.#aside.drop(session, id)
+  }
+
   // --- subscriptions and messages
 
   async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
@@ -334,35 +356,21 @@ export class HoldfastBroker implements Broker {
   // --- looking in
 
   * sessions (): IterableIterator<SessionInfo> {
-    for (const session of this.#sessions.values()) yield this.#info(session)
+    for (const session of this.#sessions.values()) yield infoOf(session, this.#index)
   }
 
   session (clientId: ClientId): SessionInfo | undefined {
     const session = this.#sessions.get(clientId)
-    return session === undefined ? undefined : this.#info(session)
-  }
-
-  #info (session: Session): SessionInfo {
-    const { clientId, principal, clean, expiryMs, detachedAt, live, subscriptions } = session
-    const queued = live === undefined ? 0 : live.queue.length - live.queueHead
-    const isCaughtUp = clean || live?.caughtUp === true
-    const pending = isCaughtUp ? 0 : this.#index.pending(subscriptions.values(), session.sent).messages
-    return {
-      clientId,
-      principal,
-      clean,
-      attached: live !== undefined,
-      expiryMs,
-      detachedAt,
-      filters: [...session.subscriptions.values()].map(({ route, qos }) => ({ filter: route.filter, qos })),
-      backlogMessages: pending + queued,
-      inflightMessages: session.window?.size ?? 0
-    }
+    return session === undefined ? undefined : infoOf(session, this.#index)
   }
 
   stats (): BrokerStats {
     let attached = 0
-    for (const session of this.#sessions.values()) if (session.live !== undefined) attached++
+    let aside = 0
+    for (const session of this.#sessions.values()) {
+      if (session.live !== undefined) attached++
+      if (session.aside !== undefined) aside += session.aside.size
+    }
     return {
       sessions: this.#sessions.size,
       attached,
@@ -372,6 +380,8 @@ export class HoldfastBroker implements Broker {
       delivered: this.#follower.delivered,
       acknowledged: this.#follower.acknowledged,
       gapMessages: this.#gapMessages,
+      aside,
+      asideDropped: this.#aside.dropped,
       droppedQos0: this.#follower.droppedQos0,
       storeFailing: this.#log.failing,
       store: this.#store.usage()

@@ -26,6 +26,8 @@ export interface Limits {
   /** Queue of a clean session whose window is full. */
   cleanQueueMessagesMax: number
   cleanQueueBytesMax: number
+  /** Messages set aside for one session; beyond it the oldest go. */
+  asideMessagesMax: number
 
   // slow connections
   /** Bytes written to a connection and not yet taken by it; beyond it nothing more is sent (QoS 0 is dropped). */
@@ -66,6 +68,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   backlogAgeMsMax: 604_800_000,
   cleanQueueMessagesMax: 10_000,
   cleanQueueBytesMax: 16_777_216,
+  asideMessagesMax: 100,
   writeBufferBytesMax: 1_048_576,
   stallTimeoutMs: 60_000,
   ackTimeoutMs: 300_000,

@@ -4,7 +4,7 @@ import type { RecordChange } from './log/log.ts'
 import { makeSubscription, PENDING, type Subscription } from './log/route.ts'
 import { ORIGIN, type ClientId, type Offset, type TimeMs } from './message.ts'
 import type { Limits } from './limits.ts'
-import { readCursor, readFilter, readIncoming, readSession } from './session/records.ts'
+import { readAside, readCursor, readFilter, readIncoming, readSession } from './session/records.ts'
 import { Session } from './session/session.ts'
 import { Window } from './session/window.ts'
 import { splitSessionKey } from './store/keys.ts'
@@ -94,6 +94,13 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       const { clientId, part } = splitSessionKey(record.key)
       const session = owner('incoming', clientId, readIncoming(record).instance, record)
       if (session !== undefined) (session.incoming ??= new Map()).set(Number(part), null)
+    }
+  }
+  for await (const records of store.records('aside')) {
+    for (const record of records) {
+      const { clientId, part } = splitSessionKey(record.key)
+      const session = owner('aside', clientId, readAside(record).instance, record)
+      if (session !== undefined) (session.aside ??= new Set()).add(part)
     }
   }
   if (recovery.damaged.length > 0) for (const session of sessions.values()) tellOfDamage(session, recovery.damaged)

@@ -74,6 +74,18 @@ export class Placed implements Entry {
   }
 }
 
+/** A message that a session goes on without, as its delivery broke the connection again and again. */
+export interface AsideMessage {
+  /** Names it within its session. */
+  readonly id: string
+  /** ORIGIN for a retained message that was due on a subscription. */
+  readonly offset: Offset
+  /** How often its delivery was tried. */
+  readonly attempts: number
+  readonly setAsideAt: TimeMs
+  readonly message: Message
+}
+
 /** Bytes that a message counts for in every limit: topic and payload. */
 export function messageBytes (message: Pick<Message, 'topic' | 'payload'>): number {
   return message.topic.length + message.payload.length

@@ -60,6 +60,9 @@ export const LIMIT_OPTIONS = {
   cleanQueueBytesMax: bytes('sessions', MEMORY_BYTES, 16_777_216,
     'Bytes that wait in memory for a connected clean session whose window is full. What does not fit is left out, ' +
     'counted, and the session is told [G5].'),
+  asideMessagesMax: count('sessions', { min: 1, max: 10_000 }, 100,
+    'Messages of one session that are set aside and kept (see redeliveriesMax). Beyond it the oldest of them go, ' +
+    'counted and logged.'),
 
   writeBufferBytesMax: bytes('slow', MEMORY_BYTES, 1_048_576,
     'Bytes written to one connection and not yet taken by it. Beyond it nothing more is sent until it takes some: ' +

@@ -18,7 +18,7 @@ import { Outbox } from './outbox.ts'
 import { NO_ENTRIES, Puller } from './puller.ts'
 import { cursorChange } from './records.ts'
 import { Live, type Session } from './session.ts'
-import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window } from './window.ts'
+import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window, type Flight } from './window.ts'
 
 export interface FollowerEvents {
   /** The cursor has moved and is to be written down some time soon. */
@@ -193,6 +193,19 @@ export class Follower {
       this.#events.cursorMoved(session)
     } else if (session.retainedSent !== undefined) this.#puller.retainedAcknowledged(session)
     if (this.#puller.isBehind(session, live)) this.wake(session)
+  }
+
+  /** The session goes on without a message that nobody is being sent now [G5]. */
+  dismiss (session: Session, flight: Flight): void {
+    if (session.window?.get(flight.packetId) !== flight) return // proven meanwhile, in another way
+    const { live } = session
+    session.window.acknowledge(flight.packetId)
+    if (live !== undefined) this.#outbox.drop(live, flight)
+    if (live === undefined && session.window.size === 0) session.window = undefined
+    if (flight.offset > 0) this.#index.moved(session)
+    else if (session.retainedSent !== undefined && live !== undefined) this.#puller.retainedAcknowledged(session)
+    this.lose(session, 1, 'set-aside')
+    if (live !== undefined && this.#puller.isBehind(session, live)) this.wake(session)
   }
 
   /** The client says how far it has come: no more is known of what is out, nor of what was sent and not written down. */

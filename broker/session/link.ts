@@ -43,7 +43,9 @@ export interface Link {
   close (reason: CloseReason): void
 }
 
-export const GAP_REASONS = ['backlog-messages', 'backlog-bytes', 'backlog-age', 'queue-full', 'damaged'] as const
+export const GAP_REASONS = [
+  'backlog-messages', 'backlog-bytes', 'backlog-age', 'queue-full', 'damaged', 'set-aside'
+] as const
 export type GapReason = typeof GAP_REASONS[number]
 
 /** The other direction: what a transport tells the session it is attached to. Calls after detach() do nothing. */

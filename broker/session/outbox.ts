@@ -77,6 +77,14 @@ export class Outbox {
     live.outboxBytes = live.outbox.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
   }
 
+  /** Takes back one that has not left. */
+  drop (live: Live, delivery: Delivery): void {
+    const at = live.outbox.indexOf(delivery)
+    if (at === -1) return
+    live.outbox.splice(at, 1)
+    live.outboxBytes -= messageBytes(delivery.message)
+  }
+
   gather (session: Session, live: Live): void {
     if (live.gathered) return
     live.gathered = true

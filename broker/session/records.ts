@@ -1,8 +1,8 @@
 /** How sessions, filters, cursors and single messages are written down. Pure; versioned by their first byte. */
-import { sessionKey } from '../store/keys.ts'
+import { sessionKey, splitSessionKey } from '../store/keys.ts'
 import type { StoredRecord } from '../store/store.ts'
 import type { RecordChange } from '../log/log.ts'
-import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../message.ts'
+import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../message.ts'
 import { GAP_REASONS, type GapReason } from './link.ts'
 import type { Session } from './session.ts'
 import { FLIGHT_RELEASED, FLIGHT_RELEASING, type FlightState } from './window.ts'
@@ -138,6 +138,35 @@ export function readCursor (record: StoredRecord):
     if (reason !== undefined) gaps.push([reason, value.readUInt32BE(at + 1)])
   }
   return { instance, sent, uncertainThrough, flights, gaps }
+}
+
+// --- messages that were set aside
+
+const ASIDE_BYTES = 1 + 8 + 8 + 4 + 8
+
+export function asideChange (session: Session, id: string,
+  { offset, attempts, setAsideAt, message }: Omit<AsideMessage, 'id'>): RecordChange {
+  const head = Buffer.alloc(ASIDE_BYTES)
+  let at = head.writeUInt8(VERSION, 0)
+  at = head.writeDoubleBE(session.instance, at)
+  at = head.writeDoubleBE(offset, at)
+  at = head.writeUInt32BE(attempts, at)
+  head.writeDoubleBE(setAsideAt, at)
+  return { table: 'aside', key: sessionKey(session.clientId, id), value: Buffer.concat([head, encodeMessage(message)]) }
+}
+
+export function readAside (record: StoredRecord): { instance: number, aside: AsideMessage } {
+  const value = unversioned(record.value, record.key)
+  return {
+    instance: value.readDoubleBE(0),
+    aside: {
+      id: splitSessionKey(record.key).part,
+      offset: value.readDoubleBE(8) as Offset,
+      attempts: value.readUInt32BE(16),
+      setAsideAt: value.readDoubleBE(20) as TimeMs,
+      message: decodeMessage({ ...record, value: value.subarray(ASIDE_BYTES - 1) })
+    }
+  }
 }
 
 // --- single messages: retained ones and wills

@@ -5,6 +5,7 @@ import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { tempFolder } from '../helpers/temp.ts'
 import { deliverySuite } from './session.ts'
+import { asideSuite } from './session-aside.ts'
 import { boundsSuite } from './session-bounds.ts'
 import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
@@ -17,6 +18,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   boundsSuite(name, factory)
   recoverySuite(name, factory)
   windowSuite(name, factory)
+  asideSuite(name, factory)
 }
 
 /** What a process leaves behind that was killed is all that it had written. */

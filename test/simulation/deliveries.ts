@@ -205,6 +205,7 @@ export class Deliveries {
       case 'queue-full': return limits.cleanQueueMessagesMax < DEFAULT_LIMITS.cleanQueueMessagesMax ||
         limits.cleanQueueBytesMax < DEFAULT_LIMITS.cleanQueueBytesMax
       case 'damaged': return (this.#referee.counts.get('damaged') ?? 0) > 0
+      case 'set-aside': return (this.#referee.counts.get('set aside') ?? 0) > 0
     }
   }
 

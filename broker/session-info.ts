@@ -1,0 +1,25 @@
+import type { SessionInfo } from './broker.ts'
+import type { LogIndex } from './log/log-index.ts'
+import type { Session } from './session/session.ts'
+
+const NOTHING = { messages: 0, bytes: 0 } as const
+
+/** Looks a session over. Counting its backlog costs the topics that match its filters. */
+export function infoOf (session: Session, index: LogIndex<Session>): SessionInfo {
+  const { clientId, principal, clean, expiryMs, detachedAt, live, subscriptions } = session
+  const isCaughtUp = clean || live?.caughtUp === true
+  const pending = isCaughtUp ? NOTHING : index.pending(subscriptions.values(), session.sent)
+  return {
+    clientId,
+    principal,
+    clean,
+    attached: live !== undefined,
+    expiryMs,
+    detachedAt,
+    filters: [...subscriptions.values()].map(({ route, qos }) => ({ filter: route.filter, qos })),
+    backlogMessages: pending.messages + (live === undefined ? 0 : live.queue.length - live.queueHead),
+    backlogBytes: pending.bytes + (live?.queueBytes ?? 0),
+    inflightMessages: session.window?.size ?? 0,
+    asideMessages: session.aside?.size ?? 0
+  }
+}
