@@ -86,6 +86,8 @@ export interface EngineRequest extends IncomingMessage {
   readonly _query: Readonly<Record<string, string>>
 }
 
+export type EngineHeaders = Record<string, string | string[]>
+
 export interface EngineServer {
   clientsCount: number
   /** Each connection reads them through the server that made it. */
@@ -94,7 +96,7 @@ export interface EngineServer {
   handshake (transport: string, request: EngineRequest, close: (code: number) => void): Promise<unknown>
   readonly clients: Readonly<Record<string, EngineSocket>>
   /** Headers of the answer to the first request of a connection; of an upgrade, too. Set what is to be sent. */
-  on (event: 'initial_headers', listener: (headers: Record<string, string | string[]>, request: EngineRequest) => void): this
+  on (event: 'initial_headers', listener: (headers: EngineHeaders, request: EngineRequest) => void): this
   use (middleware: (request: EngineRequest, response: ServerResponse, next: (error?: Error) => void) => void): void
   on (event: 'connection', listener: (engine: EngineSocket) => void): this
   on (event: 'connection_error', listener: (error: {

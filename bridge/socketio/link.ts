@@ -2,9 +2,26 @@
 import type { Socket } from 'socket.io'
 import type { Attachment, CloseReason, Delivery, GapReason, Link, PacketId } from '../../broker/index.ts'
 import type { Channel, Connection } from './connection.ts'
+import { privateOf } from './engine.ts'
+import { Joiner, NamespaceFrames } from './frames.ts'
 import type { Repeats } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import { OWN_EVENTS } from './translate.ts'
+import { Wire } from './wire.ts'
+
+const framesByRules = new WeakMap<NamespaceRules, NamespaceFrames>()
+
+function framesOf ({ nsp }: Socket, rules: NamespaceRules): NamespaceFrames {
+  let frames = framesByRules.get(rules)
+  if (frames === undefined) {
+    const { server: { encoder } } = privateOf(nsp)
+    frames = new NamespaceFrames({
+      namespace: nsp.name, rules, encoder, epoch: '', nextAckId: () => privateOf(nsp)._ids++
+    })
+    framesByRules.set(rules, frames)
+  }
+  return frames
+}
 
 export class SocketLink implements Link, Channel {
   readonly namespace: string
@@ -13,7 +30,10 @@ export class SocketLink implements Link, Channel {
   readonly #socket: Socket
   readonly #connection: Connection
   readonly #repeats: () => Repeats
-  readonly #rules: NamespaceRules
+  readonly #frames: NamespaceFrames
+  readonly #wire: Wire
+  /** Of messages that a rule leaves out. */
+  readonly #ignored: PacketId[] = []
   /** Of what is in flight: bounded by the window of the session. */
   readonly #repeatKeys = new Map<PacketId, string>()
   #attachment: Attachment | undefined
@@ -24,7 +44,8 @@ export class SocketLink implements Link, Channel {
     this.namespace = socket.nsp.name
     this.#socket = socket
     this.#connection = connection
-    this.#rules = rules
+    this.#frames = framesOf(socket, rules)
+    this.#wire = new Wire(connection.engine, new Joiner())
     this.#repeats = repeats
   }
 
@@ -48,14 +69,26 @@ export class SocketLink implements Link, Channel {
 
   deliver (deliveries: readonly Delivery[]): void {
     for (const { message, qos, packetId } of deliveries) {
-      const { event, args, repeatKey } = this.#rules.translate(message)
-      if (repeatKey === undefined) this.#socket.emit(event, ...args)
-      else {
-        if (!this.#repeats().repeated(repeatKey, this)) this.#socket.emit(event, ...args) // [G4]
-        if (qos > 0) this.#repeatKeys.set(packetId, repeatKey)
+      const shared = this.#frames.of(message)
+      const { repeatKey, level, ignored } = shared.event
+      if (ignored) {
+        if (qos > 0) this.#acknowledgeSoon(packetId)
+        continue
       }
-      if (qos > 0) this.#connection.delivered(this, packetId)
+      const isRepeated = repeatKey !== undefined && this.#repeats().repeated(repeatKey, this) // [G4]
+      if (!isRepeated) this.#wire.write(shared.plain)
+      if (qos === 0) continue
+      if (repeatKey !== undefined) this.#repeatKeys.set(packetId, repeatKey)
+      this.#connection.delivered(this, packetId, level === 'received' ? level : 'handled')
     }
+  }
+
+  /** What the client never sees needs no proof; a link must not call back while the session calls it. */
+  #acknowledgeSoon (packetId: PacketId): void {
+    if (this.#ignored.push(packetId) > 1) return
+    queueMicrotask(() => {
+      for (const ignored of this.#ignored.splice(0)) this.#attachment?.acknowledge(ignored)
+    })
   }
 
   /** Never needed: the bridge subscribes with QoS 1, so nothing is delivered with QoS 2. */

@@ -1,0 +1,242 @@
+/**
+ * Events as bytes, made once for everyone who receives them in a namespace: the packets of Socket.IO protocol 5 (4 is
+ * the same for events), each in a WebSocket frame (RFC 6455, 5.2; a server does not mask).
+ *
+ * What differs from receiver to receiver is the recovery token, which is the place of the event in the log and so the
+ * same for nearly all. Who can't take frames (long polling, compression, binary values of an old client) gets the same
+ * packets one by one, see wire.ts.
+ */
+import type { Entry, Message } from '../../broker/index.ts'
+import type { EncodedPackets, PacketEncoder, PacketOptions } from './engine.ts'
+import { formatToken } from './proof/recovery-offset.ts'
+import type { NamespaceRules } from './rules/rules.ts'
+import { undeliverable, type SocketEvent } from './translate.ts'
+
+/** Packet type of Engine.IO, before the text of each Socket.IO packet: '4'. */
+const MESSAGE = 0x34
+/** Packet type of Socket.IO. The encoder makes it BINARY_EVENT where an argument is binary. */
+const EVENT = 2
+const TEXT_FRAME = 0x81
+const BINARY_FRAME = 0x82
+const SHORT_BYTES_MAX = 125
+const MEDIUM_BYTES_MAX = 65_535
+/** A batch of frames up to this length is copied together, so that it is one write, shared by all who get it. */
+export const JOINED_BYTES_MAX = 65_536
+
+export interface EnginePiece {
+  readonly data: string | Buffer
+  readonly options: PacketOptions
+}
+
+/** One event, encoded. */
+export class EncodedEvent {
+  /** One frame for the text, and one for each binary value. */
+  readonly frames: Buffer
+  readonly isBinary: boolean
+  readonly token: string | undefined
+  readonly #values: readonly Buffer[]
+  #pieces: readonly EnginePiece[] | undefined
+
+  /** @param packets as the encoder made them: a text, then binary values */
+  constructor ([text, ...values]: EncodedPackets, token?: string) {
+    this.#values = values.map(bufferOf)
+    this.frames = encodeFrames(text, this.#values)
+    this.isBinary = values.length > 0
+    this.token = token
+  }
+
+  /** For Engine.IO's own way of writing; made when first asked for. */
+  get pieces (): readonly EnginePiece[] {
+    return (this.#pieces ??= this.#split())
+  }
+
+  #split (): readonly EnginePiece[] {
+    const { frames } = this
+    const start = headerBytes(frames)
+    const end = start + bodyBytes(frames)
+    // Engine.IO writes the frame instead of the text where it can
+    const options = { wsPreEncodedFrame: [frames.subarray(0, end)] }
+    const text = frames.toString('utf8', start + 1, end)
+    return [{ data: text, options }, ...this.#values.map(data => ({ data, options: {} }))]
+  }
+}
+
+/** What one message of the log is in a namespace, with its encodings. */
+export class SharedEvent {
+  readonly event: SocketEvent
+  readonly #message: Message | Entry
+  readonly #frames: NamespaceFrames
+  #plain: EncodedEvent | undefined
+  #placed: EncodedEvent | undefined
+  #marked: EncodedEvent | undefined
+  #asking: EncodedEvent | undefined
+  #ackId = 0
+
+  constructor (event: SocketEvent, message: Message | Entry, frames: NamespaceFrames) {
+    this.event = event
+    this.#message = message
+    this.#frames = frames
+  }
+
+  get plain (): EncodedEvent {
+    return (this.#plain ??= this.#encode())
+  }
+
+  /** With its own place in the log as token; `offset` is that place. */
+  placed (offset: Entry['offset']): EncodedEvent {
+    return (this.#placed ??= this.#encode(formatToken(this.#frames.epoch, offset)))
+  }
+
+  /** With another token; the last one that was asked for is kept. */
+  marked (token: string): EncodedEvent {
+    if (this.#marked?.token !== token) this.#marked = this.#encode(token)
+    return this.#marked
+  }
+
+  /**
+   * With an identifier that the client's answer will name: the same for all, and when the same message is sent again,
+   * so that a late answer counts for what it answers.
+   */
+  asking (): { readonly encoded: EncodedEvent, readonly ackId: number } {
+    if (this.#asking === undefined) {
+      this.#ackId = this.#frames.nextAckId()
+      this.#asking = this.#encode(undefined, this.#ackId)
+    }
+    return { encoded: this.#asking, ackId: this.#ackId }
+  }
+
+  #encode (token?: string, ackId?: number): EncodedEvent {
+    try {
+      return this.#frames.encode(this.event, token, ackId)
+    } catch { // a value that JSON has no words for, made by a rule [G5]
+      return this.#frames.encode(undeliverable(this.#message, 'rule'), token, ackId)
+    }
+  }
+}
+
+export interface NamespaceFramesOptions {
+  /** As its clients know it. */
+  readonly namespace: string
+  readonly rules: NamespaceRules
+  readonly encoder: PacketEncoder
+  /** Of the log, for tokens. */
+  readonly epoch: string
+  readonly nextAckId: () => number
+}
+
+/** What is encoded for one namespace. */
+export class NamespaceFrames {
+  readonly epoch: string
+  readonly nextAckId: () => number
+  readonly #namespace: string
+  readonly #rules: NamespaceRules
+  readonly #encoder: PacketEncoder
+  readonly #shared = new WeakMap<Message, SharedEvent>()
+  #offset: EncodedEvent | undefined
+
+  constructor (options: NamespaceFramesOptions) {
+    this.epoch = options.epoch
+    this.nextAckId = options.nextAckId
+    this.#namespace = options.namespace
+    this.#rules = options.rules
+    this.#encoder = options.encoder
+  }
+
+  /** The same object for the same message. Never throws. */
+  of (message: Message | Entry): SharedEvent {
+    let shared = this.#shared.get(message)
+    if (shared === undefined) {
+      shared = new SharedEvent(this.#rules.translate(message), message, this)
+      this.#shared.set(message, shared)
+    }
+    return shared
+  }
+
+  encode ({ event, args }: Pick<SocketEvent, 'event' | 'args'>, token?: string, ackId?: number): EncodedEvent {
+    const data = token === undefined ? [event, ...args] : [event, ...args, token]
+    return new EncodedEvent(this.#encoder.encode({ type: EVENT, nsp: this.#namespace, data, id: ackId }), token)
+  }
+
+  /** An event that carries nothing but a token; the last one is kept. */
+  carrier (event: string, token: string): EncodedEvent {
+    if (this.#offset?.token !== token) this.#offset = this.encode({ event, args: [] }, token)
+    return this.#offset
+  }
+}
+
+/**
+ * Joins batches. The last one is kept, since whoever else is in the room gets the same; one for a bridge.
+ */
+export class Joiner {
+  #events: readonly EncodedEvent[] = []
+  #bytes = Buffer.alloc(0)
+
+  /** The frames of the events as few buffers, in order. The list stays the caller's, and may be used again. */
+  join (events: readonly EncodedEvent[]): readonly Buffer[] {
+    if (events.length === 1) return [events[0].frames]
+    if (isSame(events, this.#events)) return [this.#bytes]
+    let length = 0
+    for (const { frames } of events) length += frames.length
+    const buffers = events.map(({ frames }) => frames)
+    if (length > JOINED_BYTES_MAX) return buffers
+    this.#events = [...events]
+    this.#bytes = Buffer.concat(buffers, length)
+    return [this.#bytes]
+  }
+}
+
+function isSame (some: readonly EncodedEvent[], others: readonly EncodedEvent[]): boolean {
+  if (some.length !== others.length) return false
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false
+  return true
+}
+
+function encodeFrames (text: string, values: readonly Buffer[]): Buffer {
+  const textBytes = 1 + Buffer.byteLength(text)
+  let length = headerLength(textBytes) + textBytes
+  for (const value of values) length += headerLength(value.length) + value.length
+  const bytes = Buffer.allocUnsafe(length)
+  let at = writeHeader(bytes, 0, TEXT_FRAME, textBytes)
+  bytes[at] = MESSAGE
+  at += 1 + bytes.write(text, at + 1)
+  for (const value of values) {
+    at = writeHeader(bytes, at, BINARY_FRAME, value.length)
+    at += value.copy(bytes, at)
+  }
+  return bytes
+}
+
+function headerLength (bodyLength: number): number {
+  return bodyLength <= SHORT_BYTES_MAX ? 2 : bodyLength <= MEDIUM_BYTES_MAX ? 4 : 10
+}
+
+function writeHeader (bytes: Buffer, at: number, first: number, bodyLength: number): number {
+  bytes[at] = first
+  if (bodyLength <= SHORT_BYTES_MAX) {
+    bytes[at + 1] = bodyLength
+    return at + 2
+  }
+  if (bodyLength <= MEDIUM_BYTES_MAX) {
+    bytes[at + 1] = 126
+    return bytes.writeUInt16BE(bodyLength, at + 2)
+  }
+  bytes[at + 1] = 127
+  bytes.writeUInt16BE(0, at + 2)
+  return bytes.writeUIntBE(bodyLength, at + 4, 6)
+}
+
+/** Of the first frame. */
+function headerBytes (frames: Buffer): number {
+  return frames[1] <= SHORT_BYTES_MAX ? 2 : frames[1] === 126 ? 4 : 10
+}
+
+function bodyBytes (frames: Buffer): number {
+  return frames[1] <= SHORT_BYTES_MAX
+    ? frames[1]
+    : frames[1] === 126 ? frames.readUInt16BE(2) : frames.readUIntBE(4, 6)
+}
+
+function bufferOf (value: Uint8Array | ArrayBuffer): Buffer {
+  if (Buffer.isBuffer(value)) return value
+  return ArrayBuffer.isView(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : Buffer.from(value)
+}

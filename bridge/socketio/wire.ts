@@ -1,0 +1,97 @@
+/**
+ * How bytes get to a client. Engine.IO's own way works everywhere: long polling, an upgrade under way, compression. It
+ * is several objects, callbacks and system calls for each packet, though. Where frames can simply follow each other on
+ * a TCP connection, they are written straight to it, gathered to the end of the turn of the event loop with whatever
+ * Socket.IO itself writes meanwhile, and go out as one write.
+ *
+ * The order holds because both ways end in the same stream: what was written through Engine.IO before is already in it
+ * (nothing waits in Engine.IO or ws, or frames are not written directly), and what comes after follows.
+ */
+import type { Socket as TcpSocket } from 'node:net'
+import type { EngineSocket, EngineTransport } from './engine.ts'
+import type { EncodedEvent, Joiner } from './frames.ts'
+
+/** A text frame with an Engine.IO ping packet: '2'. */
+const PING_FRAME = Buffer.of(0x81, 0x01, 0x32)
+/** readyState of ws. */
+const OPEN = 1
+
+/** Whatever is to be done at the end of this turn of the event loop, for all connections at once. */
+export class TurnEnd {
+  #due: Array<() => void> = []
+  readonly #run = (): void => {
+    const due = this.#due
+    this.#due = []
+    for (const end of due) end()
+  }
+
+  /** `end` must not throw. */
+  add (end: () => void): void {
+    if (this.#due.push(end) === 1) setImmediate(this.#run)
+  }
+}
+
+export class Wire {
+  readonly #engine: EngineSocket
+  readonly #joiner: Joiner
+  /** Whose TCP connection `#tcp` is. */
+  #transport: EngineTransport | undefined
+  /** Undefined where frames can't be written directly. */
+  #tcp: TcpSocket | undefined
+  #corked: TcpSocket | undefined
+
+  constructor (engine: EngineSocket, joiner: Joiner) {
+    this.#engine = engine
+    this.#joiner = joiner
+  }
+
+  /** True while frames may be written directly; ask again in each turn, and after anything was written elsewhere. */
+  get direct (): boolean {
+    const { transport, writeBuffer, readyState } = this.#engine
+    if (transport !== this.#transport) this.#look(transport)
+    return this.#tcp !== undefined && writeBuffer.length === 0 && readyState === 'open' &&
+      transport.name === 'websocket' && transport.socket.readyState === OPEN
+  }
+
+  /** Only while `direct`: whether binary values are taken as frames; old clients and some others want them otherwise. */
+  get takesBinary (): boolean {
+    const { transport, protocol } = this.#engine
+    return protocol === 4 && transport.name === 'websocket' && transport.supportsBinary
+  }
+
+  /** Events in Engine.IO's own way. */
+  write (event: EncodedEvent): void {
+    for (const { data, options } of event.pieces) this.#engine.write(data, options)
+  }
+
+  /** Only while `direct`. Whoever gathers calls send() at the end of the turn. */
+  writeFrames (events: readonly EncodedEvent[]): void {
+    this.gather()
+    for (const bytes of this.#joiner.join(events)) this.#tcp!.write(bytes)
+  }
+
+  /** Only while `direct`. `taken` is called when the system has taken everything up to it. */
+  writePing (taken: () => void): void {
+    this.#tcp!.write(PING_FRAME, taken)
+  }
+
+  /** Holds back what is written from here on, by Socket.IO too, until send(). */
+  gather (): void {
+    if (this.#corked !== undefined || !this.direct) return
+    this.#corked = this.#tcp
+    this.#corked!.cork()
+  }
+
+  send (): void {
+    this.#corked?.uncork()
+    this.#corked = undefined
+  }
+
+  #look (transport: EngineTransport): void {
+    this.#transport = transport
+    this.#tcp = undefined
+    if (transport.name !== 'websocket') return
+    // with an extension (compression) frames are made for each connection, and may wait inside ws
+    if (transport.socket.extensions === '') this.#tcp = transport.socket._socket
+  }
+}
