@@ -5,8 +5,8 @@ import type { ServerProcess } from '../helpers/server.ts'
 import { RECOVERING } from '../helpers/socketio-clients.ts'
 import type { Scope } from '../helpers/temp.ts'
 import { pause, until } from '../helpers/wait.ts'
-import { cutOf, type Stage } from './cuts.ts'
-import { InProcessLife, type Life } from './life.ts'
+import { cutOf, type Cut, type Stage } from './cuts.ts'
+import { InProcessLife, type Life, type LifeOptions } from './life.ts'
 import { ClientPublisher, DevicePublisher } from './publisher.ts'
 import { nameOf, type Cell, type Row } from './row.ts'
 import { isComplete, judge, type Sighting } from './verdict.ts'
@@ -20,6 +20,14 @@ export interface Surroundings {
   /** Both sides have noticed a dead link by then. */
   readonly noticeMs: number
   readonly scope: Scope
+  /** Where the clients are not of this process. */
+  readonly lives?: Lives
+}
+
+export interface Lives {
+  newLife (options: LifeOptions): Life
+  /** What else can happen to them; a cut of the same name goes before. */
+  readonly cuts: readonly Cut[]
 }
 
 /** At the end of every cell, so that each attacks the receipts of its client. */
@@ -32,11 +40,12 @@ const TICK_MS = 25
 
 let cells = 0
 
-export async function runCell (cell: Cell, { server, witness, seed, noticeMs, scope }: Surroundings): Promise<Row> {
+export async function runCell (cell: Cell, surroundings: Surroundings): Promise<Row> {
+  const { server, witness, seed, noticeMs, scope } = surroundings
   const startedAt = Date.now()
   const name = nameOf(cell)
   const random = createRandom(seedOf(name, seed))
-  const cut = cutOf(cell.cut)
+  const cut = surroundings.lives?.cuts.find(({ name }) => name === cell.cut) ?? cutOf(cell.cut)
   const room = `${++cells}`
   const clientId = `c${room}`
   const proxy = await createProxy(scope, server.http)
@@ -59,7 +68,8 @@ export async function runCell (cell: Cell, { server, witness, seed, noticeMs, sc
       keepAlive,
       onSeen: (source: string, number: number) => { sightings.push({ key: `${source} ${number}`, life }) }
     }
-    const made = cut.isProcess === true ? new Victim(scope, options) : new InProcessLife(options)
+    const made = surroundings.lives?.newLife(options) ??
+      (cut.isProcess === true ? new Victim(scope, options) : new InProcessLife(options))
     lives.push(made)
     return made
   }

@@ -1,10 +1,11 @@
 /** Runs cells: many at a time on one server, each with its own link, client, room and publishers. */
+import { SERVER_OPTIONS } from '../../config/server-options.ts'
 import { createRandom } from '../helpers/random.ts'
 import { startServer, type ServerProcess } from '../helpers/server.ts'
 import { TRANSPORTS, VERSIONS, type Transport } from '../helpers/socketio-clients.ts'
 import type { Scope } from '../helpers/temp.ts'
 import { pause } from '../helpers/wait.ts'
-import { runCell } from './cell.ts'
+import { runCell, type Lives } from './cell.ts'
 import { CUTS } from './cuts.ts'
 import { MEANWHILES, type Cell, type Meanwhile, type Row } from './row.ts'
 import { startWitness } from './witness.ts'
@@ -16,6 +17,8 @@ export interface MatrixOptions {
   readonly onRow?: (row: Row) => void
   /** On top of those of the proof. */
   readonly flags?: readonly string[]
+  /** Where the clients are not of this process. */
+  readonly lives?: Lives
 }
 
 const PING_INTERVAL_MS = 700
@@ -26,7 +29,7 @@ const FLAGS = [
   '--ping-interval-ms', String(PING_INTERVAL_MS), '--ping-timeout-ms', String(PING_TIMEOUT_MS),
   '--connect-timeout-ms', '2000', '--log-level', 'warn'
 ]
-const EIO3_FLAGS = ['--eio3-ping-interval-ms', String(EIO3_PING_INTERVAL_MS)]
+const EIO3_FLAGS = 'eio3PingIntervalMs' in SERVER_OPTIONS ? ['--eio3-ping-interval-ms', String(EIO3_PING_INTERVAL_MS)] : []
 const NOTICE_MS = PING_INTERVAL_MS + PING_TIMEOUT_MS + 400
 /** Time between the end of one restart and the next kill. */
 const SERVER_LIFE_MS_MIN = 1_500
@@ -58,8 +61,8 @@ export async function runMatrix (scope: Scope, cells: readonly Cell[], options: 
 }
 
 async function runGroup (
-  scope: Scope, meanwhile: Meanwhile, cells: readonly Cell[], { seed, concurrency, onRow, flags = [] }: MatrixOptions,
-  rows: Map<Cell, Row>
+  scope: Scope, meanwhile: Meanwhile, cells: readonly Cell[],
+  { seed, concurrency, onRow, flags = [], lives }: MatrixOptions, rows: Map<Cell, Row>
 ): Promise<void> {
   const hasEio3 = cells.some(({ version }) => version === '2.5')
   const server = await startServer(scope, { flags: [...FLAGS, ...(hasEio3 ? EIO3_FLAGS : []), ...flags] })
@@ -69,7 +72,7 @@ async function runGroup (
   const disturbance = disturb(server, meanwhile, seed)
   async function work (): Promise<void> {
     for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift()) {
-      const row = await runCell(cell, { server, witness, seed, noticeMs: NOTICE_MS, scope })
+      const row = await runCell(cell, { server, witness, seed, noticeMs: NOTICE_MS, scope, lives })
       rows.set(cell, row)
       onRow?.(row)
     }
