@@ -7,7 +7,7 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { silent, type Auth, type Broker, type Limits, type Logger, type Store } from '../../broker/index.ts'
-import { createSocketioBridge, type SocketioBridge } from '../../bridge/socketio/server.ts'
+import { createSocketioBridge, type SocketioBridge, type SocketioBridgeOptions } from '../../bridge/socketio/server.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import { within } from '../helpers/wait.ts'
 
@@ -27,6 +27,8 @@ export interface BridgedOptions {
   readonly log?: Logger
   readonly pingIntervalMs?: number
   readonly pingTimeoutMs?: number
+  /** Any other option of the bridge. */
+  readonly bridge?: Partial<SocketioBridgeOptions>
 }
 
 export async function startBridged (t: Test, options: BridgedOptions = {}): Promise<Bridged> {
@@ -39,7 +41,8 @@ export async function startBridged (t: Test, options: BridgedOptions = {}): Prom
     sessionExpiryMs: 3_600_000,
     pingIntervalMs: options.pingIntervalMs ?? 25_000,
     pingTimeoutMs: options.pingTimeoutMs ?? 20_000,
-    httpBufferBytesMax: 1_048_576
+    httpBufferBytesMax: 1_048_576,
+    ...options.bridge
   })
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')

@@ -1,0 +1,70 @@
+/**
+ * Looks over the broker's shoulder: which message was acknowledged when, and whether the client's handler had run for
+ * it. Messages carry a number as their argument. The client is in the test's own process, so that the order of what
+ * its handlers did and what the broker was told is the real one.
+ */
+import type { Attachment, Broker, Delivery, Link, PacketId } from '../../broker/index.ts'
+import { decodePayload } from '../../bridge/socketio/envelope.ts'
+import { until } from '../helpers/wait.ts'
+
+export interface Witness {
+  /** What was acknowledged although no handler had run for it: `<clientId> <number>`. */
+  readonly lies: string[]
+  /** To be called by the handlers. */
+  handled (name: string, n: number): void
+  /** Numbers that the session of that client has acknowledged, in that order. */
+  acknowledged (name: string): readonly number[]
+  /** Resolves when so many are acknowledged. */
+  wait (name: string, count: number, ms?: number): Promise<void>
+}
+
+export function watch (broker: Broker): Witness {
+  const handled = new Map<string, Set<number>>()
+  const acknowledged = new Map<string, number[]>()
+  const lies: string[] = []
+  const handledBy = (name: string): Set<number> => {
+    return handled.get(name) ?? handled.set(name, new Set()).get(name)!
+  }
+  const acknowledgedBy = (name: string): number[] => {
+    return acknowledged.get(name) ?? acknowledged.set(name, []).get(name)!
+  }
+  const attach = broker.attach.bind(broker)
+
+  broker.attach = (session, link, ...rest): Attachment => {
+    const name = session.clientId.replace(/^io:[^:]*:/, '')
+    const sent = new Map<PacketId, number>()
+    watchDeliveries(link, ({ packetId, message }) => {
+      const [n] = decodePayload(message.payload).args
+      if (typeof n === 'number') sent.set(packetId, n)
+    })
+    const attachment = attach(session, link, ...rest)
+    const acknowledge = attachment.acknowledge.bind(attachment)
+    attachment.acknowledge = packetId => {
+      const n = sent.get(packetId)
+      if (n !== undefined) {
+        if (!handledBy(name).has(n)) lies.push(`${name} ${n}`)
+        acknowledgedBy(name).push(n)
+      }
+      acknowledge(packetId)
+    }
+    return attachment
+  }
+
+  return {
+    lies,
+    handled: (name, n) => { handledBy(name).add(n) },
+    acknowledged: acknowledgedBy,
+    async wait (name, count, ms) {
+      await until(() => new Set(acknowledgedBy(name)).size >= count,
+        `${count} receipts of ${name}`, ms, 5)
+    }
+  }
+}
+
+function watchDeliveries (link: Link, see: (delivery: Delivery) => void): void {
+  const deliver = link.deliver.bind(link)
+  link.deliver = deliveries => {
+    deliveries.forEach(see)
+    deliver(deliveries)
+  }
+}
