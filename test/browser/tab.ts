@@ -1,0 +1,100 @@
+/** A tab with the page of the tests, and what its documents tell: each reload makes the next one. */
+import type { BrowserContext, Page } from 'playwright-core'
+import { crash, type Chromium } from './chromium.ts'
+import { pathOf, type PageOptions } from './pages.ts'
+
+/** What the page calls; see page.html. */
+export type Told =
+  | readonly [what: 'connect', recovered: boolean]
+  | readonly [what: 'disconnect', reason: string]
+  | readonly [what: 'seen', source: string, number: number]
+  | readonly [what: 'dying']
+  | readonly [what: 'answer', id: number, answer: { readonly status: string }]
+
+export type Listener = (told: Told) => void
+
+/** Names of the page, for the functions that run there. */
+declare function emit (id: number, args: readonly unknown[]): void
+declare const socket: { readonly io: { readonly engine: { close (): void } } }
+declare let handlersLeft: number
+declare let blockMs: number
+
+const profiles = new WeakSet<BrowserContext>()
+const tabs = new WeakMap<Page, Tab>()
+
+export class Tab {
+  readonly #page: Page
+  /** By document, counted from 0. */
+  readonly #listeners: Listener[] = []
+
+  private constructor (page: Page) {
+    this.#page = page
+    tabs.set(page, this)
+  }
+
+  static async open (browser: Chromium): Promise<Tab> {
+    const page = await browser.newTab()
+    const profile = page.context()
+    if (!profiles.has(profile)) {
+      profiles.add(profile)
+      await profile.exposeBinding('tell', ({ page }, life: number, ...told: unknown[]) => {
+        tabs.get(page)?.heard(life, told as unknown as Told)
+      })
+    }
+    return new Tab(page)
+  }
+
+  heard (life: number, told: Told): void {
+    this.#listeners[life]?.(told)
+  }
+
+  /** The first document, from `origin`; `listener` is told what it says. */
+  async show (origin: string, options: PageOptions, listener: Listener): Promise<void> {
+    this.#listeners.push(listener)
+    await this.#page.goto(`${origin}${pathOf(options)}`, { waitUntil: 'commit' })
+  }
+
+  /** The next document takes the place of this one. */
+  async reload (listener: Listener): Promise<void> {
+    this.#listeners.push(listener)
+    await this.#page.reload({ waitUntil: 'commit' })
+  }
+
+  /** A page that hangs in a handler is closed with its process. */
+  async close (): Promise<void> {
+    await this.#page.close()
+  }
+
+  /** Its process is gone at once, as when the system runs out of memory. */
+  async crash (): Promise<void> {
+    await crash(this.#page)
+    await this.#page.close()
+  }
+
+  emit (id: number, args: readonly unknown[]): void {
+    this.#run(([id, args]) => { emit(id, args) }, [id, args.map(packed)] as const)
+  }
+
+  closeEngine (): void {
+    this.#run(() => { socket.io.engine.close() }, undefined)
+  }
+
+  /** After so many more, the next handler never returns. */
+  hangAfter (handlers: number): void {
+    this.#run(count => { handlersLeft = count }, handlers)
+  }
+
+  /** The next handler takes so long, and nothing else of the page runs meanwhile. */
+  block (ms: number): void {
+    this.#run(ms => { blockMs = ms }, ms)
+  }
+
+  /** What becomes of it is told by the page; nothing does where the document is gone or hangs. */
+  #run<A> (work: (argument: A) => void, argument: A): void {
+    this.#page.evaluate(work as (argument: unknown) => void, argument).catch(() => {})
+  }
+}
+
+function packed (value: unknown): unknown {
+  return Buffer.isBuffer(value) ? { bytes: value.toString('base64') } : value
+}
