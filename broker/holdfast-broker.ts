@@ -91,6 +91,7 @@ export class HoldfastBroker implements Broker {
     this.#log = new Log(this.#store, recovery.tail, limits.batchBytesMax, {
       deliver: (message, at) => { this.#deliver(message, at) },
       delivered: () => { this.#follower.flush() },
+      mayTrim: () => !this.#sessions.owed.hasFailed,
       failed: (error) => { events.emit('store-failed', { error }) },
       recovered: () => { events.emit('store-recovered') }
     })

@@ -3,6 +3,7 @@
  * may fail while the disk is full; until it has succeeded a restart would bring the records back, so each is tried
  * again, and whoever takes the name of an ended session writes its removal along with his own records.
  */
+import type { HoldfastError } from './errors.ts'
 import type { Log, RecordChange } from './log/log.ts'
 import type { ClientId } from './message.ts'
 import type { Session } from './session/session.ts'
@@ -11,6 +12,7 @@ import { sessionKey } from './store/keys.ts'
 interface Removal {
   readonly changes: readonly RecordChange[]
   isWriting: boolean
+  hasFailed: boolean
 }
 
 export class Owed {
@@ -27,24 +29,49 @@ export class Owed {
 
   /** Removes the records of a session; they are owed from now on until that is durable. */
   remove (clientId: ClientId, changes: readonly RecordChange[]): void {
-    const removal = { changes, isWriting: false }
+    const removal = { changes, isWriting: false, hasFailed: false }
     this.#sessions.set(clientId, removal)
-    this.#write(clientId, removal)
+    this.#write(clientId, removal, NOTHING, () => {})
   }
 
-  /** What a new session of that name has to write in front of its own records. */
-  of (clientId: ClientId): readonly RecordChange[] {
-    return this.#sessions.get(clientId)?.changes ?? NOTHING
+  /**
+   * One session takes the name of another: what is owed, the removal of the other and the own records in one step.
+   * Rejects with STORE_UNAVAILABLE: then nothing of it is written, and the removal is owed unless it is settled().
+   */
+  async replace (clientId: ClientId, removal: readonly RecordChange[], own: readonly RecordChange[]): Promise<void> {
+    const earlier = this.#sessions.get(clientId)
+    if (earlier === undefined && removal.length === 0) {
+      await this.#log.recorded(own)
+      return
+    }
+    const changes = [...earlier?.changes ?? NOTHING, ...removal]
+    const both = { changes, isWriting: false, hasFailed: earlier?.hasFailed === true }
+    this.#sessions.set(clientId, both)
+    await new Promise<void>((resolve, reject) => {
+      this.#write(clientId, both, own, (error) => { if (error === undefined) resolve(); else reject(error) })
+    })
   }
 
-  /** The new session of that name is durable, and with it what was owed. */
+  /** Nothing is owed of that name. */
   settled (clientId: ClientId): void { this.#sessions.delete(clientId) }
 
-  #write (clientId: ClientId, removal: Removal): void {
+  /**
+   * True while a removal has failed and was not made up for: the entries that only its session held must stay, or it
+   * would come back from a crash without them.
+   */
+  get hasFailed (): boolean {
+    for (const removal of this.#sessions.values()) if (removal.hasFailed) return true
+    return false
+  }
+
+  #write (clientId: ClientId, removal: Removal, own: readonly RecordChange[],
+    written: (error?: HoldfastError) => void): void {
     removal.isWriting = true
-    this.#log.record(removal.changes, (error) => {
+    this.#log.record([...removal.changes, ...own], (error) => {
       removal.isWriting = false
+      removal.hasFailed ||= error !== undefined
       if (error === undefined && this.#sessions.get(clientId) === removal) this.#sessions.delete(clientId)
+      written(error)
     })
   }
 
@@ -80,7 +107,7 @@ export class Owed {
   /** Writes what is owed and not on its way. `isTaken` says of a name that somebody is about to write it himself. */
   retry (isTaken: (clientId: ClientId) => boolean): void {
     for (const [clientId, removal] of this.#sessions) {
-      if (!removal.isWriting && !isTaken(clientId)) this.#write(clientId, removal)
+      if (!removal.isWriting && !isTaken(clientId)) this.#write(clientId, removal, NOTHING, () => {})
     }
     for (const [key, owed] of this.#filters) {
       if (owed.session.ended) this.#filters.delete(key) // its records have gone with it

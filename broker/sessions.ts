@@ -123,18 +123,17 @@ export class Sessions {
     const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
     if (existing !== undefined) existing.leaving = true // nothing of it is written behind its removal
     try {
-      const owed = this.owed.of(clientId)
-      await log.recorded(clean ? [...owed, ...removal] : [...owed, ...removal, sessionChange(session)])
+      await this.owed.replace(clientId, removal, clean ? [] : [sessionChange(session)])
     } catch (error) {
       if (existing !== undefined) {
         existing.leaving = false
-        // it ended meanwhile and left that to this batch
-        if (existing.ended) this.owed.remove(clientId, this.#removal(existing))
-        else this.touch(existing, true)
+        if (!existing.ended) { // otherwise it ended meanwhile and left its removal to this step, which is owed now
+          if (!existing.clean) this.owed.settled(clientId)
+          this.touch(existing, true)
+        }
       }
       throw error
     }
-    this.owed.settled(clientId)
     if (existing !== undefined) {
       this.end(existing, 'clean-connect')
       this.#options.cut(existing, 'taken-over')

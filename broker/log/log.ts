@@ -31,6 +31,8 @@ export interface LogEvents {
   deliver (message: Message | Entry, at: Offset): void
   /** All of a batch was delivered: what was gathered for a connection can be written in one go. */
   delivered (): void
+  /** False while nothing may be trimmed; it is asked again with the next batch. */
+  mayTrim (): boolean
   failed (error: HoldfastError): void
   recovered (): void
 }
@@ -44,6 +46,7 @@ type Item =
   | { readonly kind: typeof RECORD, readonly changes: readonly RecordChange[], readonly applied: Applied }
 
 const NO_CHANGES: readonly RecordChange[] = []
+const NO_OFFSETS: readonly Offset[] = []
 
 export class Log {
   readonly #store: Store
@@ -112,7 +115,7 @@ export class Log {
 
   /** Takes turns until nothing is left. Ends in the step that saw the queue empty: what comes next starts anew. */
   async #run (): Promise<void> {
-    while (this.#queue.length > 0 || this.#trim.length > 0) {
+    while (this.#queue.length > 0 || (this.#trim.length > 0 && this.#events.mayTrim())) {
       const items = this.#take()
       const batch = this.#batch(items)
       if (batch === undefined) {
@@ -166,9 +169,9 @@ export class Log {
       if (item.kind === PUBLISH && item.keep) messages.push(item.message)
       for (const change of item.changes) changes.push({ ...change, after: messages.length })
     }
-    const trim = this.#trim
+    const trim = this.#events.mayTrim() ? this.#trim : NO_OFFSETS
     if (messages.length === 0 && changes.length === 0 && trim.length === 0) return undefined
-    this.#trim = []
+    if (trim === this.#trim) this.#trim = []
     return { messages, changes, trim }
   }
 

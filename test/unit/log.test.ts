@@ -28,6 +28,7 @@ interface Bench {
   readonly batches: Batch[]
   /** What came out, in order, as words. */
   readonly out: string[]
+  readonly gate: { mayTrim: boolean }
 }
 
 async function begin (): Promise<Bench> {
@@ -36,15 +37,17 @@ async function begin (): Promise<Bench> {
   const { batches } = store
   const out: string[] = []
   const { tail } = await store.open()
+  const gate = { mayTrim: true }
   const log = new Log(store, tail, BATCH_BYTES_MAX, {
     deliver: (one, at) => {
       out.push('offset' in one ? `entry ${one.offset} ${one.payload}` : `passing ${one.payload} after ${at}`)
     },
     delivered: () => { out.push('delivered') },
+    mayTrim: () => gate.mayTrim,
     failed: () => { out.push('failed') },
     recovered: () => { out.push('recovered') }
   })
-  return { log, disk, batches, out }
+  return { log, disk, batches, out, gate }
 }
 
 const receipt = (out: string[], name: string) => (error?: HoldfastError): void => {
@@ -161,3 +164,23 @@ t.test('settled waits for what is handed over meanwhile, too', async t => {
   await log.settled()
   t.equal(out.at(-1), 'receipt b')
 })
+
+t.test('nothing is trimmed while something ended is still on the disk; what was asked for goes with the next batch',
+  async t => {
+    const { log, batches, gate, disk } = await begin()
+    log.publish(message('a'), true, () => {})
+    log.publish(message('b'), true, () => {})
+    await log.settled()
+    gate.mayTrim = false
+    log.trim([1 as Offset])
+    await log.settled()
+    t.equal(disk.entries.size, 2, 'kept')
+    log.publish(message('c'), true, () => {})
+    await log.settled()
+    t.equal(disk.entries.size, 3, 'kept beside a write')
+    gate.mayTrim = true
+    log.publish(message('d'), true, () => {})
+    await log.settled()
+    t.same([...disk.entries.keys()], [2, 3, 4])
+    t.same(batches.at(-1)?.trim, [1])
+  })
