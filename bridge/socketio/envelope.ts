@@ -42,15 +42,69 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function encodeEnvelope ({ id, args }: Envelope): Uint8Array {
   const found = survey(args)
-  if (found.depth > ARGUMENT_DEPTH_MAX) {
-    throw new EnvelopeError(`the arguments are nested deeper than ${ARGUMENT_DEPTH_MAX} levels`)
-  }
+  const wrong = wrongIn(found)
+  if (wrong !== undefined) throw new EnvelopeError(wrong)
   if (found.binaries === 0) return encoder.encode(json({ $hf: 1, id, args }))
-  if (found.binaries > BINARIES_PER_EVENT_MAX) {
-    throw new EnvelopeError(`the arguments hold more than ${BINARIES_PER_EVENT_MAX} binary values`)
-  }
-  if (found.placeholder) throw new EnvelopeError('the key _placeholder is reserved next to binary values')
   return encode({ $hf: 1, id, args: plain(args) })
+}
+
+/** What keeps values from travelling as arguments of an event, or undefined. */
+export function wrongWith (args: readonly unknown[]): string | undefined {
+  return wrongIn(survey(args))
+}
+
+function wrongIn ({ depth, binaries, placeholder }: Found): string | undefined {
+  if (depth > ARGUMENT_DEPTH_MAX) return `the arguments are nested deeper than ${ARGUMENT_DEPTH_MAX} levels`
+  if (binaries > BINARIES_PER_EVENT_MAX) return `the arguments hold more than ${BINARIES_PER_EVENT_MAX} binary values`
+  return binaries > 0 && placeholder ? 'the key _placeholder is reserved next to binary values' : undefined
+}
+
+/** One value as JSON. Throws EnvelopeError: it holds bytes, is nested too deep, or is nothing that JSON has. */
+export function encodeJson (value: unknown): Uint8Array {
+  const { depth, binaries } = survey([value])
+  if (depth > ARGUMENT_DEPTH_MAX) throw new EnvelopeError(`the value is deeper than ${ARGUMENT_DEPTH_MAX} levels`)
+  if (binaries > 0) throw new EnvelopeError('the value holds bytes, which JSON can\'t')
+  const string = json(value) as string | undefined
+  if (string === undefined) throw new EnvelopeError('the value is nothing that JSON has')
+  return encoder.encode(string)
+}
+
+/** One value as MessagePack, bytes as type bin. Throws EnvelopeError. */
+export function encodeMsgpack (value: unknown): Uint8Array {
+  const wrong = wrongWith([value])
+  if (wrong !== undefined) throw new EnvelopeError(wrong)
+  const settled = plain(value)
+  if (settled === undefined) throw new EnvelopeError('the value is nothing that MessagePack has')
+  return encode(settled)
+}
+
+/** The one value that JSON bytes hold, or undefined where they are no JSON. */
+export function decodeJson (bytes: Uint8Array): unknown {
+  const value = parse(text(bytes))
+  return survey([value]).depth > ARGUMENT_DEPTH_MAX ? undefined : value
+}
+
+/** The one value that MessagePack bytes hold, or undefined where they are none. Bytes in it are views, not copies. */
+export function decodeMsgpack (bytes: Uint8Array): unknown {
+  if (!isPlainMsgpack(bytes, { depthMax: ARGUMENT_DEPTH_MAX, binariesMax: BINARIES_PER_EVENT_MAX })) return undefined
+  try {
+    const value = decode(bytes)
+    return wrongWith([value]) === undefined ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The text that bytes hold, or undefined where they are not UTF-8. */
+export function decodeText (bytes: Uint8Array): string | undefined {
+  return text(bytes)
+}
+
+/** Arguments as they would arrive: values of JSON, and bytes. Throws EnvelopeError. */
+export function settle (args: readonly unknown[]): unknown[] {
+  const wrong = wrongWith(args)
+  if (wrong !== undefined) throw new EnvelopeError(wrong)
+  return args.map(value => plain(value) ?? null)
 }
 
 /** The envelope in these bytes, or undefined where they are a raw payload. Bytes in it are views, not copies. */

@@ -37,10 +37,15 @@ export function readEvent (message: Message): SocketEvent {
   return { event, args, repeatKey: repeatKeyOf(message, id), level: 'handled', ignored: false }
 }
 
-/** Of a message whose payload is, or is in, an envelope with this id; '' where there is none. */
+/** Before the id of a message in the log: its client gave it, by a rule, and may send the message again with it. */
+export const CLIENT_ID_MARK = '~'
+
+/** @param id of the envelope in its payload; '' where there is none */
 export function repeatKeyOf (message: Message, id: string): string | undefined {
-  // What came through the bridge has an id of its own making, which is never used twice.
-  return id === '' || message.id !== '' ? undefined : repeatKey(message)
+  const { publisher, topic, payload } = message
+  if (message.id.startsWith(CLIENT_ID_MARK)) return hash(`${publisher}\0${topic}\0${message.id}`)
+  // Any other that came through the bridge has an id of its own making, which is never used twice.
+  return id === '' || message.id !== '' ? undefined : hash(`${publisher}\0${topic}\0`, payload)
 }
 
 /** No Socket.IO client could receive the message as it should be, and nothing is dropped in silence [G5]. */
@@ -57,6 +62,8 @@ export const UNDELIVERABLE_REASONS = [
 ] as const
 export type UndeliverableReason = typeof UNDELIVERABLE_REASONS[number]
 
-function repeatKey ({ publisher, topic, payload }: Message): string {
-  return createHash('sha256').update(`${publisher}\0${topic}\0`).update(payload).digest('base64')
+function hash (text: string, bytes: Uint8Array = NO_BYTES): string {
+  return createHash('sha256').update(text).update(bytes).digest('base64')
 }
+
+const NO_BYTES = new Uint8Array(0)
