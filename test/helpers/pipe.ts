@@ -83,7 +83,8 @@ export function createPipe (
     }
     const { cutAfter } = faults()
     const over = cutAfter === undefined ? -1 : passedBytes + bytes.length - cutAfter.bytes
-    if (over >= 0) bytes = bytes.subarray(0, bytes.length - over)
+    // a connection that has passed more than that already passes nothing
+    if (over >= 0) bytes = bytes.subarray(0, Math.max(0, bytes.length - over))
     passedBytes += bytes.length
     queuedBytes -= bytes.length
     if (queuedBytes <= QUEUE_BYTES_MAX / 2) from.resume()

@@ -98,6 +98,18 @@ t.test('a byte budget lets exactly so many bytes through', async t => {
   t.equal(seen[0].bytesRead, 3)
 })
 
+t.test('a budget that a connection has used up before lets not one byte more pass', async t => {
+  const { proxy, client } = await setUp(t)
+  const socket = await client()
+  await echo(socket, 'abc')
+  proxy.cutAfter(0, 'down', 'finish')
+  let after = ''
+  socket.on('data', bytes => { after += String(bytes) })
+  socket.write('0123456789')
+  await once(socket, 'end')
+  t.equal(after, '')
+})
+
 t.test('delay and throttle take their time and lose nothing', async t => {
   const { proxy, client } = await setUp(t)
   const socket = await client()
