@@ -68,6 +68,8 @@ export interface SessionInfo {
   readonly principal: Principal
   readonly clean: boolean
   readonly attached: boolean
+  /** See ConnectRequest.tag. */
+  readonly tag: string | undefined
   readonly expiryMs: number
   /** When its connection went away; undefined while it is attached. */
   readonly detachedAt: TimeMs | undefined

@@ -6,7 +6,7 @@ const NOTHING = { messages: 0, bytes: 0 } as const
 
 /** Looks a session over. Counting its backlog costs the topics that match its filters. */
 export function infoOf (session: Session, index: LogIndex<Session>): SessionInfo {
-  const { clientId, principal, clean, expiryMs, detachedAt, live, subscriptions } = session
+  const { clientId, principal, clean, tag, expiryMs, detachedAt, live, subscriptions } = session
   const isCaughtUp = clean || live?.caughtUp === true
   const pending = isCaughtUp ? NOTHING : index.pending(subscriptions.values(), session.sent)
   return {
@@ -14,6 +14,7 @@ export function infoOf (session: Session, index: LogIndex<Session>): SessionInfo
     principal,
     clean,
     attached: live !== undefined,
+    tag,
     expiryMs,
     detachedAt,
     filters: [...subscriptions.values()].map(({ route, qos }) => ({ filter: route.filter, qos })),

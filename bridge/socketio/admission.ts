@@ -1,27 +1,48 @@
 /** Who may open a connection or a namespace, and as which session. */
-import type { Namespace, Socket } from 'socket.io'
-import { HoldfastError, type Broker, type Connected, type Logger } from '../../broker/index.ts'
+import type { Socket } from 'socket.io'
+import { HoldfastError, type Broker, type Connected, type Logger, type Offset, type Principal
+} from '../../broker/index.ts'
 import type { Connection } from './connection.ts'
+import type { DeviceCookies } from './cookie.ts'
 import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
 import { MISSING_T } from './guard.ts'
-import { identify, IdentityError, type Identity } from './identity.ts'
-import { scopeFilter, type Scope } from './names.ts'
+import { IdentityError, readIdentity, type Identify, type Identified, type Identity } from './identity.ts'
+import { readToken } from './proof/recovery-offset.ts'
+import { readPid, sidOf, type Candidate, type Pid, type Seats, type Seeker, type Sid } from './recovery.ts'
+import type { NamespaceRules, Rules } from './rules/rules.ts'
 
-/** A namespace whose client may come in: its session is there and subscribed, and nothing is delivered yet. */
+/**
+ * A namespace whose client may come in: its session is there and subscribed, and nothing is delivered yet. Either it is
+ * attached, or the session is released.
+ */
 export interface Admitted extends Connected {
-  readonly identity: Identity
+  readonly connection: Connection
+  readonly rules: NamespaceRules
+  /** As the client gave it; undefined where it gave none. */
+  readonly name: string | undefined
+  /** Undefined where clients have none (Engine.IO 3). */
+  readonly pid: Pid | undefined
+  readonly sid: Sid | undefined
+  /** It is the very client that used the session last, and the session is as it left it. */
+  readonly recovered: boolean
+  /** A recovered client's claim; undefined where it made none that means something here. */
+  readonly receivedThrough: Offset | undefined
 }
 
 export interface AdmissionOptions {
   readonly broker: Broker
   readonly connections: WeakMap<EngineSocket, Connection>
-  readonly makeId: () => string
-  readonly sessionExpiryMs: number
+  readonly rules: Rules
+  readonly seats: Seats
+  readonly cookies: DeviceCookies
+  readonly identify: Identify | undefined
   readonly log: Logger
 }
 
 /** Sessions that one connection can open. */
 export const NAMESPACES_PER_CONNECTION_MAX = 32
+
+const OLD_PROTOCOL = 3
 
 /** Refused for a reason that the client is told as `connect_error`, with a code in `error.data.code`. */
 class RefusedError extends Error {
@@ -35,8 +56,6 @@ class RefusedError extends Error {
 
 export class Admission {
   readonly #options: AdmissionOptions
-  /** Admitted, and `connect` not yet sent. */
-  readonly #admitted = new Map<Connection, Map<Socket, Admitted>>()
   /** Namespaces of a connection that were asked for and are not open yet. */
   readonly #opening = new WeakMap<Connection, Set<string>>()
   closed = false
@@ -54,55 +73,113 @@ export class Admission {
     return undefined
   }
 
-  /** Middleware of a namespace: resolves and subscribes the session before `connect` reaches the client. */
-  readonly middleware: Parameters<Namespace['use']>[0] = (socket, next) => {
-    this.#admit(socket).then(() => next(), (error: unknown) => next(this.#refusal(socket, error)))
+  /** Finds and subscribes the session; throws an Error for the client, with a code in `data`. */
+  async admit (socket: Socket): Promise<Admitted> {
+    try {
+      return await this.#admit(socket)
+    } catch (error) {
+      throw this.#refusal(socket, error)
+    }
   }
 
-  /** What middleware found; once. */
-  take (connection: Connection, socket: Socket): Admitted | undefined {
-    const waiting = this.#admitted.get(connection)
-    const admitted = waiting?.get(socket)
-    waiting?.delete(socket)
-    if (waiting?.size === 0) this.#admitted.delete(connection)
-    return admitted
-  }
-
-  /** The connection has closed. */
-  gone (connection: Connection): void {
-    for (const { session } of this.#admitted.get(connection)?.values() ?? []) this.#options.broker.release(session)
-    this.#admitted.delete(connection)
-  }
-
-  async #admit (socket: Socket): Promise<void> {
-    const { broker, connections, makeId, sessionExpiryMs } = this.#options
+  async #admit (socket: Socket): Promise<Admitted> {
+    const { broker, connections, rules } = this.#options
     const connection = connections.get(engineOf(socket))
     if (this.closed || connection === undefined) throw new RefusedError('CLOSED', 'the server is shutting down')
-    const namespace = socket.nsp.name
-    const leave = this.#enter(connection, namespace)
+    const leave = this.#enter(connection, socket.nsp.name)
     try {
-      const identity = identify(socket.handshake, namespace, makeId, broker.limits.clientIdBytesMax)
-      const { clientId } = identity
-      const principal = await broker.auth.authenticate(identity.credentials)
-      if (principal === undefined) throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
-      const clean = identity.name === undefined
-      const connected = await broker.connect({ clientId, principal, clean, expiryMs: sessionExpiryMs })
-      const { session } = connected
+      const here = rules.namespace(socket.nsp.name)
+      if (!here.allowed) throw new RefusedError('NAMESPACE_INVALID', 'Invalid namespace')
+      const identity = readIdentity(socket.handshake, await this.#identified(socket))
+      const taken = await this.#take(socket, identity, here.name)
+      const { session } = taken
       try {
-        const scopes: Scope[] = clean ? [{ all: true }] : [{ all: true }, { user: identity.name }]
         // One that is there already counts from where it was; again, it would repeat retained messages.
-        const known = new Set(broker.session(clientId)?.filters.map(({ filter }) => filter))
-        const missing = scopes.map(scope => scopeFilter(namespace, scope)).filter(filter => !known.has(filter))
+        const known = new Set(broker.session(session.clientId)?.filters.map(({ filter }) => filter))
+        const missing = here.filters({ name: identity.name, principal: session.principal })
+          .filter(filter => !known.has(filter))
         await Promise.all(missing.map(filter => broker.subscribe(session, filter, 1)))
         if (!connection.open) throw new RefusedError('CLOSED', 'the connection is gone')
-        const waiting = this.#admitted.get(connection) ?? new Map<Socket, Admitted>()
-        this.#admitted.set(connection, waiting.set(socket, { ...connected, identity }))
       } catch (error) {
         broker.release(session)
         throw error
       }
+      return { ...taken, connection, rules: here, name: identity.name }
     } finally {
       leave()
+    }
+  }
+
+  async #identified (socket: Socket): Promise<Identified | undefined> {
+    const { auth, query, headers, address } = socket.handshake
+    try {
+      return await this.#options.identify?.({ auth, query, headers, address, namespace: socket.nsp.name })
+    } catch (error) {
+      this.#options.log.warn({ err: error, remoteAddress: address },
+        'the program\'s identify() refused a Socket.IO client with an exception')
+      throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
+    }
+  }
+
+  /** The first session that can be had. */
+  async #take (socket: Socket, identity: Identity, namespace: string):
+  Promise<Omit<Admitted, 'connection' | 'rules' | 'name'>> {
+    const { cookies, seats } = this.#options
+    const takesPid = engineOf(socket).protocol !== OLD_PROTOCOL
+    const { auth } = socket.handshake
+    const seeker: Omit<Seeker, 'principal'> = {
+      namespace,
+      name: identity.name,
+      claimed: takesPid ? readPid(auth.pid) : undefined,
+      device: cookies.device(socket.request),
+      takesPid
+    }
+    const clientId = seats.first(seeker)
+    const bytes = Buffer.byteLength(clientId)
+    const { clientIdBytesMax } = this.#options.broker.limits
+    if (bytes > clientIdBytesMax) {
+      throw new IdentityError('clientId is too long: with its namespace it takes ' +
+        `${bytes} bytes, the limit is ${clientIdBytesMax} (clientIdBytesMax)`)
+    }
+    const principal = await this.#options.broker.auth.authenticate(
+      { ...identity.credentials, clientId, via: 'socketio', remoteAddress: socket.handshake.address })
+    if (principal === undefined) throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
+    for (const candidate of seats.candidates({ ...seeker, principal })) {
+      const taken = await this.#connect(candidate, principal, seeker.claimed, auth.offset)
+      if (taken !== undefined) return taken
+    }
+    throw new Error('there is always a session to be had, at last a new one')
+  }
+
+  async #connect (candidate: Candidate, principal: Principal, claimed: Pid | undefined, offset: unknown):
+  Promise<Omit<Admitted, 'connection' | 'rules' | 'name'> | undefined> {
+    const { broker } = this.#options
+    const { clientId, clean, expiryMs, isClaim, pid } = candidate
+    const claimedSid = claimed === undefined ? undefined : sidOf(claimed)
+    const freshSid = pid === undefined ? undefined : sidOf(pid)
+    let recovered = false
+    const connected = await broker.connect({
+      clientId,
+      principal,
+      clean,
+      expiryMs,
+      // Who has no pid still takes the place of who had one: the offset of that one means nothing any more.
+      tag: previous => {
+        recovered = previous !== undefined && previous === claimedSid
+        return recovered ? previous! : freshSid ?? ''
+      }
+    })
+    recovered &&= connected.present
+    if (isClaim && !recovered) { // it has ended meanwhile, or somebody else has it
+      broker.release(connected.session)
+      return undefined
+    }
+    return {
+      ...connected,
+      recovered,
+      pid: recovered ? claimed : pid,
+      sid: recovered ? claimedSid : freshSid,
+      receivedThrough: recovered ? readToken(broker.epoch, offset) : undefined
     }
   }
 

@@ -1,14 +1,29 @@
-/** Who a connecting client says it is. */
+/** Who a connecting client says it is: the name it goes by, and what it shows for it. */
 import type { Socket } from 'socket.io'
-import type { ClientId, Credentials } from '../../broker/index.ts'
-import { sessionId, transientSessionId } from './names.ts'
+import type { Credentials } from '../../broker/index.ts'
+
+export type Handshake = Pick<Socket['handshake'], 'auth' | 'query' | 'headers' | 'address'>
+
+/** What a program makes of a handshake, in its own way. */
+export interface Identified {
+  /** The client goes by this name, whatever it says itself. */
+  readonly clientId?: string | undefined
+  /** Goes to authentication, in place of what the client sent. */
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+}
+
+/**
+ * A program's own way to know its clients. What it leaves open is taken from the handshake. An exception refuses the
+ * client.
+ */
+export type Identify = (handshake: Handshake & { readonly namespace: string }) =>
+  Identified | undefined | Promise<Identified | undefined>
 
 export interface Identity {
-  /** As the client gave it; undefined where it gave none. */
+  /** Undefined where the client gave none. */
   readonly name: string | undefined
-  /** Identifier of the broker session. */
-  readonly clientId: ClientId
-  readonly credentials: Credentials
+  readonly credentials: Pick<Credentials, 'username' | 'password'>
 }
 
 /** What the client says can't be an identity; the message is for the client and says what to do. */
@@ -16,40 +31,41 @@ export class IdentityError extends Error {
   readonly data = { code: 'CLIENT_ID_INVALID' }
 }
 
+type Source = Readonly<Record<string, unknown>>
+
 /**
- * `auth.clientId`, else the query parameter `clientId`; `auth.username` and `auth.password` go to authentication.
- * Without a client id the session is bound to the connection and gets the made-up identifier.
- * Throws IdentityError.
+ * The name: from the program, `auth.clientId`, the query parameter `clientId` (clients of version 2: of the connection,
+ * or of the namespace, which Socket.IO hands over as auth). The credentials: from the first of program, auth, query and
+ * `Authorization` header that has any; `token` stands for a password without a user. Throws IdentityError.
  */
-export function identify (
-  handshake: Pick<Socket['handshake'], 'auth' | 'query' | 'address'>, namespace: string, makeId: () => string,
-  idBytesMax: number
-): Identity {
-  const name = own(handshake.auth, 'clientId') ?? own(handshake.query, 'clientId')
-  if (name !== undefined && typeof name !== 'string') throw new IdentityError('auth.clientId must be a string')
+export function readIdentity ({ auth, query, headers }: Handshake, given: Identified | undefined): Identity {
+  const name = given?.clientId ?? own(auth, 'clientId') ?? own(query, 'clientId')
+  if (name !== undefined && typeof name !== 'string') throw new IdentityError('clientId must be a string')
   if (name === '') throw new IdentityError('clientId is empty; leave it out or give each client its own')
-  const id = name === undefined ? transientSessionId(namespace, makeId()) : sessionId(namespace, name)
-  const bytes = Buffer.byteLength(id)
-  if (bytes > idBytesMax) {
-    throw new IdentityError(
-      `clientId is too long: with its namespace it takes ${bytes} bytes, the limit is ${idBytesMax} (clientIdBytesMax)`)
-  }
-  const password = text(own(handshake.auth, 'password'))
-  return {
-    name,
-    clientId: id as ClientId,
-    credentials: {
-      clientId: id as ClientId,
-      username: text(own(handshake.auth, 'username')),
-      password: password === undefined ? undefined : Buffer.from(password),
-      via: 'socketio',
-      remoteAddress: handshake.address
-    }
-  }
+  const credentials = shown({ ...given }) ?? shown(auth) ?? shown(query) ?? authorization(headers.authorization)
+  return { name, credentials: credentials ?? { username: undefined, password: undefined } }
+}
+
+function shown (source: Source): Identity['credentials'] | undefined {
+  const username = text(own(source, 'username'))
+  const password = text(own(source, 'password')) ?? text(own(source, 'token'))
+  return username === undefined && password === undefined
+    ? undefined
+    : { username, password: password === undefined ? undefined : Buffer.from(password) }
+}
+
+/** Basic (RFC 7617) and Bearer (RFC 6750); any other scheme is left to a program's own hook. */
+function authorization (header: string | undefined): Identity['credentials'] | undefined {
+  const [, scheme, value] = /^(basic|bearer) +([\w~+/.-]+=*) *$/i.exec(header ?? '') ?? []
+  if (scheme === undefined) return undefined
+  if (scheme.toLowerCase() === 'bearer') return { username: undefined, password: Buffer.from(value) }
+  const pair = Buffer.from(value, 'base64').toString()
+  const at = pair.indexOf(':')
+  return at < 0 ? undefined : { username: pair.slice(0, at), password: Buffer.from(pair.slice(at + 1)) }
 }
 
 /** Only what the client itself sent: not what every object has, as `constructor`. */
-function own (object: Readonly<Record<string, unknown>>, key: string): unknown {
+function own (object: Source, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined
 }
 

@@ -76,9 +76,14 @@ export function sessionId (namespace: string, clientId: string): string {
   return `${ROOT}:${escapeColons(encodeNamespace(namespace))}:${escapeColons(encodeName(clientId))}`
 }
 
-/** Identifier of a session that lives as long as its connection. No client can ask for it: it has one colon more. */
+/** Identifier of a session of a client without a name. No name gives it: it has one colon more. */
 export function transientSessionId (namespace: string, made: string): string {
   return `${ROOT}:${escapeColons(encodeNamespace(namespace))}::${escapeColons(made)}`
+}
+
+/** Identifier of a session of a device: one of several, as a browser has several tabs. It has two colons more. */
+export function deviceSessionId (namespace: string, device: string, slot: number): string {
+  return `${ROOT}:${escapeColons(encodeNamespace(namespace))}:::${escapeColons(device)}:${slot}`
 }
 
 function scopePrefix (namespace: string, scope: Scope): string {

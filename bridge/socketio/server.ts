@@ -2,22 +2,28 @@
  * Socket.IO clients, unmodified, as followers of broker sessions. Which versions and transports, and what each event
  * means, is in docs/socketio.md; the proofs of receipt are in proof/.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { type IncomingMessage, type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Server, type Socket } from 'socket.io'
 import type { Broker, Logger } from '../../broker/index.ts'
-import { Admission } from './admission.ts'
+import { Admission, type Admitted } from './admission.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
 import { pingEio3, refusedTransport } from './eio3.ts'
-import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
+import { DeviceCookies } from './cookie.ts'
+import { engineOf, privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
+import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './frames.ts'
 import { guardPolling } from './guard.ts'
+import type { Identify } from './identity.ts'
 import { Inbound } from './inbound.ts'
 import { SocketLink } from './link.ts'
-import { RepeatsBySession } from './repeats.ts'
+import { hookNamespaces, rename } from './namespace-hook.ts'
+import type { RecoveryOffset } from './proof/recovery-offset.ts'
+import { Seats, type Sid } from './recovery.ts'
+import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import type { RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
-import { OWN_EVENTS } from './translate.ts'
+import { Writing } from './wire.ts'
 
 export interface SocketioBridgeOptions {
   readonly broker: Broker
@@ -26,8 +32,15 @@ export interface SocketioBridgeOptions {
   readonly log: Logger
   /** Which pages may connect; default: all, of which those of other origins can't use polling. */
   readonly origins?: OriginGate
-  /** How long the session of a client with a client id is kept after its connection is gone. */
+  /** How long the session of a client with a client id, or a device cookie, is kept after its connection is gone. */
   readonly sessionExpiryMs: number
+  /** The same for a client that has neither, and can only come back soon. */
+  readonly recoveryExpiryMs?: number
+  /** Where clients find the offset that they bring back. Default 'argument'. */
+  readonly recoveryOffset?: RecoveryOffset
+  /** Name of the cookie that browsers are known by; '' for none. Default 'holdfast'. */
+  readonly deviceCookie?: string
+  readonly identify?: Identify
   /** A dead link is noticed after at most pingIntervalMs + pingTimeoutMs (Engine.IO 4). */
   readonly pingIntervalMs: number
   readonly pingTimeoutMs: number
@@ -47,6 +60,8 @@ export interface SocketioBridgeOptions {
   readonly path?: string
   /** Makes message ids, and session ids for clients without one. */
   readonly makeId?: () => string
+  /** Makes what nobody may guess: 24 characters of base64url. */
+  readonly makeSecret?: () => string
 }
 
 /** Asked for every upgrade and every polling request, before anything is done with it. */
@@ -69,20 +84,32 @@ export interface SocketioBridge {
 export const CLOSE_GRACE_MS = 5_000
 export const CLOSE_FLUSH_MS = 1_000
 
+const RECOVERY_EXPIRY_MS = 120_000
 const EIO3_PING_INTERVAL_MS = 5_000
 const EIO3_INFLIGHT_MESSAGES_MAX = 1_024
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
   const { broker, http, log, origins, sessionExpiryMs } = options
+  const path = options.path ?? '/socket.io/'
   const makeId = options.makeId ?? (() => randomBytes(12).toString('base64url'))
   const connections = new WeakMap<EngineSocket, Connection>()
   const inbounds = new Set<Inbound>()
   const repeats = new RepeatsBySession()
-  const rules = new Rules({ rules: options.rules, makeId })
-  const admission = new Admission({ broker, connections, makeId, sessionExpiryMs, log })
+  const retries = new RetriesBySession()
+  const rules = new Rules({ rules: options.rules, makeId, log })
+  const makeSecret = options.makeSecret ?? (() => randomBytes(18).toString('base64url'))
+  const cookies = new DeviceCookies(
+    { name: options.deviceCookie ?? 'holdfast', path, maxAgeMs: sessionExpiryMs, makeSecret })
+  const seats = new Seats({
+    broker, makeSecret, makeId, sessionExpiryMs, recoveryExpiryMs: options.recoveryExpiryMs ?? RECOVERY_EXPIRY_MS
+  })
+  const admission = new Admission({ broker, connections, rules, seats, cookies, identify: options.identify, log })
+  /** Clients of Engine.IO 4 that are here now. */
+  const bySid = new Map<Sid, Socket>()
+  let frames: Frames | undefined
 
   const io = new Server(http, {
-    path: options.path ?? '/socket.io/',
+    path,
     transports: ['polling', 'websocket'], // a client with default options begins with polling and upgrades
     allowEIO3: true,
     perMessageDeflate: options.perMessageDeflate ?? false,
@@ -108,12 +135,12 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const connectionOptions = {
     ...broker.limits,
     eio3InflightMessagesMax: options.eio3InflightMessagesMax ?? EIO3_INFLIGHT_MESSAGES_MAX,
-    eio3Proof: options.eio3Proof ?? 'heartbeat'
+    eio3Proof: options.eio3Proof ?? 'heartbeat',
+    writing: new Writing()
   }
   engine.on('connection', socket => {
     const connection = new Connection(socket, connectionOptions, broker.clock, log)
     connections.set(socket, connection)
-    socket.on('close', () => admission.gone(connection))
   })
   engine.on('connection_error', error => logRefused(log, error))
   if (origins !== undefined) {
@@ -123,11 +150,25 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       else origins.refuse(request, response instanceof ServerResponse ? response : request.socket)
     })
   }
+  engine.on('initial_headers', (headers, request) => cookies.give(headers, request))
   guardPolling(engine, log, broker.limits.writeBufferBytesMax)
 
-  for (const namespace of [io.of('/'), io.of(/.*/)]) {
-    namespace.use(admission.middleware)
-    namespace.on('connection', (socket: Socket) => safely(log, follow, () => socket.disconnect())(socket))
+  hookNamespaces(io, async socket => {
+    const admitted = await admission.admit(socket)
+    return {
+      enter: connect => follow(socket, admitted, connect),
+      abandon: () => broker.release(admitted.session)
+    }
+  })
+  io.of(/.*/)
+
+  /** Once the log is open, which it is when somebody follows it. */
+  function newFrames (): Frames {
+    return new Frames({
+      encoder: privateOf(io.of('/')).server.encoder,
+      epoch: broker.epoch,
+      firstAckId: randomInt(ACK_ID_MIN, ACK_ID_MAX)
+    })
   }
 
   async function atMost (ms: number, work: ReadonlyArray<Promise<unknown>>): Promise<void> {
@@ -136,22 +177,32 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     cancel()
   }
 
-  /** The client's `connect` is on its way; from here on the session's messages follow it. */
-  function follow (socket: Socket): void {
-    const connection = connections.get(engineOf(socket))
-    const admitted = connection && admission.take(connection, socket)
-    if (connection === undefined || admitted === undefined) {
-      socket.disconnect()
-      return
+  /** `connect` opens the namespace: the client's CONNECT packet is written, the application's handlers run. */
+  function follow (socket: Socket, admitted: Admitted, connect: () => void): void {
+    const { connection, session, present, recovered, receivedThrough, rules: here, name, sid, pid } = admitted
+    if (session.ended) { // meanwhile; the client comes back and gets a new one
+      broker.release(session)
+      return connection.close()
     }
-    const { session, present, identity } = admitted
-    if (session.ended) return connection.close() // meanwhile; the client comes back and gets a new one
-    const here = rules.namespace(socket.nsp.name)
-    const link = new SocketLink(socket, connection, here, () => repeats.of(session.clientId))
-    const inbound = new Inbound({ socket, connection, session, broker, rules: here, name: identity.name, log })
+    if (recovered) leaveFor(sid!)
+    if (sid !== undefined && pid !== undefined) {
+      rename(socket, sid, pid, recovered)
+      bySid.set(sid, socket)
+    }
+    const link = new SocketLink({
+      socket,
+      connection,
+      frames: (frames ??= newFrames()).namespace(socket.nsp.name, here),
+      recoveryOffset: connection.engine.protocol === 3 ? 'off' : options.recoveryOffset ?? 'argument',
+      repeats: () => repeats.of(session.clientId)
+    })
+    const inbound = new Inbound({
+      socket, connection, session, broker, rules: here, name, retries: () => retries.of(session.clientId), log
+    })
     connection.add(link)
     inbounds.add(inbound)
     socket.on('disconnect', safely(log, reason => {
+      if (sid !== undefined && bySid.get(sid) === socket) bySid.delete(sid)
       connection.remove(link)
       link.detach()
       inbound.stop().then(() => inbounds.delete(inbound), () => {})
@@ -159,9 +210,28 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }))
     // Calls no next: nothing here listens to events. What was not handled has no receipt, so the client must notice.
     socket.use(safely(log, packet => inbound.handle(packet), () => connection.close()))
-    if (identity.name !== undefined) socket.emit(`${OWN_EVENTS}session`, { clientId: identity.name, present }) // [G5]
-    link.attached(broker.attach(session, link))
-    log.debug({ session: session.clientId, present }, 'a Socket.IO client came')
+    // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
+    if (recovered) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
+    connect()
+    link.connected()
+    if (!socket.connected) { // an application's handler has sent it away
+      if (!recovered) broker.release(session)
+      return
+    }
+    if (!recovered) link.attached(broker.attach(session, link))
+    link.tell('session', { clientId: name, present }) // [G5]
+    log.debug({ session: session.clientId, present, recovered }, 'a Socket.IO client came')
+  }
+
+  /**
+   * The client has a new connection, so the old one is dead to it, whatever it still looks like from here. It goes at
+   * once: under the same id it would otherwise take the new one along when it is found out.
+   */
+  function leaveFor (sid: Sid): void {
+    const predecessor = bySid.get(sid)
+    if (predecessor === undefined) return
+    connections.get(engineOf(predecessor))?.cut()
+    if (predecessor.connected) predecessor.disconnect(true)
   }
 
   return {

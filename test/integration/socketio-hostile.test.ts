@@ -154,6 +154,7 @@ t.test('a client that sends faster than the disk takes it is not read, and loses
   const store = createMemoryStore()
   const { broker, bridge, url } = await startBridged(t, { store, limits: { pendingBytesMax: 65_536 } })
   await connectClient(t, url, { auth: { clientId: 'keeps' } })
+  const client = await connectClient(t, url)
   let open = (): void => {}
   const gate = new Promise<void>(resolve => { open = resolve })
   const append = store.append.bind(store)
@@ -161,7 +162,6 @@ t.test('a client that sends faster than the disk takes it is not read, and loses
   let taken = 0
   const publish = broker.publish.bind(broker)
   broker.publish = (...args) => { taken++; publish(...args) }
-  const client = await connectClient(t, url)
   const answers: unknown[] = []
   for (let n = 0; n < 400; n++) client.emit('x', n, 'y'.repeat(2_000), (answer: unknown) => answers.push(answer))
   await until(() => taken > 30, 'the first of them')

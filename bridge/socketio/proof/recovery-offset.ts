@@ -15,6 +15,13 @@
  */
 import type { Offset } from '../../../broker/index.ts'
 
+/**
+ * Where a client finds its token: as the last argument of each event, in an event of its own behind each batch (then
+ * only events that end in what looks like a token carry one too), or nowhere. Clients of version 2 get none.
+ */
+export const RECOVERY_OFFSETS = ['argument', 'event', 'off'] as const
+export type RecoveryOffset = typeof RECOVERY_OFFSETS[number]
+
 const MARK = 'hf~'
 /** Longest token, in characters: mark, epoch of at most 64, separator, offset in base 36. */
 export const TOKEN_LENGTH_MAX = 80

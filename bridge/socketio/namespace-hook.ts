@@ -1,0 +1,75 @@
+/**
+ * Puts admission at the one place of Socket.IO that every opening of a namespace passes: behind all middlewares, those
+ * of an application too, and before the CONNECT packet, so that what a client missed can be written before it.
+ *
+ * It wraps `_doConnect` of the namespace, which is private to Socket.IO 4.8, and uses `_preConnectSockets`, `_cleanup`
+ * and `_error` as Socket.IO itself does; a contract test fails when an upgrade changes them.
+ */
+import type { Namespace, Server, Socket } from 'socket.io'
+import type { Pid, Sid } from './recovery.ts'
+
+/** A socket that may come in. One of the two is called, once, in a turn of its own. */
+export interface Entry {
+  /** `connect` opens the namespace: it writes CONNECT and runs the application's connection handlers. */
+  enter (connect: () => void): void
+  /** The connection broke meanwhile. */
+  abandon (): void
+}
+
+/** Rejects with an Error to refuse the socket: the client sees its message and its `data` as connect_error. */
+export type Admit = (socket: Socket) => Promise<Entry>
+
+/** What is used of Socket.IO's private side. */
+interface HookedSocket extends Omit<Socket, 'id' | 'pid' | 'recovered'> {
+  id: string
+  pid: string | undefined
+  recovered: boolean
+  _cleanup (): void
+  _error (error: unknown): void
+}
+
+interface HookedNamespace {
+  readonly _preConnectSockets: Map<string, unknown>
+  _doConnect (socket: HookedSocket, opened?: (socket: HookedSocket) => void): void
+}
+
+const OLD_PROTOCOL = 3
+
+/** All namespaces of a server, those that are made later too. */
+export function hookNamespaces (io: Server, admit: Admit): void {
+  hookNamespace(io.of('/'), admit)
+  io.on('new_namespace', namespace => hookNamespace(namespace, admit))
+}
+
+export function hookNamespace (namespace: Namespace, admit: Admit): void {
+  const hooked = namespace as unknown as HookedNamespace
+  const connect = hooked._doConnect
+  hooked._doConnect = (socket, opened) => {
+    // In turns of their own, as Socket.IO has it: an exception of an application's handler is the application's.
+    admit(socket as unknown as Socket).then(entry => process.nextTick(() => {
+      if (socket.conn.readyState === 'open') return entry.enter(() => connect.call(namespace, socket, opened))
+      socket._cleanup()
+      entry.abandon()
+    }), (error: unknown) => process.nextTick(() => {
+      socket._cleanup()
+      if (socket.conn.readyState === 'open') refuse(socket, error as Error & { data?: unknown })
+    }))
+  }
+}
+
+/** Before the namespace is opened: the socket goes by these from now on. */
+export function rename (socket: Socket, sid: Sid, pid: Pid, recovered: boolean): void {
+  const hooked = socket as unknown as HookedSocket
+  const { _preConnectSockets: waiting } = socket.nsp as unknown as HookedNamespace
+  waiting.delete(hooked.id)
+  hooked.id = sid
+  hooked.pid = pid
+  hooked.recovered = recovered
+  waiting.set(sid, socket)
+}
+
+/** As Socket.IO refuses what a middleware refuses: clients of version 2 get the data alone. */
+function refuse (socket: HookedSocket, { message, data }: Error & { data?: unknown }): void {
+  const isOld = (socket.conn as unknown as { protocol: number }).protocol === OLD_PROTOCOL
+  socket._error(isOld ? data ?? message : { message, data })
+}

@@ -1,0 +1,147 @@
+/**
+ * Which session a client gets, and whether it goes on where it was.
+ *
+ * With its CONNECT packet a client of Engine.IO 4 is given a private identifier (pid), which from version 4.6 on it
+ * shows when it comes back. The public identifier (sid, also socket.id) is a hash of it. The sid is kept with the
+ * session as its tag: the pid proves that it is the very client that used the session last, and so that the offset it
+ * brings means something (proof/recovery-offset.ts). Another page under the same name makes a new tag.
+ *
+ * | who | session | kept |
+ * |---|---|---|
+ * | a name | `io:<namespace>:<name>` | sessionExpiryMs |
+ * | a pid alone | the one it was given for: it holds the place of it | as the session |
+ * | the device cookie | `io:<namespace>:::<hash of the cookie>:<slot>`, the lowest slot without a connection | sessionExpiryMs, until the cookie has come back recoveryExpiryMs |
+ * | none | `io:<namespace>::<sid>` | recoveryExpiryMs; without a pid (Engine.IO 3) as long as the connection |
+ *
+ * Nothing is kept for it beside the session, so all of it holds after a crash.
+ */
+import { createHash } from 'node:crypto'
+import type { Brand, Broker, ClientId, Principal } from '../../broker/index.ts'
+import type { Device } from './cookie.ts'
+import { deviceSessionId, sessionId, transientSessionId } from './names.ts'
+
+/** Private identifier: `<secret>`, or `<secret>.<device key>.<slot>`. */
+export type Pid = Brand<string, 'Pid'>
+/** Public identifier. */
+export type Sid = Brand<string, 'Sid'>
+
+/** Tabs of a browser that are told apart by the cookie alone; one more has a session without it. */
+export const SLOTS_PER_DEVICE_MAX = 32
+
+const PID = /^([\w-]{24,64})(?:\.([\w-]{22})\.(\d{1,2}))?$/
+/** As Socket.IO's own. */
+const SID_LENGTH = 20
+
+/** A session that a client may have; the first that can be had is taken. */
+export interface Candidate {
+  readonly clientId: ClientId
+  /** Nothing of the session stays when the connection is gone. */
+  readonly clean: boolean
+  readonly expiryMs: number
+  /** Given to the client, unless it has shown the one of the session. Undefined where clients have none. */
+  readonly pid: Pid | undefined
+  /** Only as it is: to be left alone if it is not there, or not the client's. */
+  readonly isClaim: boolean
+}
+
+export interface Seeker {
+  /** Of the session, as the rules map it. */
+  readonly namespace: string
+  readonly name: string | undefined
+  readonly principal: Principal
+  /** What the client shows as its pid; undefined where its version has none. */
+  readonly claimed: Pid | undefined
+  readonly device: Device | undefined
+  /** Engine.IO 4: the client can be given a pid. */
+  readonly takesPid: boolean
+}
+
+export interface SeatsOptions {
+  readonly broker: Pick<Broker, 'session'>
+  readonly makeSecret: () => string
+  readonly makeId: () => string
+  readonly sessionExpiryMs: number
+  readonly recoveryExpiryMs: number
+}
+
+/** Finds sessions for clients. */
+export class Seats {
+  readonly #options: SeatsOptions
+  /** Slots that were found free, while their session is asked for. */
+  readonly #asked = new Set<ClientId>()
+
+  constructor (options: SeatsOptions) {
+    this.#options = options
+  }
+
+  /** Where the client would be if all goes well: for authentication, before anything is known of its sessions. */
+  first ({ namespace, name, claimed, device }: Omit<Seeker, 'principal'>): ClientId {
+    if (name !== undefined) return sessionId(namespace, name) as ClientId
+    if (claimed !== undefined) return placeOf(namespace, claimed)
+    return (device === undefined
+      ? transientSessionId(namespace, this.#options.makeId())
+      : deviceSessionId(namespace, device.key, 0)) as ClientId
+  }
+
+  /** In the order of preference; the next one is looked for when the one before could not be had. */
+  * candidates (seeker: Seeker): IterableIterator<Candidate> {
+    const { sessionExpiryMs, recoveryExpiryMs, makeSecret, makeId } = this.#options
+    const { namespace, name, claimed, device, takesPid } = seeker
+    const fresh = (place = ''): Pid | undefined => takesPid ? `${makeSecret()}${place}` as Pid : undefined
+    const kept = { clean: false, isClaim: false }
+    if (name !== undefined) {
+      yield { ...kept, clientId: sessionId(namespace, name) as ClientId, expiryMs: sessionExpiryMs, pid: fresh() }
+      return
+    }
+    const ofDevice = device?.returned === true ? sessionExpiryMs : recoveryExpiryMs
+    if (claimed !== undefined) {
+      const clientId = placeOf(namespace, claimed)
+      const session = this.#options.broker.session(clientId)
+      if (session?.principal === seeker.principal && session.tag === sidOf(claimed)) { // [G7]
+        // The cookie may come back only now, or not be there on this path: what it was kept for is not shortened.
+        const expiryMs = Math.max(session.expiryMs, PID.exec(claimed)![2] === device?.key ? ofDevice : 0)
+        yield { clean: false, isClaim: true, clientId, expiryMs, pid: claimed }
+      }
+    }
+    if (device !== undefined) {
+      for (let slot = 0; slot < SLOTS_PER_DEVICE_MAX; slot++) {
+        const clientId = deviceSessionId(namespace, device.key, slot) as ClientId
+        if (!this.#isFree(clientId, seeker.principal)) continue
+        this.#asked.add(clientId)
+        try {
+          yield { ...kept, clientId, expiryMs: ofDevice, pid: fresh(`.${device.key}.${slot}`) }
+        } finally {
+          this.#asked.delete(clientId)
+        }
+      }
+    }
+    const pid = fresh()
+    if (pid === undefined) {
+      yield { ...kept, clean: true, clientId: transientSessionId(namespace, makeId()) as ClientId, expiryMs: 0, pid }
+    } else yield { ...kept, clientId: placeOf(namespace, pid), expiryMs: recoveryExpiryMs, pid }
+  }
+
+  /** No connection has it, and none is about to. */
+  #isFree (clientId: ClientId, principal: Principal): boolean {
+    if (this.#asked.has(clientId)) return false
+    const session = this.#options.broker.session(clientId)
+    return session === undefined || (session.detachedAt !== undefined && session.principal === principal) // [G7]
+  }
+}
+
+/** A pid as a client sent it; undefined for what can't be one of ours. */
+export function readPid (value: unknown): Pid | undefined {
+  return typeof value === 'string' && PID.test(value) ? value as Pid : undefined
+}
+
+export function sidOf (pid: Pid): Sid {
+  return createHash('sha256').update(`pid ${pid}`).digest('base64url').slice(0, SID_LENGTH) as Sid
+}
+
+/** The session that a pid was given for, if it was given to a client without a name. */
+function placeOf (namespace: string, pid: Pid): ClientId {
+  const [, , device, slot] = PID.exec(pid)!
+  return (device === undefined
+    ? transientSessionId(namespace, sidOf(pid))
+    : deviceSessionId(namespace, device, Number(slot))) as ClientId
+}
