@@ -14,11 +14,14 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const JOBS = 2
 /** Load: these run alone. */
-const ALONE = /^test\/crash\/|hostile/
+const ALONE = /^test\/(crash|browser)\/|hostile/
 /** Takes nearly as long as all the rest, beside which it runs; tap itself would begin it near the end. */
 const LONG = /^test\/simulation\//
 /** Program, and the Debian package that brings it. */
-const PROGRAMS = [['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace']]
+const PROGRAMS = [
+  ['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace'],
+  ['chromium', 'chromium']
+]
 
 process.chdir(ROOT)
 installPrograms()

@@ -36,6 +36,7 @@ export class PageLife implements Life {
   #thrownOut = 0
   #emits = 0
   #died = (): void => {}
+  readonly over = new Promise<void>(resolve => { this.#died = resolve })
 
   constructor (options: PageLifeOptions) {
     this.#options = options
@@ -92,7 +93,7 @@ export class PageLife implements Life {
 
   async dieAfter (handlers: number): Promise<void> {
     this.#tab?.hangAfter(handlers)
-    await new Promise<void>(resolve => { this.#died = resolve })
+    await this.over
   }
 
   /** The next handler takes so long; the page does nothing else. */
@@ -122,6 +123,12 @@ export class PageLife implements Life {
       case 'dying':
         this.#hangs = true
         return this.#died()
+      case 'fault':
+        // Nothing comes any more, until somebody reloads the page.
+        if (this.#dead) return
+        this.end = 'reload'
+        this.kill().then(() => this.#options.onCrash(), () => {})
+        return
       case 'answer': {
         const answered = this.#answers.get(told[1])
         this.#answers.delete(told[1])

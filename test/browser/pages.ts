@@ -1,6 +1,6 @@
 /** Serves the page of the tests and the clients' own bundles, from 127.0.0.1 alone. */
 import { readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { bundleOf, TRANSPORTS, VERSIONS, type Transport, type Version } from '../helpers/socketio-clients.ts'
@@ -26,7 +26,7 @@ export function pathOf ({ version, transport, url, clientId }: PageOptions): str
 }
 
 /** True if the request was for a page or a bundle, which is then answered. */
-export function servePage (request: IncomingMessage, response: ServerResponse): boolean {
+function servePage (request: IncomingMessage, response: ServerResponse): boolean {
   const { pathname } = new URL(request.url ?? '/', 'http://127.0.0.1')
   if (pathname === '/page') {
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(PAGE)
@@ -38,6 +38,15 @@ export function servePage (request: IncomingMessage, response: ServerResponse): 
   if (bundle === undefined) bundles.set(version, bundle = readFileSync(bundleOf(version)))
   response.writeHead(200, { 'content-type': 'text/javascript; charset=utf-8' }).end(bundle)
   return true
+}
+
+/** The server answers requests for pages, and what it did before. */
+export function addPages (server: Server): void {
+  const before = server.listeners('request') as RequestListener[]
+  server.removeAllListeners('request')
+  server.on('request', (request, response) => {
+    if (!servePage(request, response)) for (const listener of before) listener.call(server, request, response)
+  })
 }
 
 /** Resolves to the origin of the pages. */

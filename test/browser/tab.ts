@@ -9,6 +9,7 @@ export type Told =
   | readonly [what: 'disconnect', reason: string]
   | readonly [what: 'seen', source: string, number: number]
   | readonly [what: 'dying']
+  | readonly [what: 'fault']
   | readonly [what: 'answer', id: number, answer: { readonly status: string }]
 
 export type Listener = (told: Told) => void
@@ -19,7 +20,7 @@ declare const socket: { readonly io: { readonly engine: { close (): void } } }
 declare let handlersLeft: number
 declare let blockMs: number
 
-const profiles = new WeakSet<BrowserContext>()
+const bindings = new WeakMap<BrowserContext, Promise<unknown>>()
 const tabs = new WeakMap<Page, Tab>()
 
 export class Tab {
@@ -35,12 +36,14 @@ export class Tab {
   static async open (browser: Chromium): Promise<Tab> {
     const page = await browser.newTab()
     const profile = page.context()
-    if (!profiles.has(profile)) {
-      profiles.add(profile)
-      await profile.exposeBinding('tell', ({ page }, life: number, ...told: unknown[]) => {
+    let binding = bindings.get(profile)
+    if (binding === undefined) {
+      binding = profile.exposeBinding('tell', ({ page }, life: number, ...told: unknown[]) => {
         tabs.get(page)?.heard(life, told as unknown as Told)
       })
+      bindings.set(profile, binding)
     }
+    await binding
     return new Tab(page)
   }
 
