@@ -4,8 +4,9 @@ import { HoldfastError, type Broker, type Logger, type Session } from '../../bro
 import type { Connection } from './connection.ts'
 import type { Command } from './commands.ts'
 import { decodeName } from './names.ts'
+import type { Retries } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
-import { OWN_EVENTS } from './translate.ts'
+import { CLIENT_ID_MARK, OWN_EVENTS } from './translate.ts'
 
 /** What an emit's ack callback gets. Never before the message, or the change of rooms, is durable [G1]. */
 export type Answer =
@@ -33,6 +34,8 @@ export interface InboundOptions {
   readonly rules: NamespaceRules
   /** As the client gave it; undefined where it gave none. */
   readonly name: string | undefined
+  /** What the session remembers of its emits, which only sessions need whose clients give ids. */
+  readonly retries: () => Retries
   readonly log: Logger
 }
 
@@ -93,8 +96,11 @@ export class Inbound {
     switch (command.kind) {
       case 'publish': {
         const { topic, payload, id, qos, retain } = command
-        broker.publish(this.#session, { topic, payload, id, qos, retain }, settle)
-        return
+        const message = { topic, payload, id, qos, retain }
+        if (!id.startsWith(CLIENT_ID_MARK)) return broker.publish(this.#session, message, settle)
+        return this.#options.retries().once(topic, id, receipt => { // [G4]
+          broker.publish(this.#session, message, receipt)
+        }, settle)
       }
       case 'subscribe':
         return all(command.filters, filter => broker.subscribe(this.#session, filter, 1)).then(() => settle(), settle)

@@ -1,14 +1,23 @@
 /**
- * A publisher that got no receipt sends again, and both may be in the log. Where it gave the message an id (see
- * docs/envelope.md), the second is recognised here, so that a handler runs once [G4]: the same publisher, topic and
- * bytes, id included. In memory, for the messages that a session got last; a restart of the server forgets it.
+ * What is sent again because no receipt came. In memory, for what a session sent or got last; a restart of the server
+ * forgets it.
+ *
+ * Retries: a Socket.IO client emits again, and a rule says where the id is. The second is not appended [G4].
+ * Repeats: both are in the log, as an MQTT client published again, or the server was restarted between the two. Where
+ * the publisher gave the message an id (see docs/envelope.md), a handler runs once for both [G4].
  */
-import type { ClientId } from '../../broker/index.ts'
+import { createHash } from 'node:crypto'
+import type { ClientId, HoldfastError } from '../../broker/index.ts'
 
 /** Messages with an id that a session remembers. */
 export const REPEATS_PER_SESSION_MAX = 256
 /** Sessions that remember; the one that was used least recently forgets. */
 export const REPEATS_SESSIONS_MAX = 1_024
+/** Emits with an id that a session remembers. */
+export const RETRIES_PER_SESSION_MAX = 256
+
+/** As Broker.publish calls it. */
+export type Receipt = (error?: HoldfastError) => void
 
 const PROVEN = Symbol('handled for certain')
 
@@ -34,14 +43,59 @@ export class Repeats {
   }
 }
 
-export class RepeatsBySession {
-  readonly #sessions = new Map<ClientId, Repeats>()
+const DURABLE = Symbol('has its receipt')
 
-  of (clientId: ClientId): Repeats {
-    const repeats = this.#sessions.get(clientId) ?? new Repeats()
-    this.#sessions.delete(clientId)
-    this.#sessions.set(clientId, repeats)
-    if (this.#sessions.size > REPEATS_SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!)
-    return repeats
+export class Retries {
+  /** By topic and id: who waits for the receipt, or that it was given. Oldest first. */
+  readonly #seen = new Map<string, Receipt[] | typeof DURABLE>()
+
+  /**
+   * Publishes what was not published before. Whatever came before it, the receipt means the same: the message is in the
+   * log [G1]. A message that could not be kept is forgotten, so that it can be sent again.
+   */
+  once (topic: string, id: string, publish: (receipt: Receipt) => void, receipt: Receipt): void {
+    const key = createHash('sha256').update(`${topic}\0${id}`).digest('base64')
+    const before = this.#seen.get(key)
+    if (before === DURABLE) return receipt()
+    if (before !== undefined) {
+      before.push(receipt)
+      return
+    }
+    const waiting = [receipt]
+    this.#seen.set(key, waiting)
+    if (this.#seen.size > RETRIES_PER_SESSION_MAX) this.#seen.delete(this.#seen.keys().next().value!)
+    publish(error => {
+      if (this.#seen.get(key) === waiting) {
+        if (error === undefined) this.#seen.set(key, DURABLE)
+        else this.#seen.delete(key)
+      }
+      for (const told of waiting) told(error)
+    })
   }
+}
+
+/** What a session remembers, found by the next connection too. */
+class BySession<T> {
+  readonly #make: () => T
+  readonly #sessions = new Map<ClientId, T>()
+
+  constructor (make: () => T) {
+    this.#make = make
+  }
+
+  of (clientId: ClientId): T {
+    const found = this.#sessions.get(clientId) ?? this.#make()
+    this.#sessions.delete(clientId)
+    this.#sessions.set(clientId, found)
+    if (this.#sessions.size > REPEATS_SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!)
+    return found
+  }
+}
+
+export class RepeatsBySession extends BySession<Repeats> {
+  constructor () { super(() => new Repeats()) }
+}
+
+export class RetriesBySession extends BySession<Retries> {
+  constructor () { super(() => new Retries()) }
 }
