@@ -1,0 +1,300 @@
+/**
+ * Poison: a message whose delivery breaks the connection again and again. It must not keep a session from all that
+ * comes after it, and a bad link must never make a sound message look like one.
+ *
+ * 1. Breaks are counted for the oldest message that a session has out. A proof of receipt ends the count.
+ * 2. After half of redeliveriesMax the message is on trial. Nothing is written but an event that no application listens
+ *    for, until the client has proven to be alive, to have taken more bytes and to have lived longer than on every
+ *    connection that broke in an earlier trial; then the message, alone. So a link that dies after so many bytes or so
+ *    much time dies without the message.
+ * 3. A connection that breaks while the message is out alone speaks against it. One that breaks before speaks for it:
+ *    all counts begin anew, and the next connections deliver as usual. So no client is kept waiting by its link.
+ * 4. Once as many speak against it as remain of redeliveriesMax, it is set aside.
+ *
+ * What came along with the message is tried behind it in growing groups, as the first that is unproven is not always
+ * the one at fault: a client that dies in the middle of a polling response proves nothing of it.
+ *
+ * Counts are in memory: they begin anew with the server.
+ */
+import type { ClientId, Clock, Delivery, Logger, PacketId } from '../../broker/index.ts'
+
+/** What a trial asks of its link. No method may call back into the trial synchronously. */
+export interface TrialSink {
+  /** The connection that the link shares with others: one message at a time is on trial there. */
+  readonly connection: object
+  /** Each at QoS 1 comes back by proven(). */
+  write (deliveries: readonly Delivery[]): void
+  /** Writes an event of about so many bytes that nobody listens for; comes back by proven(CONTROL_ID). */
+  control (bytes: number): void
+  /** Answers by Trial.setAside(); must not write the message. */
+  setAside (delivery: Delivery, attempts: number): void
+  /** Nothing is suspected any more: the link goes on by itself. */
+  over (): void
+}
+
+export interface SuspectsOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  /** Deliveries of a message that break the connection until it is set aside, at least 2. */
+  readonly redeliveriesMax: number
+  /** How long the first trial of a message waits for the link to break by itself; each further one more than twice. */
+  readonly holdMsMin?: number
+}
+
+/** Stands for what control() writes. */
+export const CONTROL_ID = 0 as PacketId
+
+const HOLD_MS_MIN = 1_000
+const HOLD_MS_MAX = 60_000
+/** A larger message need not be outweighed. */
+const CONTROL_BYTES_MAX = 65_536
+/** What goes on the wire beside topic and payload. */
+const FRAME_BYTES = 256
+
+/** What is held against the oldest message that is out of a session. */
+class Suspicion {
+  /** The oldest unproven message; undefined until the next connection shows which it is. */
+  message: Delivery | undefined
+  /** Connections that broke one after the other, with no proof between. */
+  breaks = 0
+  /** The same over all, for the record. */
+  attempts = 0
+  /** Connections that broke with it alone. */
+  score = 0
+  /** How long connections lived at most before the message was written on them, and what they had carried. */
+  livedMs = 0
+  carriedBytes = 0
+}
+
+export class Suspects {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly holdMsMin: number
+  /** Breaks until a message is on trial, and what must speak against it then. */
+  readonly breaksMax: number
+  readonly scoreMax: number
+  /** Of sessions whose last connection left something unproven: bounded by the number of sessions. */
+  readonly #bySession = new Map<ClientId, Suspicion>()
+  readonly #turns = new WeakMap<object, Trial[]>()
+
+  constructor ({ clock, log, redeliveriesMax, holdMsMin = HOLD_MS_MIN }: SuspectsOptions) {
+    this.clock = clock
+    this.log = log
+    this.holdMsMin = holdMsMin
+    this.breaksMax = Math.ceil(redeliveriesMax / 2)
+    this.scoreMax = Math.max(1, redeliveriesMax - this.breaksMax)
+  }
+
+  get size (): number { return this.#bySession.size }
+
+  /** A connection begins to deliver; undefined where it can do so as usual. */
+  trial (clientId: ClientId, sink: TrialSink): Trial | undefined {
+    const suspicion = this.#bySession.get(clientId)
+    return suspicion && new Trial(this, clientId, suspicion, sink)
+  }
+
+  /** A connection without a trial is gone, by nobody's will, and left something unproven. */
+  broke (clientId: ClientId): void {
+    let suspicion = this.#bySession.get(clientId)
+    if (suspicion === undefined) this.#bySession.set(clientId, suspicion = new Suspicion())
+    suspicion.breaks++
+    suspicion.attempts++
+  }
+
+  /** What was suspected is proven, or the session has ended. */
+  forget (clientId: ClientId): void { this.#bySession.delete(clientId) }
+
+  // --- one trial at a time on a connection
+
+  enter (connection: object, trial: Trial): void {
+    const turns = this.#turns.get(connection) ?? []
+    this.#turns.set(connection, turns)
+    if (turns.push(trial) === 1) trial.begin()
+  }
+
+  leave (connection: object, trial: Trial): void {
+    const turns = this.#turns.get(connection)
+    const at = turns?.indexOf(trial) ?? -1
+    if (turns === undefined || at === -1) return
+    turns.splice(at, 1)
+    if (at === 0) turns[0]?.begin()
+  }
+}
+
+type State = 'new' | 'watching' | 'waiting' | 'holding' | 'alone' | 'grouped' | 'aside' | 'over'
+
+/** One connection of a session whose last one broke. */
+export class Trial {
+  readonly #suspects: Suspects
+  readonly #clientId: ClientId
+  readonly #suspicion: Suspicion
+  readonly #sink: TrialSink
+  #state: State = 'new'
+  /** Handed over and not yet written: bounded by the window of the session. */
+  #held: Delivery[] = []
+  /** Written and not proven. */
+  readonly #out = new Set<PacketId>()
+  #groupSize = 1
+  readonly #startedAt: number
+  #carriedBytes = 0
+  #cancel = (): void => {}
+
+  constructor (suspects: Suspects, clientId: ClientId, suspicion: Suspicion, sink: TrialSink) {
+    this.#suspects = suspects
+    this.#clientId = clientId
+    this.#suspicion = suspicion
+    this.#sink = sink
+    this.#startedAt = suspects.clock.now()
+  }
+
+  /** False while the link must not be handed more: it waits in the log. */
+  get open (): boolean { return this.#state === 'new' || this.#state === 'watching' || this.#state === 'over' }
+
+  /** What the session hands to the link. */
+  take (deliveries: readonly Delivery[]): void {
+    const first = this.#state === 'new' ? deliveries.find(({ qos }) => qos > 0) : undefined
+    if (first !== undefined) this.#identify(first)
+    if (this.open) {
+      this.#sink.write(deliveries)
+      return
+    }
+    const atMostOnce = deliveries.filter(({ qos }) => qos === 0)
+    if (atMostOnce.length > 0) this.#sink.write(atMostOnce)
+    for (const delivery of deliveries) if (delivery.qos > 0) this.#held.push(delivery)
+    if (this.#state === 'waiting' && first !== undefined) this.#suspects.enter(this.#sink.connection, this)
+  }
+
+  /** The oldest that is out of the session is what the last connection broke with. */
+  #identify (first: Delivery): void {
+    const suspicion = this.#suspicion
+    if (!first.dup) { // what was out when the last connection broke is proven in another way
+      this.#over()
+      return
+    }
+    const isOnTrial = suspicion.breaks >= this.#suspects.breaksMax
+    if (suspicion.message !== first) {
+      suspicion.message = first
+      suspicion.score = suspicion.livedMs = suspicion.carriedBytes = 0
+      if (!isOnTrial) suspicion.breaks = suspicion.attempts = 1
+    }
+    this.#state = isOnTrial || suspicion.breaks >= this.#suspects.breaksMax ? 'waiting' : 'watching'
+  }
+
+  /** It is this trial's turn on the connection. Only for Suspects. */
+  begin (): void {
+    const { message, score, attempts, carriedBytes } = this.#suspicion
+    if (score >= this.#suspects.scoreMax) {
+      this.#state = 'aside'
+      this.#sink.setAside(message!, attempts)
+      return
+    }
+    this.#suspects.log.info({ session: this.#clientId, topic: message!.message.topic, attempts },
+      'the connection broke again and again with this message; it is delivered alone, once the link has held without it')
+    this.#state = 'holding'
+    this.#control(carriedBytes + bytesOf(message!))
+  }
+
+  #control (bytes: number): void {
+    const some = Math.min(bytes, CONTROL_BYTES_MAX)
+    this.#carriedBytes += some + FRAME_BYTES
+    this.#sink.control(some)
+  }
+
+  /**
+   * What became of TrialSink.setAside(): false if the message is not out any more, undefined if it could not be
+   * written down.
+   */
+  setAside (isKept: boolean | undefined): void {
+    if (this.#state !== 'aside') return
+    if (isKept === undefined) {
+      this.#cancel = this.#suspects.clock.after(this.#suspects.holdMsMin, () => this.begin())
+      return
+    }
+    this.#held.shift()
+    this.#acquit()
+    if (isKept) this.#suspicion.attempts = 0
+    this.#group()
+  }
+
+  /** The client has handled a message, or what control() wrote. */
+  proven (packetId: PacketId): void {
+    if (packetId === CONTROL_ID) {
+      if (this.#state === 'holding') this.#alive()
+    } else if (this.#state === 'watching') {
+      if (packetId === this.#suspicion.message?.packetId) this.#over()
+    } else if (this.#out.delete(packetId) && this.#out.size === 0) {
+      if (this.#state === 'alone') this.#acquit()
+      this.#group()
+    }
+  }
+
+  #alive (): void {
+    const { clock, holdMsMin } = this.#suspects
+    const { livedMs } = this.#suspicion
+    const restMs = this.#startedAt + Math.min(2 * livedMs + holdMsMin, HOLD_MS_MAX) - clock.now()
+    if (restMs <= 0) this.#alone()
+    else this.#cancel = clock.after(restMs, () => { if (this.#state === 'holding') this.#control(0) })
+  }
+
+  #alone (): void {
+    this.#suspicion.livedMs = Math.max(this.#suspicion.livedMs, this.#suspects.clock.now() - this.#startedAt)
+    this.#state = 'alone'
+    this.#write(this.#held.splice(0, 1))
+  }
+
+  /** The message is not at fault, or gone: those that came with it are next, in growing groups. */
+  #acquit (): void {
+    this.#suspicion.message = undefined
+    this.#suspicion.score = this.#suspicion.livedMs = this.#suspicion.carriedBytes = 0
+  }
+
+  #group (): void {
+    if (this.#held.length === 0) {
+      this.#over()
+      return
+    }
+    this.#state = 'grouped'
+    const some = this.#held.splice(0, this.#groupSize)
+    this.#groupSize *= 2
+    this.#write(some)
+  }
+
+  #write (deliveries: readonly Delivery[]): void {
+    for (const { packetId } of deliveries) this.#out.add(packetId)
+    this.#sink.write(deliveries)
+  }
+
+  #over (): void {
+    this.#suspects.forget(this.#clientId)
+    this.#end()
+    this.#sink.over()
+  }
+
+  /** The connection is gone; `onPurpose`: by the will of the server or the client, which says nothing of a message. */
+  broke (onPurpose: boolean): void {
+    const state = this.#state
+    if (state === 'over') return
+    const suspicion = this.#suspicion
+    if (!onPurpose) {
+      if (state === 'watching' || state === 'grouped') {
+        suspicion.breaks++
+        suspicion.attempts++
+      } else if (state === 'alone') {
+        suspicion.attempts++
+        suspicion.score++
+        suspicion.carriedBytes = Math.max(suspicion.carriedBytes, this.#carriedBytes + bytesOf(suspicion.message!))
+      } else if (state === 'holding') this.#suspects.forget(this.#clientId)
+    }
+    this.#end()
+  }
+
+  #end (): void {
+    this.#state = 'over'
+    this.#cancel()
+    this.#suspects.leave(this.#sink.connection, this)
+  }
+}
+
+function bytesOf ({ message }: Delivery): number {
+  return message.topic.length + message.payload.length + FRAME_BYTES
+}
