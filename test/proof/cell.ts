@@ -58,6 +58,10 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
   const publishers = [device, own]
   const places = witness.of(room)
 
+  /** Only one client at a time becomes another. */
+  let turn: Promise<void> = Promise.resolve()
+  let crashes = 0
+
   function newLife (): Life {
     const life = lives.length
     const options = {
@@ -66,7 +70,12 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
       url: `http://127.0.0.1:${proxy.port}`,
       clientId,
       keepAlive,
-      onSeen: (source: string, number: number) => { sightings.push({ key: `${source} ${number}`, life }) }
+      onSeen: (source: string, number: number) => { sightings.push({ key: `${source} ${number}`, life }) },
+      onCrash () {
+        crashes++
+        turn = turn.then(come)
+        turn.catch(() => {})
+      }
     }
     const made = surroundings.lives?.newLife(options) ??
       (cut.isProcess === true ? new Victim(scope, options) : new InProcessLife(options))
@@ -74,18 +83,33 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
     return made
   }
 
+  /** A client of that name is there when this resolves. */
+  async function come (): Promise<void> {
+    while (lives.at(-1)?.dead !== false) {
+      await comeIn(newLife())
+    }
+  }
+
+  /** Resolves when it is in the room, or dead. */
+  async function comeIn (life: Life): Promise<void> {
+    if (life.socket !== undefined) own.use(life.socket)
+    await Promise.race([life.joined(room), ...(life.over === undefined ? [] : [life.over])])
+  }
+
   async function succeed (how: 'dies-in-handler' | 'killed' | 'beside'): Promise<void> {
+    await turn
     const before = lives.at(-1)!
     if (how === 'dies-in-handler') {
       device.publish(BURST_MESSAGES)
       await Promise.race([before.dieAfter(random.int(DIE_AFTER_MAX)), pause(DIE_MS_MAX)])
     }
-    if (how !== 'beside') await before.kill()
-    else before.replaced()
-    const life = newLife()
-    if (life.socket !== undefined) own.use(life.socket)
-    await life.joined(room)
-    if (how === 'beside') await before.kill()
+    if (how === 'beside') {
+      before.replaced()
+      await comeIn(newLife())
+    }
+    await before.kill()
+    turn = turn.then(come)
+    await turn
   }
 
   function publishSome (): void {
@@ -104,9 +128,7 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
   }
 
   try {
-    const first = newLife()
-    await first.joined(room)
-    if (first.socket !== undefined) own.use(first.socket)
+    await come()
     load = setInterval(publishSome, TICK_MS)
     await scene()
     clearInterval(load)
@@ -118,6 +140,7 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
   } finally {
     clearInterval(load)
   }
+  await turn.catch(() => {})
   await Promise.all(lives.map(life => life.kill()))
   for (const publisher of publishers) publisher.end()
   await proxy.close()
@@ -144,7 +167,8 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
     duplicates: verdict.duplicates.length,
     retried: verdict.retried,
     again: verdict.again,
-    deaths: lives.length - 1,
+    deaths: lives.length - 1 - crashes,
+    crashes,
     reconnects: sum(({ reconnects }) => reconnects),
     recovered: sum(({ recovered }) => recovered),
     thrownOut: sum(({ thrownOut }) => thrownOut),

@@ -13,11 +13,15 @@ export interface LifeOptions {
   readonly keepAlive: boolean
   /** A handler ran to its end. */
   readonly onSeen: (source: string, number: number) => void
+  /** A fault of the client itself has ended its process; a supervisor would start it again. */
+  readonly onCrash: () => void
 }
 
 /** A client as the scenes of the proof use it: in this process, or in one of its own (victim.ts). */
 export interface Life {
   readonly dead: boolean
+  /** Resolves when it is dead and all that it saw is known, where it can die by itself. */
+  readonly over?: Promise<void>
   /** Connections after the first. */
   readonly reconnects: number
   readonly recovered: number
@@ -38,6 +42,13 @@ export interface Life {
   kill (): Promise<void>
 }
 
+/**
+ * Clients before socket.io-parser 4.2 throw for ever once a link was cut between the frames of a binary event: they
+ * never forget the half of it. In Node that ends the process, on a page nothing comes until it is loaded again; no
+ * server can help.
+ */
+const CRASH = /when (not )?reconstructing a packet|'attachments'/
+
 /** Longer than Node's timers need to see that a connection is gone. */
 const RECONNECT_DELAY_MS = 40
 const CONNECT_TIMEOUT_MS = 1_500
@@ -54,9 +65,11 @@ export class InProcessLife implements Life {
   #thrownOut = 0
   #handlersLeft = Infinity
   #died = (): void => {}
+  readonly over: Promise<void>
 
   constructor (options: LifeOptions) {
     this.#options = options
+    this.over = new Promise(resolve => { this.#died = resolve })
     const { version, transport, url, clientId, keepAlive } = options
     this.#agent = new MortalAgent({ keepAlive })
     this.socket = legacyClient(version, url, {
@@ -68,6 +81,7 @@ export class InProcessLife implements Life {
       reconnectionDelay: RECONNECT_DELAY_MS,
       reconnectionDelayMax: 2 * RECONNECT_DELAY_MS
     })
+    this.#noticeCrash()
     this.socket.on('connect', () => {
       if (this.#connects++ > 0 && this.socket.recovered === true) this.#recovered++
     })
@@ -114,7 +128,7 @@ export class InProcessLife implements Life {
 
   async dieAfter (handlers: number): Promise<void> {
     this.#handlersLeft = handlers
-    if (!this.#dead) await new Promise<void>(resolve => { this.#died = resolve })
+    await this.over
   }
 
   replaced (): void {
@@ -128,6 +142,22 @@ export class InProcessLife implements Life {
     this.#agent.kill()
     this.socket.disconnect()
     this.#died()
+  }
+
+  /** An exception that nobody catches says not whose it is, so it is caught on its way. */
+  #noticeCrash (): void {
+    const manager = this.socket.io as unknown as { ondata (data: unknown): void }
+    const { ondata } = manager
+    manager.ondata = data => {
+      try {
+        ondata.call(manager, data)
+      } catch (error) {
+        if (!CRASH.test((error as Error).message)) throw error
+        if (this.#dead) return
+        void this.kill()
+        this.#options.onCrash()
+      }
+    }
   }
 }
 

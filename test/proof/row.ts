@@ -33,6 +33,8 @@ export interface Row extends Cell {
   readonly again: number
   /** Times the client died inside a handler, or was replaced, and came back as a new one of the same name. */
   readonly deaths: number
+  /** Times a fault of the client's own ended it (life.ts), and it came back as a new one of the same name. */
+  readonly crashes: number
   /** Connections after the first of each client, and how many of them were recovered (socket.recovered). */
   readonly reconnects: number
   readonly recovered: number

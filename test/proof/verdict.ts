@@ -23,30 +23,35 @@ export interface Verdict {
 export function judge (
   sightings: readonly Sighting[], publishers: readonly Publisher[], log: ReadonlyMap<string, number>
 ): Verdict {
-  const resent = new Map<string, number>(publishers.flatMap(({ source, resent }) =>
-    [...resent].map(([number, times]) => [`${source} ${number}`, times] as const)))
-  const lives = new Map<string, number>()
+  /** For each message, how often each client object saw it. */
+  const seen = new Map<string, Map<number, number>>()
   const disordered: string[] = []
+  let highest = -1
+  for (const { key, life } of sightings) {
+    let times = seen.get(key)
+    if (times === undefined) {
+      seen.set(key, times = new Map())
+      const place = log.get(key) ?? highest // what the witness has not seen is told by isComplete()
+      if (place < highest) disordered.push(key)
+      highest = Math.max(highest, place)
+    }
+    times.set(life, (times.get(life) ?? 0) + 1)
+  }
   const duplicates: string[] = []
   let retried = 0
   let again = 0
-  let highest = -1
-  for (const { key, life } of sightings) {
-    const before = lives.get(key)
-    lives.set(key, life)
-    if (before === undefined) {
-      const place = log.get(key)
-      if (place === undefined) continue // the witness had not seen it: told as a problem by isComplete()
-      if (place < highest) disordered.push(key)
-      highest = Math.max(highest, place)
-    } else if ((resent.get(key) ?? 0) > 0) {
-      resent.set(key, resent.get(key)! - 1)
-      retried++
-    } else if (before !== life) again++
-    else duplicates.push(key)
+  for (const { source, resent } of publishers) {
+    for (const [key, times] of seen) {
+      if (!key.startsWith(`${source} `)) continue
+      const repeats = [...times.values()].reduce((sum, count) => sum + count - 1, 0)
+      const excused = Math.min(repeats, resent.get(Number(key.slice(source.length + 1))) ?? 0)
+      retried += excused
+      for (let extra = repeats - excused; extra > 0; extra--) duplicates.push(key)
+      again += times.size - 1
+    }
   }
   const expected = publishers.flatMap(({ source, receipts }) => [...receipts].map(number => `${source} ${number}`))
-  const lost = expected.filter(key => !lives.has(key))
+  const lost = expected.filter(key => !seen.has(key))
   return {
     expected: expected.length,
     lost,

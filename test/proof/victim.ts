@@ -19,27 +19,33 @@ export class Victim implements Life {
   readonly #scope: Scope
   readonly #options: LifeOptions
   #child: ChildProcess | undefined
+  dead = false
+  /** It was told to die, so that its end is no crash. */
+  #isDoomed = false
   /** Everything that it said is read. */
-  #over: Promise<unknown> = Promise.resolve()
+  readonly over: Promise<void>
+  #ended = (): void => {}
 
   constructor (scope: Scope, options: LifeOptions) {
     this.#scope = scope
     this.#options = options
-  }
-
-  get dead (): boolean {
-    return this.#child?.exitCode !== null || this.#child.signalCode !== null
+    this.over = new Promise(resolve => { this.#ended = resolve })
   }
 
   async joined (room: string): Promise<void> {
-    const { version, transport, url, clientId, onSeen } = this.#options
+    const { version, transport, url, clientId, onSeen, onCrash } = this.#options
     const asked = { client: packageOf(version), url, clientId, room, transports: TRANSPORTS[transport] }
     const child = spawn(process.execPath, [PROGRAM, JSON.stringify(asked)], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#child = child
     this.#scope.teardown(() => child.kill('SIGKILL'))
     child.stdin.on('error', () => {}) // it is dead already
     const lines = createInterface({ input: child.stdout })
-    this.#over = Promise.all([once(child, 'close'), once(lines, 'close')])
+    void Promise.all([once(child, 'close'), once(lines, 'close')]).then(() => {
+      const isCrash = !this.#isDoomed
+      this.dead = true
+      this.#ended()
+      if (isCrash) onCrash()
+    })
     await within(new Promise<void>(resolve => lines.on('line', line => {
       if (line === 'ready') return resolve()
       const [source, number] = line.split(' ')
@@ -54,14 +60,17 @@ export class Victim implements Life {
   dropConnections (): void {}
 
   async dieAfter (handlers: number): Promise<void> {
+    this.#isDoomed = true
     this.#child?.stdin?.write(`die ${handlers}\n`)
-    await this.#over
+    await this.over
   }
 
   replaced (): void {}
 
   async kill (): Promise<void> {
-    this.#child?.kill('SIGKILL')
-    await this.#over
+    this.#isDoomed = true
+    if (this.#child === undefined) return
+    this.#child.kill('SIGKILL')
+    await this.over
   }
 }
