@@ -6,6 +6,7 @@ import type { Clock, Logger, PacketId } from '../../broker/index.ts'
 import type { EnginePacket, EngineSocket } from './engine.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
+import { Wire, Writing, type WireOwner } from './wire.ts'
 
 /** One namespace on the connection. */
 export interface Channel {
@@ -32,6 +33,8 @@ export interface ConnectionOptions {
   readonly eio3InflightMessagesMax: number
   /** What counts for a client of version 2 on a WebSocket: that it handled a message, or only that it took it. */
   readonly eio3Proof: Eio3Proof
+  /** Shared by the connections of a bridge. */
+  readonly writing?: Writing
 }
 
 export const EIO3_PROOFS = ['heartbeat', 'transport'] as const
@@ -49,8 +52,9 @@ export const LINGER_MS_MAX = 5_000
 /** Type digit of a Socket.IO DISCONNECT packet: `1` for the root namespace, `1/chat,` for another (protocol 5). */
 const DISCONNECT = '1'
 
-export class Connection implements ProverOwner<Mark> {
+export class Connection implements ProverOwner<Mark>, WireOwner {
   readonly engine: EngineSocket
+  readonly wire: Wire
   readonly #options: ConnectionOptions
   readonly #clock: Clock
   readonly #log: Logger
@@ -70,7 +74,8 @@ export class Connection implements ProverOwner<Mark> {
     this.#options = options
     this.#clock = clock
     this.#log = log
-    this.#prover = new Prover(engine, this)
+    this.wire = new Wire(engine, options.writing ?? new Writing(), this)
+    this.#prover = new Prover(engine, this.wire, this)
     engine.on('packetCreate', packet => {
       this.#prover.creating(packet)
       this.#queuedBytes += packet.data?.length ?? 0
@@ -205,6 +210,10 @@ export class Connection implements ProverOwner<Mark> {
       const namespace = packet.data.slice(1).replace(/,.*$/s, '') || '/'
       this.#channels.find(channel => channel.namespace === namespace)?.left()
     }
+  }
+
+  endTurn (): void {
+    this.#prover.ask()
   }
 
   proven (marks: readonly Mark[]): void {

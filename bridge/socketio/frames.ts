@@ -6,7 +6,7 @@
  * same for nearly all. Who can't take frames (long polling, compression, binary values of an old client) gets the same
  * packets one by one, see wire.ts.
  */
-import type { Entry, Message } from '../../broker/index.ts'
+import type { Entry, Message, Offset } from '../../broker/index.ts'
 import type { EncodedPackets, PacketEncoder, PacketOptions } from './engine.ts'
 import { formatToken } from './proof/recovery-offset.ts'
 import type { NamespaceRules } from './rules/rules.ts'
@@ -83,8 +83,8 @@ export class SharedEvent {
   }
 
   /** With its own place in the log as token; `offset` is that place. */
-  placed (offset: Entry['offset']): EncodedEvent {
-    return (this.#placed ??= this.#encode(formatToken(this.#frames.epoch, offset)))
+  placed (offset: Offset): EncodedEvent {
+    return (this.#placed ??= this.#encode(this.#frames.tokenOf(offset)))
   }
 
   /** With another token; the last one that was asked for is kept. */
@@ -114,32 +114,73 @@ export class SharedEvent {
   }
 }
 
-export interface NamespaceFramesOptions {
-  /** As its clients know it. */
-  readonly namespace: string
-  readonly rules: NamespaceRules
+export interface FramesOptions {
   readonly encoder: PacketEncoder
   /** Of the log, for tokens. */
   readonly epoch: string
-  readonly nextAckId: () => number
+  /** From ACK_ID_MIN to ACK_ID_MAX; at random, see proof/application-ack.ts. */
+  readonly firstAckId: number
+}
+
+/** Below are those of an application's own events: Socket.IO counts them from 0. */
+export const ACK_ID_MIN = 2 ** 30
+/** Clients in other languages may keep it in 32 bits. */
+export const ACK_ID_MAX = 2 ** 31 - 1
+
+/** All of a bridge. */
+export class Frames {
+  readonly epoch: string
+  readonly #encoder: PacketEncoder
+  #ackId: number
+  readonly #namespaces = new WeakMap<NamespaceRules, NamespaceFrames>()
+
+  constructor (options: FramesOptions) {
+    this.epoch = options.epoch
+    this.#encoder = options.encoder
+    this.#ackId = options.firstAckId
+  }
+
+  /** @param namespace as its clients know it; `rules` are those that hold there */
+  namespace (namespace: string, rules: NamespaceRules): NamespaceFrames {
+    let frames = this.#namespaces.get(rules)
+    if (frames === undefined) {
+      frames = new NamespaceFrames(this, namespace, rules)
+      this.#namespaces.set(rules, frames)
+    }
+    return frames
+  }
+
+  nextAckId (): number {
+    const ackId = this.#ackId
+    this.#ackId = ackId === ACK_ID_MAX ? ACK_ID_MIN : ackId + 1
+    return ackId
+  }
+
+  encode (nsp: string, data: readonly unknown[], token?: string, id?: number): EncodedEvent {
+    return new EncodedEvent(this.#encoder.encode({ type: EVENT, nsp, data, id }), token)
+  }
 }
 
 /** What is encoded for one namespace. */
 export class NamespaceFrames {
-  readonly epoch: string
-  readonly nextAckId: () => number
+  readonly #frames: Frames
   readonly #namespace: string
   readonly #rules: NamespaceRules
-  readonly #encoder: PacketEncoder
   readonly #shared = new WeakMap<Message, SharedEvent>()
-  #offset: EncodedEvent | undefined
+  #carrier: EncodedEvent | undefined
 
-  constructor (options: NamespaceFramesOptions) {
-    this.epoch = options.epoch
-    this.nextAckId = options.nextAckId
-    this.#namespace = options.namespace
-    this.#rules = options.rules
-    this.#encoder = options.encoder
+  constructor (frames: Frames, namespace: string, rules: NamespaceRules) {
+    this.#frames = frames
+    this.#namespace = namespace
+    this.#rules = rules
+  }
+
+  tokenOf (offset: Offset): string {
+    return formatToken(this.#frames.epoch, offset)
+  }
+
+  nextAckId (): number {
+    return this.#frames.nextAckId()
   }
 
   /** The same object for the same message. Never throws. */
@@ -154,13 +195,13 @@ export class NamespaceFrames {
 
   encode ({ event, args }: Pick<SocketEvent, 'event' | 'args'>, token?: string, ackId?: number): EncodedEvent {
     const data = token === undefined ? [event, ...args] : [event, ...args, token]
-    return new EncodedEvent(this.#encoder.encode({ type: EVENT, nsp: this.#namespace, data, id: ackId }), token)
+    return this.#frames.encode(this.#namespace, data, token, ackId)
   }
 
   /** An event that carries nothing but a token; the last one is kept. */
   carrier (event: string, token: string): EncodedEvent {
-    if (this.#offset?.token !== token) this.#offset = this.encode({ event, args: [] }, token)
-    return this.#offset
+    if (this.#carrier?.token !== token) this.#carrier = this.encode({ event, args: [] }, token)
+    return this.#carrier
   }
 }
 

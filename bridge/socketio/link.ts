@@ -1,57 +1,76 @@
 /** A Socket.IO socket as a link of a broker session: deliveries become events, receipts come from the connection. */
 import type { Socket } from 'socket.io'
-import type { Attachment, CloseReason, Delivery, GapReason, Link, PacketId } from '../../broker/index.ts'
+import type {
+  Attachment, ClientId, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId
+} from '../../broker/index.ts'
 import type { Channel, Connection } from './connection.ts'
-import { privateOf } from './engine.ts'
-import { Joiner, NamespaceFrames } from './frames.ts'
+import { acksOf } from './engine.ts'
+import type { EncodedEvent, NamespaceFrames, SharedEvent } from './frames.ts'
+import { ApplicationAcks } from './proof/application-ack.ts'
+import { isToken, type RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats } from './repeats.ts'
-import type { NamespaceRules } from './rules/rules.ts'
-import { OWN_EVENTS } from './translate.ts'
-import { Wire } from './wire.ts'
+import { NO_ECHO_MARK, OWN_EVENTS } from './translate.ts'
 
-const framesByRules = new WeakMap<NamespaceRules, NamespaceFrames>()
-
-function framesOf ({ nsp }: Socket, rules: NamespaceRules): NamespaceFrames {
-  let frames = framesByRules.get(rules)
-  if (frames === undefined) {
-    const { server: { encoder } } = privateOf(nsp)
-    frames = new NamespaceFrames({
-      namespace: nsp.name, rules, encoder, epoch: '', nextAckId: () => privateOf(nsp)._ids++
-    })
-    framesByRules.set(rules, frames)
-  }
-  return frames
+export interface SocketLinkOptions {
+  readonly socket: Socket
+  /** Of the session. */
+  readonly clientId: ClientId
+  readonly connection: Connection
+  readonly frames: NamespaceFrames
+  /** Where this client finds its recovery token; 'off' for one that takes none. */
+  readonly recoveryOffset: RecoveryOffset
+  /** What the session remembers, which only few sessions need. */
+  readonly repeats: () => Repeats
 }
+
+/** What is gathered for one write. Used again and again: no link is called while another one is. */
+const batch: EncodedEvent[] = []
 
 export class SocketLink implements Link, Channel {
   readonly namespace: string
-  /** It is attached afterwards. */
-  readonly connectSent = true
+  connectSent = false
   readonly #socket: Socket
+  readonly #clientId: ClientId
   readonly #connection: Connection
-  readonly #repeats: () => Repeats
   readonly #frames: NamespaceFrames
-  readonly #wire: Wire
-  /** Of messages that a rule leaves out. */
-  readonly #ignored: PacketId[] = []
+  readonly #recoveryOffset: RecoveryOffset
+  readonly #repeats: () => Repeats
   /** Of what is in flight: bounded by the window of the session. */
-  readonly #repeatKeys = new Map<PacketId, string>()
+  #repeatKeys: Map<PacketId, string> | undefined
+  #acks: ApplicationAcks | undefined
+  /** Of messages that a rule leaves out. */
+  #ignored: PacketId[] | undefined
+  /** What the client was sent up to, as far as a token may say so. */
+  #place: Offset | undefined
   #attachment: Attachment | undefined
   #left = false
 
-  /** `repeats` gives what the session remembers, which only few sessions need. */
-  constructor (socket: Socket, connection: Connection, rules: NamespaceRules, repeats: () => Repeats) {
+  constructor ({ socket, clientId, connection, frames, recoveryOffset, repeats }: SocketLinkOptions) {
     this.namespace = socket.nsp.name
     this.#socket = socket
+    this.#clientId = clientId
     this.#connection = connection
-    this.#frames = framesOf(socket, rules)
-    this.#wire = new Wire(connection.engine, new Joiner())
+    this.#frames = frames
+    this.#recoveryOffset = recoveryOffset
     this.#repeats = repeats
   }
 
   /** Deliveries may have come before; receipts can't. */
   attached (attachment: Attachment): void {
     this.#attachment = attachment
+    this.#place ??= attachment.position
+  }
+
+  /** The CONNECT packet is written: what was delivered before it is proven with what comes. */
+  connected (): void {
+    this.connectSent = true
+    this.#connection.connectSent(this)
+  }
+
+  /** One of the bridge's own events. It brings a token, so that a client has one before its first message. */
+  tell (event: string, argument: object): void {
+    const told = { event: `${OWN_EVENTS}${event}`, args: [argument] }
+    this.#connection.wire.write(this.#frames.encode(told, this.#token()))
   }
 
   detach (): void {
@@ -68,26 +87,98 @@ export class SocketLink implements Link, Channel {
   }
 
   deliver (deliveries: readonly Delivery[]): void {
+    const { wire } = this.#connection
+    const takesBinary = wire.takesBinary
+    let isDirect = wire.direct
     for (const { message, qos, packetId } of deliveries) {
       const shared = this.#frames.of(message)
       const { repeatKey, level, ignored } = shared.event
-      if (ignored) {
+      if (ignored || (message.publisher === this.#clientId && message.id.startsWith(NO_ECHO_MARK))) {
         if (qos > 0) this.#acknowledgeSoon(packetId)
         continue
       }
+      const { offset } = message as Partial<Entry>
       const isRepeated = repeatKey !== undefined && this.#repeats().repeated(repeatKey, this) // [G4]
-      if (!isRepeated) this.#wire.write(shared.plain)
+      const asks = level === 'ack' && qos > 0 && !isRepeated
+      if (!isRepeated) {
+        const event = asks ? this.#asking(shared, packetId, offset) : this.#encoded(shared, offset)
+        if (isDirect && (takesBinary || !event.isBinary)) batch.push(event)
+        else {
+          this.#writeBatch()
+          wire.write(event)
+          isDirect = wire.direct
+        }
+      }
       if (qos === 0) continue
-      if (repeatKey !== undefined) this.#repeatKeys.set(packetId, repeatKey)
-      this.#connection.delivered(this, packetId, level === 'received' ? level : 'handled')
+      if (repeatKey !== undefined) (this.#repeatKeys ??= new Map()).set(packetId, repeatKey)
+      if (!asks) this.#connection.delivered(this, packetId, level === 'received' ? level : 'handled')
     }
+    if (this.#recoveryOffset === 'event') this.#carryToken(isDirect)
+    this.#writeBatch()
+  }
+
+  #writeBatch (): void {
+    if (batch.length === 0) return
+    this.#connection.wire.writeFrames(batch)
+    batch.length = 0
+  }
+
+  #encoded (shared: SharedEvent, offset: Offset | undefined): EncodedEvent {
+    const isFree = this.#acks === undefined || this.#acks.count === 0
+    if (offset !== undefined) this.#place = isFree ? offset : this.#provable(offset)
+    switch (this.#recoveryOffset) {
+      case 'off':
+        return shared.plain
+      case 'event': // then nobody can make a client take his argument for a place in the log
+        if (!isToken(shared.event.args.at(-1))) return shared.plain
+    }
+    if (offset !== undefined && isFree) return shared.placed(offset)
+    const token = this.#token()
+    return token === undefined ? shared.plain : shared.marked(token)
+  }
+
+  /** The client answers it by the number that it carries. */
+  #asking (shared: SharedEvent, packetId: PacketId, offset: Offset | undefined): EncodedEvent {
+    const { encoded, ackId } = shared.asking()
+    const acks = (this.#acks ??= new ApplicationAcks())
+    acks.sent(ackId, packetId, offset)
+    acksOf(this.#socket).set(ackId, () => {
+      const answered = acks.answered(ackId)
+      if (answered !== undefined) this.proven(answered)
+    })
+    return encoded
+  }
+
+  /** A token that names this place or one behind it must not count for what waits for the application's ack. */
+  #provable (offset: Offset): Offset {
+    const first = this.#acks?.firstOffset
+    return first === undefined || first > offset ? offset : first - 1 as Offset
+  }
+
+  /** Of the place where the client is; undefined where it takes none, or none is known. */
+  #token (): string | undefined {
+    if (this.#recoveryOffset === 'off' || this.#place === undefined) return undefined
+    return this.#frames.tokenOf(this.#place)
+  }
+
+  #carryToken (isDirect: boolean): void {
+    const token = this.#token()
+    if (token === undefined) return
+    const carrier = this.#frames.carrier(`${OWN_EVENTS}offset`, token)
+    if (isDirect) batch.push(carrier)
+    else this.#connection.wire.write(carrier)
   }
 
   /** What the client never sees needs no proof; a link must not call back while the session calls it. */
   #acknowledgeSoon (packetId: PacketId): void {
-    if (this.#ignored.push(packetId) > 1) return
+    if (this.#ignored !== undefined) {
+      this.#ignored.push(packetId)
+      return
+    }
+    const ignored = this.#ignored = [packetId]
     queueMicrotask(() => {
-      for (const ignored of this.#ignored.splice(0)) this.#attachment?.acknowledge(ignored)
+      this.#ignored = undefined
+      if (!this.#left) for (const one of ignored) this.#attachment?.acknowledge(one)
     })
   }
 
@@ -95,7 +186,7 @@ export class SocketLink implements Link, Channel {
   release (): void {}
 
   gap (count: number, reason: GapReason): void {
-    this.#socket.emit(`${OWN_EVENTS}gap`, { count, reason }) // [G5]
+    this.tell('gap', { count, reason }) // [G5]
   }
 
   close (reason: CloseReason): void {
@@ -105,9 +196,9 @@ export class SocketLink implements Link, Channel {
 
   proven (packetId: PacketId): void {
     if (this.#left) return
-    const repeatKey = this.#repeatKeys.get(packetId)
+    const repeatKey = this.#repeatKeys?.get(packetId)
     if (repeatKey !== undefined) {
-      this.#repeatKeys.delete(packetId)
+      this.#repeatKeys!.delete(packetId)
       this.#repeats().proven(repeatKey)
     }
     this.#attachment?.acknowledge(packetId)

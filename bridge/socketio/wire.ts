@@ -1,6 +1,6 @@
 /**
  * How bytes get to a client. Engine.IO's own way works everywhere: long polling, an upgrade under way, compression. It
- * is several objects, callbacks and system calls for each packet, though. Where frames can simply follow each other on
+ * is several objects, callbacks and system calls for each packet. Where frames can simply follow each other on
  * a TCP connection, they are written straight to it, gathered to the end of the turn of the event loop with whatever
  * Socket.IO itself writes meanwhile, and go out as one write.
  *
@@ -9,40 +9,49 @@
  */
 import type { Socket as TcpSocket } from 'node:net'
 import type { EngineSocket, EngineTransport } from './engine.ts'
-import type { EncodedEvent, Joiner } from './frames.ts'
+import { Joiner, type EncodedEvent } from './frames.ts'
 
 /** A text frame with an Engine.IO ping packet: '2'. */
 const PING_FRAME = Buffer.of(0x81, 0x01, 0x32)
 /** readyState of ws. */
 const OPEN = 1
 
-/** Whatever is to be done at the end of this turn of the event loop, for all connections at once. */
-export class TurnEnd {
-  #due: Array<() => void> = []
+/** What the connections of a bridge share: the end of the turn of the event loop, and the batch that was joined last. */
+export class Writing {
+  readonly joiner = new Joiner()
+  #due: Wire[] = []
   readonly #run = (): void => {
     const due = this.#due
     this.#due = []
-    for (const end of due) end()
+    for (const wire of due) wire.endTurn()
   }
 
-  /** `end` must not throw. */
-  add (end: () => void): void {
-    if (this.#due.push(end) === 1) setImmediate(this.#run)
+  add (wire: Wire): void {
+    if (this.#due.push(wire) === 1) setImmediate(this.#run)
   }
 }
 
+export interface WireOwner {
+  /** Writes what is to come last in a turn. Must not throw. */
+  endTurn (): void
+}
+
+/** One for a connection. */
 export class Wire {
   readonly #engine: EngineSocket
-  readonly #joiner: Joiner
+  readonly #writing: Writing
+  readonly #owner: WireOwner
+  #isDue = false
   /** Whose TCP connection `#tcp` is. */
   #transport: EngineTransport | undefined
   /** Undefined where frames can't be written directly. */
   #tcp: TcpSocket | undefined
   #corked: TcpSocket | undefined
 
-  constructor (engine: EngineSocket, joiner: Joiner) {
+  constructor (engine: EngineSocket, writing: Writing, owner: WireOwner) {
     this.#engine = engine
-    this.#joiner = joiner
+    this.#writing = writing
+    this.#owner = owner
   }
 
   /** True while frames may be written directly; ask again in each turn, and after anything was written elsewhere. */
@@ -64,10 +73,10 @@ export class Wire {
     for (const { data, options } of event.pieces) this.#engine.write(data, options)
   }
 
-  /** Only while `direct`. Whoever gathers calls send() at the end of the turn. */
+  /** Only while `direct`. */
   writeFrames (events: readonly EncodedEvent[]): void {
     this.gather()
-    for (const bytes of this.#joiner.join(events)) this.#tcp!.write(bytes)
+    for (const bytes of this.#writing.joiner.join(events)) this.#tcp!.write(bytes)
   }
 
   /** Only while `direct`. `taken` is called when the system has taken everything up to it. */
@@ -75,14 +84,23 @@ export class Wire {
     this.#tcp!.write(PING_FRAME, taken)
   }
 
-  /** Holds back what is written from here on, by Socket.IO too, until send(). */
+  /** Where frames are written directly: holds back what is written in this turn, by Socket.IO too, until its end. */
   gather (): void {
     if (this.#corked !== undefined || !this.direct) return
     this.#corked = this.#tcp
     this.#corked!.cork()
+    this.endTurnSoon()
   }
 
-  send (): void {
+  endTurnSoon (): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    this.#writing.add(this)
+  }
+
+  endTurn (): void {
+    this.#isDue = false
+    this.#owner.endTurn()
     this.#corked?.uncork()
     this.#corked = undefined
   }

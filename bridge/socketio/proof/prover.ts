@@ -7,6 +7,7 @@
  *   Engine.IO 3  heartbeat echo, with transport pings    next poll
  */
 import type { EnginePacket, EngineSocket } from '../engine.ts'
+import type { Wire } from '../wire.ts'
 import { DoublePing } from './double-ping.ts'
 import { Evidence, type ProofLevel } from './evidence.ts'
 import { HeartbeatEcho } from './heartbeat-echo.ts'
@@ -30,7 +31,9 @@ interface Version3<Mark> {
 
 export class Prover<Mark> {
   readonly #engine: EngineSocket
+  readonly #wire: Wire
   readonly #owner: ProverOwner<Mark>
+  readonly #taken = (): void => this.#owner.taken()
   readonly #evidence = new Evidence<Mark>()
   readonly #pings = new DoublePing(this.#evidence)
   #poll: NextPoll<Mark> | undefined
@@ -38,8 +41,9 @@ export class Prover<Mark> {
   #isDue = false
   #isAlive = false
 
-  constructor (engine: EngineSocket, owner: ProverOwner<Mark>) {
+  constructor (engine: EngineSocket, wire: Wire, owner: ProverOwner<Mark>) {
     this.#engine = engine
+    this.#wire = wire
     this.#owner = owner
     if (engine.protocol === 3) {
       this.#version3 = { echo: new HeartbeatEcho(this.#evidence), pings: new TransportPing(this.#evidence) }
@@ -121,31 +125,35 @@ export class Prover<Mark> {
   #askSoon (): void {
     if (this.#isDue) return
     this.#isDue = true
-    setImmediate(ask, this)
+    this.#wire.endTurnSoon()
   }
 
+  /** At the end of a turn of the event loop. */
   ask (): void {
+    if (!this.#isDue) return
     this.#isDue = false
     const { transport, readyState, writeBuffer } = this.#engine
     if (readyState !== 'open') return
     if (transport.name === 'polling') {
       if (this.#poll?.wantsPoll === true && transport.writable && writeBuffer.length === 0) this.#send('noop')
     } else if (this.#version3 === undefined) {
-      if (this.#pings.wantsPing) this.#send('ping')
+      if (this.#pings.wantsPing) this.#ping()
     } else if (this.#version3.pings.wantsPing) {
       // it would overtake what waits; the engine is done with that when it is writable again
       if (writeBuffer.length > 0) {
         this.#isDue = true
         this.#engine.once('drain', () => this.ask())
-      } else transport.socket.ping(this.#version3.pings.pinged(), false, () => this.#owner.taken())
+      } else transport.socket.ping(this.#version3.pings.pinged(), false, this.#taken)
     }
   }
 
-  #send (type: 'ping' | 'noop'): void {
-    this.#engine.sendPacket(type, undefined, {}, () => this.#owner.taken())
+  #ping (): void {
+    if (!this.#wire.direct) return this.#send('ping')
+    this.#pings.pinged()
+    this.#wire.writePing(this.#taken)
   }
-}
 
-function ask (prover: Prover<unknown>): void {
-  prover.ask()
+  #send (type: 'ping' | 'noop'): void {
+    this.#engine.sendPacket(type, undefined, {}, this.#taken)
+  }
 }
