@@ -8,7 +8,7 @@ import type { CloseReason } from '../../broker/session/link.ts'
 import { Deliveries, type Connection } from './deliveries.ts'
 import type { DiskWitness } from './disk.ts'
 import { Ledger, type Publication } from './ledger.ts'
-import type { FilterCall, Life } from './life.ts'
+import type { Claim, FilterCall, Life } from './life.ts'
 import type { Referee } from './referee.ts'
 import { Sessions, type ConnectCall } from './sessions.ts'
 import type { Sent } from './wire.ts'
@@ -28,6 +28,7 @@ export class Checker implements DiskWitness {
   readonly sessions: Sessions
   readonly deliveries: Deliveries
   readonly #referee: Referee
+  readonly #limits: Limits
   #process = 0
   #connections = 0
   /** The connections that follow a session, by their number. */
@@ -42,6 +43,7 @@ export class Checker implements DiskWitness {
 
   constructor (referee: Referee, limits: Limits) {
     this.#referee = referee
+    this.#limits = limits
     const flushSlackMs = limits.cursorFlushMs + limits.sweepMs + WRITE_SLACK_MS
     this.sessions = new Sessions(referee, 2 * limits.sweepMs + WRITE_SLACK_MS, flushSlackMs)
     this.deliveries = new Deliveries(referee, this.ledger, limits)
@@ -162,7 +164,11 @@ export class Checker implements DiskWitness {
       lastOffset: 0,
       readySinceMs: 0,
       writable,
-      releasing: new Set()
+      releasing: new Set(),
+      inflightMax: this.#limits.inflightMessagesMax,
+      isProven: false,
+      exactThrough: 0,
+      shown: undefined
     }
     const call = { clientId, clean, expiryMs }
     this.#referee.trace?.(`${clientId}#${connection.number} connects${clean ? ', clean' : ''}`)
@@ -218,6 +224,65 @@ export class Checker implements DiskWitness {
     const life = this.#lives.get(number)
     this.#referee.trace?.(`${clientId} gets ${this.ledger.find(sent.message)?.key}${wasHandled ? '' : ', again'}`)
     if (life !== undefined) this.deliveries.arrived(life, sent, wasHandled)
+  }
+
+  // --- clients that show how far they have come
+
+  /** What a client shows of itself when it connects; if it does not count it is given another identifier. */
+  showing (connection: Connection, pid: string | undefined, fresh: string): void {
+    connection.shown = { pid, fresh }
+    this.sessions.of(connection.clientId)?.pidsOpen.add(fresh)
+  }
+
+  /** The session is answered: is it the client that had it last? */
+  recovered (connection: Connection, isRecovered: boolean): void {
+    const life = connection.life!
+    const { pid, fresh } = connection.shown!
+    const wasLast = pid !== undefined && life.pid === pid
+    if (isRecovered && !wasLast && !life.pidsOpen.has(pid!)) {
+      this.#referee.violate('G4', `${life.name}#${connection.number} is taken for the client that was there last`)
+    }
+    const others = [...life.pidsOpen].filter(other => other !== fresh)
+    if (!isRecovered && wasLast && others.length === 0 && !life.isUncertain && life.sessionsSeen > 0) {
+      this.#referee.violate('G4', `${life.name}#${connection.number} is not known again, though it was there last`)
+    }
+    this.#referee.count(isRecovered ? 'recovered' : 'not recovered')
+    life.pid = isRecovered ? pid : fresh
+    life.sessionsSeen++
+    life.pidsOpen.clear()
+  }
+
+  receivedThrough (connection: Connection, through: Offset): void {
+    this.deliveries.receivedThrough(connection, through)
+  }
+
+  /** An event is on the client's machine. */
+  reached (number: number, { message }: Sent, connection: number): void {
+    const claim = this.#claimOf(number, message)
+    if (claim !== undefined) claim.reachedOn = Math.max(claim.reachedOn, connection)
+  }
+
+  /**
+   * The client will not handle it any more: its process is gone, or its connection, or it has left.
+   * @param isUnheard it has left by a POST, which its polls may overtake, each a proof of what came before
+   */
+  dropped (number: number, { message }: Sent, connection: number, isUnheard: boolean): void {
+    const claim = this.#claimOf(number, message)
+    if (claim === undefined || claim.handledOn === connection || claim.droppedOn > connection) return
+    claim.droppedOn = connection
+    claim.isLeftUnheard = isUnheard
+  }
+
+  /** The handlers were called for it, and have returned. */
+  arrivedBySocket (clientId: ClientId, number: number, sent: Sent, connection: number): void {
+    const claim = this.#claimOf(number, sent.message)
+    if (claim !== undefined) claim.handledOn = connection
+    this.arrived(clientId, number, sent, true)
+  }
+
+  #claimOf (number: number, message: Sent['message']): Claim | undefined {
+    const publication = this.ledger.find(message)
+    return publication && this.#lives.get(number)?.claims.get(publication.key)
   }
 
   filtersOf (clientId: ClientId): string[] {

@@ -26,6 +26,31 @@ export interface ClientOptions {
   readonly arrived: (life: number, sent: Sent, wasHandled: boolean) => void
 }
 
+/** A client of any kind, as the world sees it. */
+export interface Participant {
+  readonly options: Pick<ClientOptions, 'clientId' | 'isKept' | 'publishes'>
+  readonly isConnected: boolean
+  /** How many messages have no receipt yet. */
+  readonly waiting: number
+  readonly wire: Cuttable | undefined
+  come (clean?: boolean): void
+  /** @param isOrderly it takes leave, else as if the network had gone */
+  go (isOrderly: boolean): void
+  /** A new connection while the old one still stands, as far as the server can see. */
+  takeOver (anew?: boolean): void
+  heal (): void
+  publish (topic: string, qos: QoS, padding: number): void
+  subscribe (filter: string, qos: QoS): void
+  unsubscribe (filter: string): void
+}
+
+/** Its connection, as faults see it. */
+export interface Cuttable {
+  cut (): void
+  freeze (both: boolean): void
+  thaw (): void
+}
+
 interface Outgoing {
   readonly topic: string
   readonly qos: QoS
@@ -42,7 +67,7 @@ const RECONNECT_MS = 20
 /** Messages that a client keeps for when it can send them. */
 const OUTBOX_MAX = 100
 
-export class Client {
+export class Client implements Participant {
   readonly options: ClientOptions
   readonly #outbox: Outgoing[] = []
   #outstanding: Outgoing[] = []

@@ -1,9 +1,9 @@
 /** What a session sends on a connection, held against order, duplicates, identifiers and bounds [G3, G4, G5, G6]. */
 import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
-import type { ClientId, PacketId } from '../../broker/message.ts'
+import type { ClientId, Offset, PacketId } from '../../broker/message.ts'
 import type { CloseReason, Delivery, GapReason } from '../../broker/session/link.ts'
 import type { Ledger, Publication } from './ledger.ts'
-import type { Claim, Life } from './life.ts'
+import { isExcused, isOwed, type Claim, type Life } from './life.ts'
 import type { Clause, Referee } from './referee.ts'
 import type { Sent } from './wire.ts'
 
@@ -24,6 +24,14 @@ export interface Connection {
   readonly writable: () => boolean
   /** Identifiers that were released here for messages sent before a crash; they take room in the window. */
   readonly releasing: Set<PacketId>
+  /** How many may be out unacknowledged. */
+  inflightMax: number
+  /** Its client proves that it has handled something; it does not acknowledge. */
+  isProven: boolean
+  /** The client has shown that it handled everything up to here: nothing up to here may be sent again. */
+  exactThrough: number
+  /** What the client has shown of itself, and what it is given if that does not count. */
+  shown: { readonly pid: string | undefined, readonly fresh: string } | undefined
 }
 
 export class Deliveries {
@@ -42,6 +50,7 @@ export class Deliveries {
     if (life === undefined) return
     if (!connection.writable()) this.#violate('G6', `${life.name} was sent more while its connection takes no bytes`)
     connection.readySinceMs = this.#referee.nowMs
+    const inUseBefore = life.inUse.size // what a connection with a larger window left behind
     for (const delivery of deliveries) {
       const publication = this.#ledger.find(delivery.message)
       if (publication === undefined) return this.#violate('contract', `${life.name} was sent what nobody published`)
@@ -58,9 +67,9 @@ export class Deliveries {
       claim.sentOn = connection.number
       claim.sentMs = this.#referee.nowMs
     }
-    if (life.inUse.size > this.#limits.inflightMessagesMax) {
-      this.#violate('G6',
-        `${life.name} has ${life.inUse.size} in flight; inflightMessagesMax is ${this.#limits.inflightMessagesMax}`)
+    const inflightMax = Math.max(connection.inflightMax, inUseBefore)
+    if (life.inUse.size > inflightMax) {
+      this.#violate('G6', `${life.name} has ${life.inUse.size} in flight; the most on this connection is ${inflightMax}`)
     }
   }
 
@@ -112,6 +121,10 @@ export class Deliveries {
         this.#violate('G3', `${life.name}: ${key} at ${offset} was sent after what stands at ${connection.lastOffset}`)
       }
       connection.lastOffset = offset
+      if (offset <= connection.exactThrough) {
+        this.#violate('G4', `${life.name}: ${key} at ${offset} was sent again, though its client has shown that it ` +
+          `handled everything up to ${connection.exactThrough}`)
+      }
     }
     if (qos < 2) claim.isExactlyOnce = false
     claim.packetId = packetId
@@ -219,8 +232,39 @@ export class Deliveries {
     connection.readySinceMs = this.#referee.nowMs
   }
 
-  received (connection: Connection, packetId: PacketId): Claim | undefined {
-    return connection.life?.inUse.get(packetId)
+  /** The client is said to have handled it, or only to have it: on this very connection [G2]. */
+  proven (connection: Connection, packetId: PacketId, level: 'handled' | 'received'): void {
+    const { life } = connection
+    const claim = life?.inUse.get(packetId)
+    if (life === undefined || claim === undefined || connection.over) return
+    const { key } = claim.publication
+    this.#referee.count(`proven: ${level}`)
+    const isUnheard = claim.isLeftUnheard && claim.droppedOn === connection.number
+    if (isUnheard) this.#referee.count('proven by polls that overtook a leave')
+    if (level === 'handled' && claim.handledOn !== connection.number && !isUnheard) {
+      this.#violate('G2', `${life.name}#${connection.number}: ${key} counts as handled, but no handler has had it`)
+    } else if (claim.reachedOn !== connection.number) {
+      this.#violate('G2', `${life.name}#${connection.number}: ${key} counts as received, but has not arrived`)
+    }
+    if (level === 'received' || isUnheard) claim.weaklyProvenOn = connection.number
+  }
+
+  /** The client shows that it has handled everything up to here [G2]. */
+  receivedThrough (connection: Connection, through: Offset): void {
+    const life = connection.life!
+    connection.exactThrough = through
+    this.#referee.count('offset honoured')
+    this.#referee.trace?.(`${life.name}#${connection.number} goes on behind ${through}`)
+    for (const claim of life.claims.values()) {
+      const { offset, key } = claim.publication
+      if (offset === undefined || offset > through) continue
+      if (isOwed(claim) && claim.handled === 0 && !isExcused(claim) && life.gapTold === 0) {
+        this.#violate('G2', `${life.name} is taken to have handled everything up to ${through}, but never had ${key}`)
+      }
+      if (claim.sends === 0 || life.inUse.get(claim.packetId) !== claim) continue
+      life.inUse.delete(claim.packetId)
+      claim.acknowledgedMs = this.#referee.nowMs
+    }
   }
 
   // --- what reached the client

@@ -32,6 +32,15 @@ export interface Claim {
   seen: number
   handled: number
   damaged: boolean
+  /** Numbers of the connections on which it last reached the client's machine, and its handlers; 0 for none. */
+  reachedOn: number
+  handledOn: number
+  /** The connection on which it counted as received, though that says nothing of handlers. */
+  weaklyProvenOn: number
+  /** The connection on which it had come when the client lost it, its process or its interest. */
+  droppedOn: number
+  /** It was dropped by a client that had left, where the server may not have heard of that. */
+  isLeftUnheard: boolean
 }
 
 /** A call of subscribe (with a QoS) or unsubscribe (without). */
@@ -80,6 +89,11 @@ export class Life {
   isUncertain = false
   /** A call that ends it was made, but not answered. */
   mayHaveEnded = false
+  /** Identifiers that its client was given, or may have been: of the last answered connect, and of those since. */
+  pid: string | undefined
+  readonly pidsOpen = new Set<string>()
+  /** How often a client was answered with it. */
+  sessionsSeen = 0
   /** Number of the connection that follows it, 0 for none; and of one that the server is closing. */
   attached = 0
   closing = 0
@@ -201,7 +215,12 @@ export class Life {
       received: false,
       seen: 0,
       handled: 0,
-      damaged: false
+      damaged: false,
+      reachedOn: 0,
+      handledOn: 0,
+      weaklyProvenOn: 0,
+      droppedOn: 0,
+      isLeftUnheard: false
     }
     this.claims.set(publication.key, claim)
     this.#owed.push(claim)
@@ -252,6 +271,11 @@ export class Life {
 export function isOwed (claim: Claim): boolean {
   const { publication } = claim
   return claim.certain.size > 0 && (publication.offset !== undefined || publication.receipt === 'kept')
+}
+
+/** Was it lost by a client that had taken it and not handled it, where its rule asks for no more than that? */
+export function isExcused ({ weaklyProvenOn, droppedOn }: Claim): boolean {
+  return weaklyProvenOn > 0 && weaklyProvenOn === droppedOn
 }
 
 /** Will it never be waiting to be sent again? */

@@ -33,6 +33,8 @@ export class Pipe<T> {
 
   get writable (): boolean { return this.#bytes < this.#options.bytesMax }
   get frozen (): boolean { return this.#isFrozen }
+  /** On the way. */
+  get bytes (): number { return this.#bytes }
 
   send (content: T, bytes = 0): void {
     if (this.#isCut) return

@@ -56,6 +56,21 @@ export interface Scenario {
   readonly theftMs: number | undefined
   /** Mean milliseconds between two clean connects amid which an administrator ends the session. */
   readonly contestedEndMs: number | undefined
+  readonly sockets: Sockets
+}
+
+/** What there is of Socket.IO clients. */
+export interface Sockets {
+  readonly clients: number
+  /** Mean milliseconds until a client loses its process. */
+  readonly killMs: number | undefined
+  /** Probability that a client shows an offset that is not its own. */
+  readonly confused: number
+  /** Probability that a handler keeps the thread busy, and for how long on average. */
+  readonly handlerBusy: number
+  readonly handlerMs: number
+  readonly pingIntervalMs: number
+  readonly pingTimeoutMs: number
 }
 
 const TOPICS = ['a/1', 'a/2', 'b/1', 'b', 'c/1/x']
@@ -107,7 +122,16 @@ export function makeScenario (random: Random): Scenario {
     damages: random.chance(0.05),
     hasGaps,
     theftMs: maybe(0.3, 100, 800),
-    contestedEndMs: maybe(0.1, 100, 600)
+    contestedEndMs: maybe(0.1, 100, 600),
+    sockets: {
+      clients: random.chance(0.4) ? random.between(1, 3) : 0,
+      killMs: maybe(0.4, 200, 1_500),
+      confused: random.chance(0.2) ? 0.3 : 0,
+      handlerBusy: random.pick([0, 0.05, 0.3]),
+      handlerMs: random.between(1, 30),
+      pingIntervalMs: random.between(20, 200),
+      pingTimeoutMs: random.between(300, 1_500)
+    }
   }
 }
 

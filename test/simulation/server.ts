@@ -1,19 +1,18 @@
 /** A server process and its ends of the wires: what the MQTT transport does, without MQTT. */
 import { anonymous, ANONYMOUS } from '../../broker/auth/anonymous.ts'
 import type { Broker } from '../../broker/broker.ts'
-import { HoldfastError } from '../../broker/errors.ts'
 import { createBroker } from '../../broker/holdfast-broker.ts'
 import type { Limits } from '../../broker/limits.ts'
-import { messageBytes, type PacketId } from '../../broker/message.ts'
+import { messageBytes, type PacketId, type QoS } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Session } from '../../broker/session/session.ts'
 import type { Checker } from './checker.ts'
 import type { ProcessClock, VirtualClock } from './clock.ts'
 import type { Connection } from './deliveries.ts'
 import type { SimulatedDisk } from './disk.ts'
-import { payloadOf } from './ledger.ts'
 import type { Referee } from './referee.ts'
 import type { Random } from './random.ts'
+import { describe, publishFor, subscribeFor } from './requests.ts'
 import type { ToClient, ToServer } from './wire.ts'
 
 export interface ServerOptions {
@@ -25,22 +24,31 @@ export interface ServerOptions {
   readonly random: Random
 }
 
+/** What a connection is to the process that it ends in. */
+export interface End {
+  /** The process has died. */
+  die (): void
+}
+
 export class ServerProcess {
   readonly broker: Broker
   readonly options: ServerOptions
-  readonly #clock: ProcessClock
+  readonly clock: ProcessClock
   #state: 'starting' | 'open' | 'stopping' | 'gone' = 'starting'
-  readonly #ends = new Set<ServerEnd>()
+  readonly #ends = new Set<End>()
+  /** Of the events that ask the application for an answer; a process begins anywhere. */
+  lastAckId: number
 
   constructor (options: ServerOptions) {
     this.options = options
-    this.#clock = options.clock.forProcess()
+    this.clock = options.clock.forProcess()
+    this.lastAckId = options.random.int(1_000_000_000)
     let made = 0
     this.broker = createBroker({
-      store: options.disk.mount(this.#clock),
+      store: options.disk.mount(this.clock),
       auth: anonymous,
       limits: options.limits,
-      clock: this.#clock,
+      clock: this.clock,
       makeId: () => `made-${++made}`
     })
     options.checker.started()
@@ -60,12 +68,12 @@ export class ServerProcess {
       this.#state = 'open'
       opened()
       this.options.checker.opened()
-    }, (error: unknown) => { this.options.referee.violate('crash', `open() failed: ${describe(error)}`) })
+    }, (error: unknown) => { this.options.referee.violate('crash', `open() failed: ${textOf(error)}`) })
   }
 
   crash (): void {
     this.#state = 'gone'
-    this.#clock.kill()
+    this.clock.kill()
     this.options.checker.crashed()
     this.options.disk.crash()
     for (const end of this.#ends) end.die()
@@ -77,15 +85,18 @@ export class ServerProcess {
     this.broker.close().then(() => {
       if (this.#state === 'gone') return
       this.#state = 'gone'
-      this.#clock.kill()
+      this.clock.kill()
       this.options.checker.stopped(this.options.disk.behaviour.isFull())
       for (const end of this.#ends) end.die()
       stopped()
-    }, (error: unknown) => { this.options.referee.violate('crash', `close() failed: ${describe(error)}`) })
+    }, (error: unknown) => { this.options.referee.violate('crash', `close() failed: ${textOf(error)}`) })
   }
 
-  accept (end: ServerEnd): void { this.#ends.add(end) }
-  forget (end: ServerEnd): void { this.#ends.delete(end) }
+  get epoch (): string { return this.broker.epoch }
+  nextAckId (): number { return ++this.lastAckId }
+
+  accept (end: End): void { this.#ends.add(end) }
+  forget (end: End): void { this.#ends.delete(end) }
 }
 
 /** The wire to the client, as the server writes to it. */
@@ -96,7 +107,7 @@ export interface Downstream {
   closed (): void
 }
 
-export class ServerEnd implements Link {
+export class ServerEnd implements Link, End {
   readonly #server: ServerProcess
   readonly #down: Downstream
   #isOpen = true
@@ -122,7 +133,7 @@ export class ServerEnd implements Link {
     const { checker, referee } = this.#server.options
     checker.deliveries.sent(this.#connection!, deliveries)
     if (referee.violation !== undefined || !this.#isOpen) return
-    const copies = deliveries.map(({ packetId, qos, dup, message }) => ({ packetId, qos, dup, message }))
+    const copies = deliveries.map(({ packetId, qos, dup, retain, message }) => ({ packetId, qos, dup, retain, message }))
     this.#down.send({ type: 'deliver', deliveries: copies },
       deliveries.reduce((bytes, { message }) => bytes + messageBytes(message), 0))
   }
@@ -220,18 +231,14 @@ export class ServerEnd implements Link {
   }
 
   #publish ({ key, topic, qos, padding, packetId }: ToServer & { type: 'publish' }): void {
-    const { checker, referee } = this.#server.options
     const { broker } = this.#server
-    const publication = checker.publishing(this.#connection!.clientId, key, topic, qos)
-    const request = { topic, payload: payloadOf(key, padding), qos, retain: false, id: '' }
-    const receipt = (error?: HoldfastError): void => {
-      if (this.#server.isGone) return referee.violate('G1', `${key} got a receipt from a dead process`)
-      checker.receipt(publication, error)
-      if (error !== undefined) this.#refused('publish', error)
-      else if (this.#isOpen) this.#down.send({ type: 'receipt', key })
-    }
-    if (qos === 2) broker.publishOnce(this.#session!, packetId, request, receipt)
-    else broker.publish(this.#session!, request, receipt)
+    publishFor(this.#server, this.#connection!.clientId, { key, topic, qos, padding, retain: false },
+      (request, receipt) => {
+        if (qos === 2) broker.publishOnce(this.#session!, packetId, request, receipt)
+        else broker.publish(this.#session!, request, receipt)
+      },
+      () => { if (this.#isOpen) this.#down.send({ type: 'receipt', key }) },
+      (what, error) => { this.#refused(what, error) })
   }
 
   #complete (packetId: PacketId): void {
@@ -249,31 +256,20 @@ export class ServerEnd implements Link {
     }, (error: unknown) => { this.#refused('received', error) })
   }
 
-  #subscribe (filter: string, qos: 0 | 1 | 2 | undefined): void {
-    const { checker } = this.#server.options
-    const { broker } = this.#server
-    const life = this.#connection!.life!
-    const call = checker.subscribing(life, filter, qos)
-    const session = this.#session!
-    const done = qos === undefined ? broker.unsubscribe(session, filter) : broker.subscribe(session, filter, qos)
-    done.then(() => { if (!this.#server.isGone) checker.subscribed(life, call) }, (error: unknown) => {
-      if (this.#server.isGone) return
-      life.failed(call)
-      this.#refused('subscribe', error)
-    })
+  #subscribe (filter: string, qos: QoS | undefined): void {
+    subscribeFor(this.#server, this.#connection!.life!, this.#session!, filter, qos,
+      (what, error) => { this.#refused(what, error) })
   }
 
   /** A request failed for a reason that the broker reports on purpose: the connection ends, the client tries again. */
   #refused (what: string, error: unknown): void {
-    const { referee } = this.#server.options
-    referee.trace?.(`${this.#connection?.clientId}: ${what} failed: ${describe(error)}`)
-    if (!(error instanceof HoldfastError)) referee.violate('crash', `${what} failed: ${describe(error)}`)
+    describe(this.#server, this.#connection?.clientId, what, error)
     if (!this.#isOpen) return
     this.#down.send({ type: 'closed', reason: 'refused' })
     this.lost()
   }
 }
 
-function describe (error: unknown): string {
+function textOf (error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : String(error)
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const FOLDERS = ['broker', 'test/helpers', 'test/simulation']
+const FOLDERS = ['broker', 'bridge/socketio', 'test/helpers', 'test/simulation']
 const OPTIONS = {
   target: ts.ScriptTarget.ES2023,
   module: ts.ModuleKind.ESNext,

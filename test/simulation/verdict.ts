@@ -4,7 +4,7 @@ import { readFilter, readSession } from '../../broker/session/records.ts'
 import { splitSessionKey } from '../../broker/store/keys.ts'
 import type { Checker } from './checker.ts'
 import type { SimulatedDisk } from './disk.ts'
-import { isOwed, type Claim, type Life } from './life.ts'
+import { isExcused, isOwed, type Claim, type Life } from './life.ts'
 import type { Referee } from './referee.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerProcess } from './server.ts'
@@ -35,7 +35,7 @@ export function checkProgress (evidence: Evidence): void {
   for (const life of checker.sessions.alive()) {
     const connection = checker.connectionOf(life)
     if (connection === undefined || !connection.writable()) continue
-    if (life.inUse.size + connection.releasing.size >= scenario.limits.inflightMessagesMax) continue
+    if (life.inUse.size + connection.releasing.size >= connection.inflightMax) continue
     const { oldest, count } = life.unsent(life.gapTold + 1)
     if (oldest === undefined || count <= life.gapTold || scenario.hasGaps) continue
     const { durableMs, calledMs } = oldest.publication
@@ -119,7 +119,8 @@ function checkReceived ({ referee }: Evidence, life: Life): void {
   const missing: Claim[] = []
   let possiblyMissing = 0
   for (const claim of life.claims.values()) {
-    if (claim.handled > 0) {
+    if (isExcused(claim)) referee.count('lost by a client that had received it')
+    else if (claim.handled > 0) {
       // Gone before its acknowledgement came: the server had to take it for missing.
       if (claim.damaged && isOwed(claim)) possiblyMissing++
     } else if (isOwed(claim)) missing.push(claim)

@@ -6,6 +6,7 @@ export interface Sent {
   readonly packetId: PacketId
   readonly qos: QoS
   readonly dup: boolean
+  readonly retain: boolean
   readonly message: Message
 }
 

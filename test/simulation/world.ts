@@ -1,7 +1,7 @@
 /** One simulated world, from its seed to its verdict: a disk, a server that comes and goes, clients, and faults. */
 import type { ClientId } from '../../broker/message.ts'
 import { Checker } from './checker.ts'
-import { Client } from './client.ts'
+import { Client, type ClientOptions, type Participant } from './client.ts'
 import { endSession, steal, type Contest } from './contest.ts'
 import { VirtualClock } from './clock.ts'
 import { SimulatedDisk } from './disk.ts'
@@ -9,6 +9,8 @@ import { createRandom, type Random } from './random.ts'
 import { Referee, type Trace, type Violation } from './referee.ts'
 import { makeScenario, type Scenario } from './scenario.ts'
 import { ServerProcess } from './server.ts'
+import { SocketClient } from './socketio/client.ts'
+import { makeKind } from './socketio/kind.ts'
 import { checkEnd, checkProgress, isAtRest, type Evidence } from './verdict.ts'
 
 const EVENTS_MAX = 300_000
@@ -39,7 +41,7 @@ class World {
   readonly #scenario: Scenario
   readonly #checker: Checker
   readonly #disk: SimulatedDisk
-  readonly #clients: Client[] = []
+  readonly #clients: Participant[] = []
   readonly #evidence: Evidence
   #server: ServerProcess | undefined
   #openSinceMs = 0
@@ -95,6 +97,7 @@ class World {
     this.#makeClients()
     this.#arrangeFaults()
     this.#arrangeContests()
+    this.#makeSockets()
     this.#look()
     await this.#clock.run(activeMs, isFound)
     if (isFound()) return
@@ -174,21 +177,43 @@ class World {
   }
 
   #makeClient (name: string, isKept: boolean, publishes: boolean): void {
-    const random = this.#random.fork()
     const clientId = name as ClientId
-    const client = new Client({
+    const options = this.#clientOptions(clientId, isKept, publishes)
+    this.#begin(new Client({
+      ...options,
+      arrived: (life, sent, wasHandled) => { this.#checker.arrived(clientId, life, sent, wasHandled) }
+    }), options, !name.startsWith('p'))
+  }
+
+  #makeSockets (): void {
+    const { clients, killMs, pingIntervalMs, pingTimeoutMs } = this.#scenario.sockets
+    for (let i = 0; i < clients; i++) {
+      const options = this.#clientOptions(`io${i}` as ClientId, true, this.#random.chance(0.2))
+      const { random } = options
+      const client = new SocketClient({
+        ...options, kind: makeKind(random), checker: this.#checker, pingIntervalMs, pingTimeoutMs
+      })
+      this.#begin(client, options, true)
+      this.#arrangeNetworkFaults(client, random)
+      this.#every(killMs, random, () => { client.die() })
+    }
+  }
+
+  #clientOptions (clientId: ClientId, isKept: boolean, publishes: boolean): Omit<ClientOptions, 'arrived'> {
+    return {
       clientId,
       isKept,
       publishes,
       scenario: this.#scenario,
       clock: this.#clock,
-      random,
+      random: this.#random.fork(),
       referee: this.#referee,
-      server: () => this.#server,
-      arrived: (life, sent, wasHandled) => { this.#checker.arrived(clientId, life, sent, wasHandled) }
-    })
+      server: () => this.#server
+    }
+  }
+
+  #begin (client: Participant, { random, publishes }: Omit<ClientOptions, 'arrived'>, subscribes: boolean): void {
     this.#clients.push(client)
-    const subscribes = !name.startsWith('p')
     this.#every(this.#scenario.paceMs, random, () => {
       if (client.wire === undefined) client.come()
       if (subscribes) this.#act(client, random)
@@ -197,7 +222,7 @@ class World {
     this.#clock.after(random.between(0, 20), () => { client.come() })
   }
 
-  #publish (client: Client, random: Random): void {
+  #publish (client: Participant, random: Random): void {
     const { topics, qosPublished, burstMax, payloadPaddingMax } = this.#scenario
     for (let left = random.between(0, burstMax); left > 0; left--) {
       client.publish(random.pick(topics), random.pick(qosPublished), random.int(payloadPaddingMax + 1))
@@ -205,7 +230,7 @@ class World {
   }
 
   /** One thing that a subscriber may do; at first it subscribes. */
-  #act (client: Client, random: Random): void {
+  #act (client: Participant, random: Random): void {
     const { filters, qosSubscribed, resubscribes, leaves, takesOver, connectsClean, ended, awayMs } = this.#scenario
     if (!client.isConnected) return
     const subscribed = this.#checker.filtersOf(client.options.clientId)
@@ -226,7 +251,7 @@ class World {
   }
 
   /** What others do to the session of a client. */
-  #contest (client: Client, act: (contest: Contest) => void): void {
+  #contest (client: Participant, act: (contest: Contest) => void): void {
     const server = this.#server
     if (server?.isOpen !== true) return
     act({ server, clientId: client.options.clientId, checker: this.#checker, referee: this.#referee })
@@ -236,7 +261,7 @@ class World {
    * A session is ended while a clean connect of its own client takes its place, and the disk may not take either: what
    * is written then, and in which order, decides what a restart finds.
    */
-  #endAmidCleanConnect (client: Client, random: Random): void {
+  #endAmidCleanConnect (client: Participant, random: Random): void {
     if (!client.isConnected) return
     this.#referee.count('ended amid a clean connect')
     client.takeOver(true)
@@ -250,25 +275,28 @@ class World {
   // --- faults
 
   #arrangeFaults (): void {
-    const { cutMs, freezeMs, crashMs, stopMs, fullMs } = this.#scenario
+    const { crashMs, stopMs, fullMs } = this.#scenario
     const random = this.#random.fork()
     this.#every(crashMs, random, () => { this.#crash() })
     this.#every(stopMs, random, () => { this.#stop() })
     this.#every(fullMs, random, () => { this.#fill(random.between(10, 400)) })
-    for (const client of this.#clients) {
-      this.#every(cutMs, random, () => {
-        this.#referee.count('cut')
-        this.#referee.trace?.(`${client.options.clientId}: the wire is cut`)
-        client.wire?.cut()
-      })
-      this.#every(freezeMs, random, () => {
-        const { wire } = client
-        this.#referee.count('freeze')
-        this.#referee.trace?.(`${client.options.clientId}: the wire freezes`)
-        wire?.freeze(random.chance(0.5))
-        this.#clock.after(random.between(50, 1_500), () => { wire?.thaw() })
-      })
-    }
+    for (const client of this.#clients) this.#arrangeNetworkFaults(client, random)
+  }
+
+  #arrangeNetworkFaults (client: Participant, random: Random): void {
+    const { cutMs, freezeMs } = this.#scenario
+    this.#every(cutMs, random, () => {
+      this.#referee.count('cut')
+      this.#referee.trace?.(`${client.options.clientId}: the wire is cut`)
+      client.wire?.cut()
+    })
+    this.#every(freezeMs, random, () => {
+      const { wire } = client
+      this.#referee.count('freeze')
+      this.#referee.trace?.(`${client.options.clientId}: the wire freezes`)
+      wire?.freeze(random.chance(0.5))
+      this.#clock.after(random.between(50, 1_500), () => { wire?.thaw() })
+    })
   }
 
   /** What others do, apart from the faults above, so that the worlds without it stay as they were. */

@@ -1,0 +1,35 @@
+/** The kinds of Socket.IO clients, by what makes a difference to a proof of receipt. */
+import type { Random } from '../random.ts'
+
+export const VERSIONS = ['2.5', '3.1', '4.0', '4.5', '4.6', '4.8'] as const
+export const TRANSPORTS = ['websocket', 'polling', 'upgrade'] as const
+export const PROOFS = ['handled', 'received', 'ack'] as const
+
+export interface Kind {
+  readonly version: typeof VERSIONS[number]
+  /** Revision of Engine.IO. */
+  readonly protocol: 3 | 4
+  readonly transport: typeof TRANSPORTS[number]
+  /** Its handlers run in a later turn than its engine reads (from 4.5 on, in Node). */
+  readonly isDeferred: boolean
+  /** It brings an identifier and an offset when it comes back (from 4.6 on). */
+  readonly recovers: boolean
+  /** What the server waits for before a message counts as received. */
+  readonly proof: typeof PROOFS[number]
+}
+
+export function makeKind (random: Random): Kind {
+  const version = random.pick(VERSIONS)
+  return {
+    version,
+    protocol: version === '2.5' ? 3 : 4,
+    transport: random.pick(TRANSPORTS),
+    isDeferred: version >= '4.5',
+    recovers: version >= '4.6',
+    proof: random.chance(0.6) ? 'handled' : random.pick(PROOFS)
+  }
+}
+
+export function kindName ({ version, transport, proof }: Kind): string {
+  return `${version} ${transport} ${proof}`
+}
