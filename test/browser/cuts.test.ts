@@ -13,6 +13,6 @@ t.test('pages of every version over every transport lose nothing, whatever is cu
   for (const row of rows) t.same(row.problems, [], nameOf(row))
   const sum = (of: 'expected' | 'duplicates' | 'deaths' | 'reconnects'): number =>
     rows.reduce((total, row) => total + row[of], 0)
-  t.comment(`${rows.length} pages, ${sum('expected')} messages with a receipt, ${sum('duplicates')} seen twice by a page, ` +
-    `${sum('deaths')} deaths, ${sum('reconnects')} reconnects`)
+  t.comment(`${rows.length} pages, ${sum('expected')} messages with a receipt, ` +
+    `${sum('duplicates')} seen twice by a page, ${sum('deaths')} deaths, ${sum('reconnects')} reconnects`)
 })

@@ -50,7 +50,7 @@ async function converse (t: Test, browser: Chromium, { port, url }: Bridged, ver
   return { version, kills: killer.kills, down, up: up.values as number[], receipts, disconnects }
 }
 
-t.test('Chromium repeats requests whose response was lost; nothing is lost, run twice or cut by it [G2] [G4]', async t => {
+t.test('Chromium repeats requests whose response was lost; nothing is lost, run twice or cut [G2] [G4]', async t => {
   const sentences: string[] = []
   const note = (_fields: object, sentence: string): void => { sentences.push(sentence) }
   const log: Logger = { ...silent, debug: note, info: note }
@@ -60,7 +60,8 @@ t.test('Chromium repeats requests whose response was lost; nothing is lost, run 
   const results = await Promise.all(VERSIONS.map(async version => await converse(t, browser, bridged, version)))
   const all = [...Array(MESSAGES).keys()]
   for (const { version, kills, down, up, receipts, disconnects } of results) {
-    t.comment(`${version}: ${kills} responses lost, ${down.length - MESSAGES} duplicates, ${disconnects.length} disconnects`)
+    t.comment(`${version}: ${kills} responses lost, ${down.length - MESSAGES} duplicates, ` +
+      `${disconnects.length} disconnects`)
     t.ok(kills > 3, `${version}: ${kills} responses were lost`)
     t.same(down, all, `${version}: what the page handled`)
     t.same(up, all, `${version}: what the page sent`)

@@ -1,8 +1,8 @@
 /**
- * An HTTP proxy that sends requests again, as browsers and proxies do when a kept-alive connection dies before the first
- * byte of the response. The client behind it sees one request and one response.
+ * An HTTP proxy that sends requests again, as browsers and proxies do when a kept-alive connection dies before the
+ * first byte of the response. The client behind it sees one request and one response.
  */
-import { Agent, createServer, request as send, type IncomingHttpHeaders } from 'node:http'
+import { Agent, createServer, request as send, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
@@ -19,11 +19,15 @@ export interface Repeater {
   readonly url: string
   /** What was done so far, by kind. */
   readonly done: Record<Repetition, number>
-  /** Statuses of responses to copies that arrived late. */
-  readonly late: number[]
 }
 
-interface Copy { readonly method: string, readonly path: string, readonly headers: IncomingHttpHeaders, readonly body: Buffer }
+interface Copy {
+  readonly method: string
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+}
+
 interface Answer { readonly status: number, readonly headers: IncomingHttpHeaders, readonly body: Buffer }
 
 /** On a free port of 127.0.0.1; closed when the test ends. `decide` is asked for each request of a known connection. */
@@ -32,13 +36,12 @@ export async function createRepeater (
 ): Promise<Repeater> {
   const agent = new Agent({ keepAlive: false }) // each copy on a connection of its own
   const done: Repeater['done'] = { pass: 0, answered: 0, waiting: 0, late: 0 }
-  const late: number[] = []
   const waiting = new Map<string, Copy>()
 
   async function forward ({ method, path, headers, body }: Copy): Promise<Answer> {
     const request = send({ host: '127.0.0.1', port: target.port, agent, method, path, headers })
     request.end(body)
-    const [response] = await once(request, 'response') as [import('node:http').IncomingMessage]
+    const [response] = await once(request, 'response') as [IncomingMessage]
     return { status: response.statusCode!, headers: response.headers, body: await buffer(response) }
   }
 
@@ -61,7 +64,7 @@ export async function createRepeater (
       waiting.delete(method)
       if (repetition === 'late') waiting.set(method, copy)
       const { status, headers: answered, body } = await answer(copy, repetition)
-      if (older !== undefined) forward(older).then(({ status }) => late.push(status), () => {})
+      if (older !== undefined) forward(older).catch(() => {})
       response.writeHead(status, { ...answered, connection: 'close' }).end(body)
     }
     serve().catch(() => response.destroy())
@@ -74,5 +77,5 @@ export async function createRepeater (
     agent.destroy()
   })
   const { port } = server.address() as AddressInfo
-  return { port, url: `http://127.0.0.1:${port}`, done, late }
+  return { port, url: `http://127.0.0.1:${port}`, done }
 }
