@@ -8,3 +8,7 @@ export {
   type Logger, type Principal, type QoS, type SessionInfo, type Store
 } from './broker/index.ts'
 export { ConfigError, type Problem } from './config/problem.ts'
+export type {
+  DeliverContext, DeliverOutcome, DeliverRuleOption, EmitContext, EmitOutcome, EmitRuleOption, NamespaceRuleOption,
+  RulesOption
+} from './config/rule.ts'

@@ -1,4 +1,7 @@
-/** `holdfast check`: validates a configuration and says what it means. Opens no port and writes nothing. */
+/**
+ * `holdfast check`: validates a configuration and says what it means. Opens no port and writes nothing; a module of
+ * rules is loaded, and its functions are tried.
+ */
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type CommandLine, type Resolved, loadConfig } from '../config/load.ts'
@@ -6,16 +9,19 @@ import { isLoopback } from '../config/loopback.ts'
 import { where } from '../config/problem.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES } from '../config/schema.ts'
 import { human } from '../config/units.ts'
+import { type RuleExample, ruleExamples } from './rule-examples.ts'
+import { rulesOf } from './rules.ts'
 import { elsewhere, survives, urls } from './words.ts'
 
 /**
  * What to print on standard output: sentences, or with the switch `json` the resolved configuration.
  * @throws ConfigError
  */
-export function check (line: CommandLine): string {
+export async function check (line: CommandLine): Promise<string> {
   const resolved = loadConfig({ ...line, switches: ['json'] })
   const { config, from } = resolved
-  if (resolved.switches.has('json')) return JSON.stringify({ config, from }, null, 2) + '\n'
+  const examples = ruleExamples(await rulesOf(config))
+  if (resolved.switches.has('json')) return JSON.stringify({ config, from, ruleExamples: examples }, null, 2) + '\n'
   return [
     'The configuration is valid. Nothing was started.',
     '',
@@ -33,6 +39,7 @@ export function check (line: CommandLine): string {
     'Bounds and times',
     ...table(OPTION_NAMES.filter(isBound).map((name) => [name, human(OPTIONS[name].unit, config[name])])),
     '',
+    ...rules(examples, config),
     'Set, other than the default',
     ...differences(resolved),
     ''
@@ -68,12 +75,24 @@ function nearestFolder (folder: string): string {
   return existsSync(folder) || dirname(folder) === folder ? folder : nearestFolder(dirname(folder))
 }
 
+function rules (examples: readonly RuleExample[], { rulesModule }: Resolved['config']): string[] {
+  if (examples.length === 0) return []
+  return [
+    `Rules${rulesModule === '' ? '' : ` of ${resolve(rulesModule)}`}, each with a made-up example`,
+    ...examples.flatMap(({ rule, given, becomes, note }) => [
+      `  ${rule}`, `    ${given}`, `    -> ${becomes}`, ...(note === undefined ? [] : [`    note: ${note}`])
+    ]),
+    ''
+  ]
+}
+
 function isBound (name: keyof typeof OPTIONS): boolean {
   return ['bytes', 'ms', 'count'].includes(OPTIONS[name].unit)
 }
 
 function differences ({ config, from }: Resolved): string[] {
-  const set = OPTION_NAMES.filter((name) => String(config[name]) !== String(OPTIONS[name].default))
+  const set = OPTION_NAMES.filter((name) => from[name].kind !== 'default' &&
+    JSON.stringify(config[name]) !== JSON.stringify(OPTIONS[name].default))
   if (set.length === 0) return ['  nothing']
   return table(set.map((name) =>
     [name, `${human(OPTIONS[name].unit, config[name])}  (${where(from[name])}; ${GROUPS[OPTIONS[name].group]})`]))

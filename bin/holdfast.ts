@@ -17,7 +17,7 @@ async function run (command: string | undefined, args: readonly string[]): Promi
   const asksForHelp = args.includes('--help') || args.includes('-h')
   switch (command) {
     case 'start': return asksForHelp ? print(help(undefined)) : (await import('./start.ts')).start(line)
-    case 'check': return print(asksForHelp ? help(undefined) : check(line))
+    case 'check': return print(asksForHelp ? help(undefined) : await check(line))
     case undefined:
     case 'help':
     case '--help':

@@ -15,10 +15,11 @@ import { createFront } from './front.ts'
 import { type Address, addressOf, listen, orListenError } from './listen.ts'
 import { createLog } from './log.ts'
 import { narrate, narrateRecovery } from './narrate.ts'
-import { type HoldfastOptions, configOf, limitsOf } from './options.ts'
+import { type HoldfastOptions, configOf, limitsOf, programsHttp } from './options.ts'
 import { createOriginGate } from './origins.ts'
 import { createOwnHttp } from './own-http.ts'
-import { type PublishOptions, publish, trustingTheProgram } from './program.ts'
+import { type PublishOptions, PROGRAM, publish, trustingTheProgram } from './program.ts'
+import { rulesOf } from './rules.ts'
 
 export { ListenError, type Address } from './listen.ts'
 export type { HoldfastOptions } from './options.ts'
@@ -61,8 +62,10 @@ export interface Holdfast {
  * then everything that was started is stopped again.
  */
 export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
-  const { auth = anonymous, logger, store: given, http: programs, ...rest } = options
+  const { auth = anonymous, logger, store: given, http: _http, io, ...rest } = options
+  const programs = programsHttp(options)
   const config = configOf(rest, auth, programs)
+  const rules = await rulesOf(config)
   const log = logger ?? createLog(config)
   const data = resolve(config.data)
   /** What was started, and must be stopped in the opposite order. */
@@ -121,12 +124,15 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     const bridge = createSocketioBridge({
       broker,
       http,
+      io,
+      program: PROGRAM,
       log,
-      origins,
+      origins: io === undefined ? origins : undefined, // a program's own server says by itself which pages may come
       sessionExpiryMs: config.socketioSessionExpiryMs,
       pingIntervalMs: config.pingIntervalMs,
       pingTimeoutMs: config.pingTimeoutMs,
-      httpBufferBytesMax: config.packetBytesMax
+      httpBufferBytesMax: config.packetBytesMax,
+      rules
     })
     started.push(() => bridge.close())
     front.open()

@@ -1,17 +1,16 @@
 /** The option `rules`: what is wrong with a value of it, and the rules as the bridge takes them. */
 import type { z } from 'zod'
+import type { InnerProblem } from './option.ts'
 import { shown } from './problem.ts'
 import {
   NO_RULES, type DeliverRule, type DeliverRuleOption, type EmitAction, type EmitRule, type EmitRuleOption,
   type ListTemplate, type NamespaceRule, type NamespaceRuleOption, type PublishAction, type RuleSet, type TextPattern,
   type TopicTemplate, type ValueTemplate
 } from './rule.ts'
-import { DELIVER, EMIT, NAMESPACE, RULES, told, type RuleProblem } from './rule-schema.ts'
+import { DELIVER, EMIT, NAMESPACE, RULES, told } from './rule-schema.ts'
 import {
   TextError, capturedBy, parseTemplate, parseTextPattern, parseTopicPattern, parseTopicTemplate, parseValue, type Scope
 } from './rule-text.ts'
-
-export type { RuleProblem } from './rule-schema.ts'
 
 /** Where names stand that are filled in by the server. */
 const EMIT_NAMES = ['namespace', 'clientId', 'principal', 'event'] as const
@@ -19,13 +18,13 @@ const DELIVER_NAMES = ['namespace', 'topic', 'payload', 'publisher', 'principal'
 const SESSION_NAMES = ['namespace', 'clientId', 'principal'] as const
 
 /** The rules in a value from outside, and what is wrong with it; with a problem there are no rules. */
-export function readRules (value: unknown): { readonly rules: RuleSet, readonly problems: readonly RuleProblem[] } {
+export function readRules (value: unknown): { readonly rules: RuleSet, readonly problems: readonly InnerProblem[] } {
   const whole = RULES.safeParse(value)
   if (!whole.success) {
     return { rules: NO_RULES, problems: whole.error.issues.flatMap(issue => told(issue, value, '', RULES)) }
   }
   const { namespaces, emit, deliver, defaults = true } = whole.data
-  const problems: RuleProblem[] = []
+  const problems: InnerProblem[] = []
   const rules: RuleSet = {
     namespaces: each<NamespaceRuleOption, NamespaceRule>('namespaces', namespaces, NAMESPACE, namespaceRule),
     emit: each<EmitRuleOption, EmitRule>('emit', emit, EMIT, emitRule),
@@ -51,9 +50,9 @@ export function readRules (value: unknown): { readonly rules: RuleSet, readonly 
 /** Reads one rule, and notes what is wrong with each of its settings. */
 class Reader {
   readonly #path: string
-  readonly #problems: RuleProblem[]
+  readonly #problems: InnerProblem[]
 
-  constructor (path: string, problems: RuleProblem[]) {
+  constructor (path: string, problems: InnerProblem[]) {
     this.#path = path
     this.#problems = problems
   }

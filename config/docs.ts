@@ -46,6 +46,12 @@ export function configurationDocs (): string {
 
 function section (name: OptionName): string {
   const { says } = OPTIONS[name]
+  if (kindOf(name) === 'object') {
+    return `### ${name}
+
+${says} In the file, or in the options of a program; there is no flag and no variable.
+`
+  }
   const flag = kindOf(name) === 'boolean' ? flagOf(name) : `${flagOf(name)} ${kindOf(name).toUpperCase()}`
   return `### ${name}
 

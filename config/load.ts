@@ -1,7 +1,7 @@
 /** Brings the sources together: flags before environment before file before defaults. */
 import { ConfigError, type Problem, type Source, shown, where } from './problem.ts'
 import { type Circumstances, contradictions } from './rules.ts'
-import { type Config, OPTION_NAMES, type OptionName, accept, defaults, wrongIn } from './schema.ts'
+import { type Config, OPTION_NAMES, type OptionName, accept, defaults, wrongIn, wrongInside } from './schema.ts'
 import { type Found, type Reading, readEnvironment, readFile, readFlags, readProgram } from './sources.ts'
 
 export interface Resolved {
@@ -51,8 +51,7 @@ function combine (readings: readonly Reading[], circumstances: Circumstances): R
     const accepted = accept(name, value)
     if (accepted === undefined) {
       // a wrong value is reported even where a better source overrides it: somebody wrote it and expects it to count
-      const wrong = wrongIn(name, value)
-      problems.push({ option: name, where: where(source), says: `${shown(wrong.value)} must be ${wrong.allowed}` })
+      problems.push(...problemsOf(name, value, source))
       rejected.add(name)
     } else {
       values[name] = accepted.value
@@ -63,6 +62,15 @@ function combine (readings: readonly Reading[], circumstances: Circumstances): R
   problems.push(...contradictions(config, from, circumstances, rejected))
   if (problems.length > 0) throw new ConfigError(problems)
   return { config, from: Object.freeze(from) }
+}
+
+function problemsOf (name: OptionName, value: unknown, source: Source): Problem[] {
+  const inside = wrongInside(name, value)
+  if (inside !== undefined) {
+    return inside.map(({ at, says }) => ({ option: name, where: where(source) + at, says }))
+  }
+  const wrong = wrongIn(name, value)
+  return [{ option: name, where: where(source), says: `${shown(wrong.value)} must be ${wrong.allowed}` }]
 }
 
 function isConfigFile ({ name, value }: Found): boolean {

@@ -13,8 +13,17 @@ export interface Option<T extends z.ZodType = z.ZodType> {
   readonly group: OptionGroup
   /** One or two sentences: what it is or bounds, and what happens at the bound [G6]. */
   readonly says: string
-  /** For a text, and for each entry of a list: the end of the sentence "must be ...". */
+  /** For a text, for each entry of a list, and for an object: the end of the sentence "must be ...". */
   readonly allowed?: string
+  /** For an object: everything that is wrong inside it. */
+  readonly wrongInside?: (value: unknown) => readonly InnerProblem[]
+}
+
+export interface InnerProblem {
+  /** Behind the name of the option: `.emit[2].topic`; '' for the whole. */
+  readonly at: string
+  /** The end of a line: what is wrong and what is allowed. */
+  readonly says: string
 }
 
 /** Timers of Node.js hold no more (about 24.8 days). */
@@ -71,6 +80,15 @@ export function list (
 ): Option<z.ZodReadonly<z.ZodArray<z.ZodString>>> {
   const type = z.array(z.string().regex(pattern)).max(LIST_ENTRIES_MAX).readonly()
   return { type, default: Object.freeze([...fallback]), unit: 'none', group, says, allowed }
+}
+
+/** An object: in a file, and in the options of a program. */
+export function structure<T extends object> (
+  group: OptionGroup, wrongInside: (value: unknown) => readonly InnerProblem[], allowed: string, fallback: T,
+  says: string
+): Option<z.ZodCustom<T>> {
+  const type = z.custom<T>(value => wrongInside(value).length === 0)
+  return { type, default: Object.freeze(fallback), unit: 'none', group, says, allowed, wrongInside }
 }
 
 /** `mqttPort` is `--mqtt-port` on the command line. */

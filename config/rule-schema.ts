@@ -1,20 +1,13 @@
 /** The shape of rules, and what is wrong with a value that has another. */
 import { z } from 'zod'
 import { didYouMean } from './near.ts'
+import type { InnerProblem } from './option.ts'
 import { shown } from './problem.ts'
 import { PAYLOAD_FORMS, PROOF_LEVELS } from './rule.ts'
 import { TEXT_LENGTH_MAX } from './rule-text.ts'
 
 export const RULES_PER_LIST_MAX = 500
 export const FILTERS_PER_RULE_MAX = 32
-
-/** What is wrong with a rule. */
-export interface RuleProblem {
-  /** Behind the name of the option: `.emit[2].topic`; '' for the whole. */
-  readonly at: string
-  /** The end of a line: what is wrong and what is allowed. */
-  readonly says: string
-}
 
 const READINGS = ['auto', ...PAYLOAD_FORMS] as const
 
@@ -75,7 +68,7 @@ export const RULES = z.strictObject({
   namespaces: rules, emit: rules, deliver: rules, defaults: flag.optional()
 }, { error: shapeOf('an object', '{ "emit": [...], "deliver": [...] }') })
 
-/** A key that is no setting is told by what there is. */
+/** Of a key that is no setting told() says what there is. */
 function shapeOf (what: string, example: string) {
   return (issue: { code?: string, keys?: unknown }) =>
     issue.code === 'unrecognized_keys' ? undefined : `must be ${what}, like ${example}`
@@ -84,7 +77,7 @@ function shapeOf (what: string, example: string) {
 type Issue = z.core.$ZodIssue
 
 /** One line for each thing that is wrong. */
-export function told (issue: Issue, value: unknown, path: string, schema: z.ZodObject): RuleProblem[] {
+export function told (issue: Issue, value: unknown, path: string, schema: z.ZodObject): InnerProblem[] {
   const at = path + issue.path.map(step => typeof step === 'number' ? `[${step}]` : `.${String(step)}`).join('')
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys(schema.shape)

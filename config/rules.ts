@@ -39,6 +39,12 @@ const RULES: readonly Rule[] = [
       : undefined
   },
   {
+    options: ['rules', 'rulesModule'],
+    broken: ({ rules, rulesModule }) => rulesModule !== '' && Object.keys(rules).length > 0
+      ? 'only one of them can hold the rules of the bridge; move those of the first into the module'
+      : undefined
+  },
+  {
     // without authentication everybody who reaches the port could read and write everything
     options: ['host', 'allowAnonymous'],
     broken: ({ host, allowAnonymous }, { authenticated }) => !isLoopback(host) && !allowAnonymous && !authenticated

@@ -1,7 +1,7 @@
 /** The one schema: every option of the server, its type, default and sentence. */
 import { z } from 'zod'
 import { LIMIT_OPTIONS } from './limit-options.ts'
-import { LIST_ENTRIES_MAX, type Option, type OptionGroup } from './option.ts'
+import { LIST_ENTRIES_MAX, type InnerProblem, type Option, type OptionGroup } from './option.ts'
 import { SERVER_OPTIONS } from './server-options.ts'
 import { count } from './units.ts'
 
@@ -31,13 +31,14 @@ export function optionOf (name: OptionName): Option {
   return OPTIONS[name]
 }
 
-export type Kind = 'number' | 'boolean' | 'choice' | 'list' | 'text'
+export type Kind = 'number' | 'boolean' | 'choice' | 'list' | 'text' | 'object'
 
 export function kindOf (name: OptionName): Kind {
   const { type } = OPTIONS[name]
   if (type instanceof z.ZodNumber) return 'number'
   if (type instanceof z.ZodBoolean) return 'boolean'
   if (type instanceof z.ZodEnum) return 'choice'
+  if (type instanceof z.ZodCustom) return 'object'
   return type instanceof z.ZodReadonly ? 'list' : 'text'
 }
 
@@ -52,6 +53,11 @@ export function allowedOf (name: OptionName): string {
   if (type instanceof z.ZodEnum) return `one of ${type.options.join(', ')}`
   if (type instanceof z.ZodReadonly) return `a list of at most ${count(LIST_ENTRIES_MAX)}, each ${allowed}`
   return allowed ?? 'text'
+}
+
+/** What is wrong inside an object that is not accepted; undefined for an option that is none. */
+export function wrongInside (name: OptionName, value: unknown): readonly InnerProblem[] | undefined {
+  return optionOf(name).wrongInside?.(value)
 }
 
 /** What of a value that is not accepted is wrong: of a list the first wrong entry; and what would be allowed there. */

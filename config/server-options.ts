@@ -1,5 +1,7 @@
 /** Options of the program around the broker: where it listens, where it keeps its data, whom it lets in. */
-import { AGE_MS_MAX, TIMER_MS_MAX, choice, flag, list, ms, port, text } from './option.ts'
+import { readRules } from './bridge-rules.ts'
+import { AGE_MS_MAX, TIMER_MS_MAX, choice, flag, list, ms, port, structure, text } from './option.ts'
+import type { RulesOption } from './rule.ts'
 
 const DAY_MS = 86_400_000
 /** As browsers write it: in lower case, without the port that the scheme has anyway. Apps have schemes of their own. */
@@ -54,5 +56,11 @@ export const SERVER_OPTIONS = {
   pingIntervalMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 25_000,
     'How often a Socket.IO connection is pinged.'),
   pingTimeoutMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 20_000,
-    'Time a Socket.IO client has to answer a ping. Then its connection is closed; its session goes on.')
+    'Time a Socket.IO client has to answer a ping. Then its connection is closed; its session goes on.'),
+  rules: structure<RulesOption>('socketio', (value) => readRules(value).problems, 'an object of rules', {},
+    'What events of Socket.IO clients become as messages, and the other way round, and which namespaces there are: ' +
+    'see docs/rules.md. Without rules events travel as docs/socketio.md says.'),
+  rulesModule: text('socketio', /^[^\0]*$/, 'the path of a JavaScript module', '',
+    'The same as a module of Node.js whose default export is the object of rules, so that functions can stand for ' +
+    'rules. It runs as a part of the server. A relative path is taken from the working directory.')
 } as const

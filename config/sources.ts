@@ -16,8 +16,10 @@ export interface Reading {
   readonly problems: readonly Problem[]
 }
 
-const FLAGS = new Map(OPTION_NAMES.map((name) => [flagOf(name).slice(2), name]))
-const VARIABLES = new Map(OPTION_NAMES.map((name) => [variableOf(name), name]))
+/** Objects are no text: they stand in a file, or come from a program. */
+const TEXT_NAMES = OPTION_NAMES.filter((name) => kindOf(name) !== 'object')
+const FLAGS = new Map(TEXT_NAMES.map((name) => [flagOf(name).slice(2), name]))
+const VARIABLES = new Map(TEXT_NAMES.map((name) => [variableOf(name), name]))
 const NEGATION = 'no-'
 const BOOLEANS = new Map([['true', true], ['1', true], ['false', false], ['0', false]])
 
@@ -142,6 +144,10 @@ function nested (key: string, value: object, source: Source): Problem {
 }
 
 function unknown (name: string, what: string, known: readonly string[]): Problem {
+  const object = OPTION_NAMES.find((option) => [flagOf(option), variableOf(option)].includes(name))
+  if (object !== undefined) {
+    return { option: object, where: name, says: `${object} can be set in a file (--config) only, or by a program` }
+  }
   const hint = didYouMean(name, known) || '; "holdfast help options" lists them'
   return { option: undefined, where: name, says: `there is no such ${what}${hint}` }
 }

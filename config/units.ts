@@ -28,9 +28,10 @@ export function duration (value: number): string {
   return `${amount} ${span[0]}${amount === '1' ? '' : 's'}`
 }
 
-/** A value of an option in the units people use; texts as they are, lists with commas. */
-export function human (unit: Unit, value: string | number | boolean | readonly string[]): string {
-  if (typeof value === 'object') return value.length === 0 ? 'none' : value.join(', ')
+/** A value of an option in the units people use; texts as they are, lists with commas, of an object its keys. */
+export function human (unit: Unit, value: string | number | boolean | object): string {
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(', ')
+  if (typeof value === 'object') return Object.keys(value).join(', ') || 'none'
   if (typeof value !== 'number') return String(value)
   if (unit === 'bytes') return bytes(value)
   if (unit === 'ms') return duration(value)
