@@ -1,5 +1,6 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
+import type { Server as SocketioServer } from 'socket.io'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
 import { isLoopback } from '../config/loopback.ts'
@@ -18,6 +19,13 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
    * keep every path but mqttPath, /socket.io/, /healthz and /readyz. The program listens and closes by itself.
    */
   readonly http?: Server
+  /**
+   * The program's own Socket.IO server, on its own HTTP server, instead of one of ours at /socket.io/. Its options,
+   * middlewares (`io.use`) and handlers stay in force; clients are not let in without a session. Its handlers get the
+   * events that no rule is for. What it emits with `io.emit` and `to(room).emit`, and `socket.join` and `leave`, is
+   * carried by the log. Make it without connectionStateRecovery; hand it over before clients come.
+   */
+  readonly io?: SocketioServer
   /** Default: pino to standard error, by logLevel and logFormat. */
   readonly logger?: Logger
   /** Default: the embedded store in the folder `data`. */
@@ -26,7 +34,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
 
 /** @throws ConfigError */
 export function configOf (
-  options: Omit<HoldfastOptions, 'auth' | 'http' | 'logger' | 'store'>, auth: Auth, http: Server | undefined
+  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'logger' | 'store'>, auth: Auth, http: Server | undefined
 ): Config {
   if (http !== undefined && options.httpPort !== undefined) {
     throw new ConfigError([{
@@ -52,6 +60,27 @@ export function configOf (
     }])
   }
   return config
+}
+
+/**
+ * The HTTP server that is the program's own, if one is.
+ * @throws ConfigError
+ */
+export function programsHttp ({ http, io }: Pick<HoldfastOptions, 'http' | 'io'>): Server | undefined {
+  if (io === undefined) return http
+  const below = io.httpServer as Server | undefined
+  const wrong = below === undefined
+    ? 'it has no HTTP server: new Server(http), or io.attach(http), before'
+    : http !== undefined && http !== below
+      ? 'http is another server than the one of io; leave http out'
+      : recovers(io) ? 'leave connectionStateRecovery out: Holdfast recovers connections itself' : undefined
+  if (wrong !== undefined) throw new ConfigError([{ option: undefined, where: 'io', says: wrong }])
+  return below
+}
+
+function recovers (io: SocketioServer): boolean {
+  return (io as unknown as { readonly opts: { readonly connectionStateRecovery?: object } })
+    .opts.connectionStateRecovery !== undefined
 }
 
 /** Undefined where it does not listen yet. A socket of the file system stays on this machine. */

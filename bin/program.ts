@@ -13,7 +13,7 @@ export interface PublishOptions {
   readonly id?: string
 }
 
-const PROGRAM = { clientId: '$program' as ClientId, principal: '$program' as Principal }
+export const PROGRAM = { clientId: '$program' as ClientId, principal: '$program' as Principal }
 
 /** Access control that lets the program publish, and nobody else be taken for the program [G7]. */
 export function trustingTheProgram (auth: Auth): Auth {

@@ -1,8 +1,9 @@
 /** The door of the broker; nothing else is imported from outside. */
 export { createBroker } from './holdfast-broker.ts'
 export type {
-  AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, PublishRequest, SessionInfo
+  AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, Publisher, PublishRequest, SessionInfo
 } from './broker.ts'
+export { lookAtSessions, type LogRecords, type SessionsLook } from './look.ts'
 export type { Session } from './session/session.ts'
 export { HoldfastError, ERRORS, type ErrorCode } from './errors.ts'
 export { DEFAULT_LIMITS, type Limits } from './limits.ts'

@@ -124,8 +124,8 @@ export interface RuleSet {
   readonly namespaces: readonly NamespaceRule[]
   readonly emit: readonly EmitRule[]
   readonly deliver: readonly DeliverRule[]
-  /** What docs/socketio.md describes comes last; false leaves only the rules. */
-  readonly defaults: boolean
+  /** What docs/socketio.md describes comes last; `deliver`: of messages only, not of emits; false: only the rules. */
+  readonly defaults: boolean | 'deliver'
 }
 
 export const NO_RULES: RuleSet = { namespaces: [], emit: [], deliver: [], defaults: true }

@@ -36,6 +36,8 @@ export interface InboundOptions {
   readonly name: string | undefined
   /** What the session remembers of its emits, which only sessions need whose clients give ids. */
   readonly retries: () => Retries
+  /** Emits that no rule is for are handlers' of a program, and not refused. */
+  readonly leavesUnruled: boolean
   readonly log: Logger
 }
 
@@ -56,14 +58,18 @@ export class Inbound {
     this.#options = options
   }
 
-  /** One event as it came from the socket: name, arguments, and the ack function where the client asked for one. */
-  handle (packet: readonly unknown[]): void {
-    if (this.#stopped) return
+  /**
+   * One event as it came from the socket: name, arguments, and the ack function where the client asked for one.
+   * False where no rule is for it and somebody else is to have it.
+   */
+  handle (packet: readonly unknown[]): boolean {
+    if (this.#stopped) return true
     const ack = typeof packet.at(-1) === 'function' ? packet.at(-1) as Ack : undefined
     const { rules, name, connection } = this.#options
     const { principal } = this.#session
     const asks = ack !== undefined
     const command = rules.command({ packet: asks ? packet.slice(0, -1) : packet, asks, name, principal })
+    if (this.#options.leavesUnruled && command.kind === 'refused' && command.code === 'NO_RULE') return false
     const bytes = OVERHEAD_BYTES + size(command)
     const slot: Slot = { event: String(packet[0]).slice(0, 80), ack, bytes, answer: undefined }
     this.#slots.push(slot)
@@ -74,9 +80,10 @@ export class Inbound {
     }
     const step = (): void | Promise<void> => this.#carryOut(command, slot)
     const done = this.#tail === undefined ? step() : this.#tail.then(step)
-    if (done === undefined) return
+    if (done === undefined) return true
     const tail = done.then(() => { if (this.#tail === tail) this.#tail = undefined })
     this.#tail = tail
+    return true
   }
 
   /** Takes nothing more; resolves when everything taken is answered. */

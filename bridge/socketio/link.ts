@@ -3,8 +3,9 @@ import type { Socket } from 'socket.io'
 import type {
   Attachment, ClientId, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId
 } from '../../broker/index.ts'
+import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
-import { acksOf } from './engine.ts'
+import { privateSocketOf } from './engine.ts'
 import type { EncodedEvent, NamespaceFrames, SharedEvent } from './frames.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
 import { isToken, type RecoveryOffset } from './proof/recovery-offset.ts'
@@ -53,6 +54,7 @@ export class SocketLink implements Link, Channel {
     this.#frames = frames
     this.#recoveryOffset = recoveryOffset
     this.#repeats = repeats
+    answerThrough(socket, connection.wire, frames)
   }
 
   /** Deliveries may have come before; receipts can't. */
@@ -142,7 +144,7 @@ export class SocketLink implements Link, Channel {
     const { encoded, ackId } = shared.asking()
     const acks = (this.#acks ??= new ApplicationAcks())
     acks.sent(ackId, packetId, offset)
-    acksOf(this.#socket).set(ackId, () => {
+    privateSocketOf(this.#socket).acks.set(ackId, () => {
       const answered = acks.answered(ackId)
       if (answered !== undefined) this.proven(answered)
     })

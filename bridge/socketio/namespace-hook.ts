@@ -37,8 +37,15 @@ const OLD_PROTOCOL = 3
 
 /** All namespaces of a server, those that are made later too. */
 export function hookNamespaces (io: Server, admit: Admit): void {
-  hookNamespace(io.of('/'), admit)
-  io.on('new_namespace', namespace => hookNamespace(namespace, admit))
+  hookedNamespaces(io, namespace => hookNamespace(namespace, admit))
+}
+
+/** Calls back for each namespace that is there, and for each that is made later. */
+export function hookedNamespaces (io: Server, each: (namespace: Namespace) => void): void {
+  for (const namespace of (io as unknown as { readonly _nsps: ReadonlyMap<string, Namespace> })._nsps.values()) {
+    each(namespace)
+  }
+  io.on('new_namespace', each)
 }
 
 export function hookNamespace (namespace: Namespace, admit: Admit): void {

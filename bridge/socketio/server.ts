@@ -2,12 +2,13 @@
  * Socket.IO clients, unmodified, as followers of broker sessions. Which versions and transports, and what each event
  * means, is in docs/socketio.md; the proofs of receipt are in proof/.
  */
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { type IncomingMessage, type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { Server, type Socket } from 'socket.io'
-import type { Broker, Logger } from '../../broker/index.ts'
+import type { Namespace, Server, Socket } from 'socket.io'
+import type { Broker, ClientId, Logger, Principal, Publisher } from '../../broker/index.ts'
 import { Admission, type Admitted } from './admission.ts'
+import { Carrier, type Member } from './carrier.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
 import { pingEio3, refusedTransport } from './eio3.ts'
 import { DeviceCookies } from './cookie.ts'
@@ -15,13 +16,15 @@ import { engineOf, privateOf, type EngineRequest, type EngineServer, type Engine
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './frames.ts'
 import { guardPolling } from './guard.ts'
 import type { Identify } from './identity.ts'
+import { randomIds } from './ids.ts'
 import { Inbound } from './inbound.ts'
 import { SocketLink } from './link.ts'
-import { hookNamespaces, rename } from './namespace-hook.ts'
+import { hookedNamespaces, hookNamespaces, rename } from './namespace-hook.ts'
+import { createOwnIo, guardProgramIo } from './own-io.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import { Seats, type Sid } from './recovery.ts'
 import { RepeatsBySession, RetriesBySession } from './repeats.ts'
-import type { RuleSet } from './rules/rule.ts'
+import { NO_RULES, type RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
 import { Writing } from './wire.ts'
 
@@ -29,6 +32,14 @@ export interface SocketioBridgeOptions {
   readonly broker: Broker
   /** Gets a handler for requests and upgrades under `path`; everything else stays with whoever had it. */
   readonly http: HttpServer
+  /**
+   * A program's own Socket.IO server, on an HTTP server already, instead of one of ours: its options, middlewares and
+   * handlers stay in force. Its handlers get the events that no rule is for; what it emits to rooms and everybody, and
+   * the rooms of its sockets, are carried by the log. Options below that are Socket.IO's own are left alone.
+   */
+  readonly io?: Server
+  /** Publishes what the program emits; what access control says of clients does not hold for it. */
+  readonly program?: Publisher
   readonly log: Logger
   /** Which pages may connect; default: all, of which those of other origins can't use polling. */
   readonly origins?: OriginGate
@@ -84,20 +95,21 @@ export interface SocketioBridge {
 export const CLOSE_GRACE_MS = 5_000
 export const CLOSE_FLUSH_MS = 1_000
 
+const PROGRAM: Publisher = { clientId: '$program' as ClientId, principal: '$program' as Principal }
 const RECOVERY_EXPIRY_MS = 120_000
 const EIO3_PING_INTERVAL_MS = 5_000
 const EIO3_INFLIGHT_MESSAGES_MAX = 1_024
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
-  const { broker, http, log, origins, sessionExpiryMs } = options
+  const { broker, log, origins, sessionExpiryMs, io: programs } = options
   const path = options.path ?? '/socket.io/'
-  const makeId = options.makeId ?? (() => randomBytes(12).toString('base64url'))
+  const makeId = options.makeId ?? randomIds(12)
   const connections = new WeakMap<EngineSocket, Connection>()
   const inbounds = new Set<Inbound>()
   const repeats = new RepeatsBySession()
   const retries = new RetriesBySession()
-  const rules = new Rules({ rules: options.rules, makeId, log })
-  const makeSecret = options.makeSecret ?? (() => randomBytes(18).toString('base64url'))
+  const rules = new Rules({ rules: programs === undefined ? options.rules : forProgram(options.rules), makeId, log })
+  const makeSecret = options.makeSecret ?? randomIds(18)
   const cookies = new DeviceCookies(
     { name: options.deviceCookie ?? 'holdfast', path, maxAgeMs: sessionExpiryMs, makeSecret })
   const seats = new Seats({
@@ -106,30 +118,24 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const admission = new Admission({ broker, connections, rules, seats, cookies, identify: options.identify, log })
   /** Clients of Engine.IO 4 that are here now. */
   const bySid = new Map<Sid, Socket>()
+  /** By the id of the socket: for the emits of a program of its own. */
+  const members = new Map<string, Member>()
+  const carriers = new Map<Namespace, Carrier>()
   let frames: Frames | undefined
 
-  const io = new Server(http, {
+  const gate = (request: EngineRequest): string | undefined =>
+    refusedTransport(request._query) ?? admission.mayConnect(request, engine)
+  const io = programs ?? createOwnIo(options.http, {
     path,
-    transports: ['polling', 'websocket'], // a client with default options begins with polling and upgrades
-    allowEIO3: true,
+    limits: broker.limits,
+    origins,
     perMessageDeflate: options.perMessageDeflate ?? false,
-    pingInterval: options.pingIntervalMs,
-    pingTimeout: options.pingTimeoutMs,
-    maxHttpBufferSize: options.httpBufferBytesMax,
-    connectTimeout: broker.limits.connectTimeoutMs,
-    upgradeTimeout: broker.limits.connectTimeoutMs,
-    destroyUpgrade: false, // other upgrades on this server belong to others
-    cleanupEmptyChildNamespaces: true,
-    // clients send credentials with their requests if the page wants it; a WebSocket would send them in any case
-    cors: origins && ((request, answer) => {
-      answer(null, { origin: origins.allows(request), methods: ['GET', 'POST'], credentials: true })
-    }),
-    allowRequest: (request, answer) => {
-      const refused = refusedTransport((request as EngineRequest)._query) ??
-        admission.mayConnect(request as EngineRequest, engine)
-      answer(refused, refused === undefined)
-    }
+    pingIntervalMs: options.pingIntervalMs,
+    pingTimeoutMs: options.pingTimeoutMs,
+    httpBufferBytesMax: options.httpBufferBytesMax,
+    gate
   })
+  if (programs !== undefined) guardProgramIo(programs, gate)
   const engine = io.engine as unknown as EngineServer
   pingEio3(engine, options.eio3PingIntervalMs ?? EIO3_PING_INTERVAL_MS)
   const connectionOptions = {
@@ -153,6 +159,13 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   engine.on('initial_headers', (headers, request) => cookies.give(headers, request))
   guardPolling(engine, log, broker.limits.writeBufferBytesMax)
 
+  if (programs !== undefined) {
+    hookedNamespaces(programs, namespace => {
+      const { name: namespaceName } = rules.namespace(namespace.name)
+      const { program = PROGRAM } = options
+      carriers.set(namespace, new Carrier(namespace, { broker, program, members, namespaceName, makeId, log }))
+    })
+  }
   hookNamespaces(io, async socket => {
     const admitted = await admission.admit(socket)
     return {
@@ -160,8 +173,6 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       abandon: () => broker.release(admitted.session)
     }
   })
-  io.of(/.*/)
-
   /** Once the log is open, which it is when somebody follows it. */
   function newFrames (): Frames {
     return new Frames({
@@ -189,27 +200,42 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       rename(socket, sid, pid, recovered)
       bySid.set(sid, socket)
     }
+    members.set(socket.id, { session, name })
+    carriers.get(socket.nsp)?.restore(socket.id, session)
     const link = new SocketLink({
       socket,
+      clientId: session.clientId,
       connection,
       frames: (frames ??= newFrames()).namespace(socket.nsp.name, here),
       recoveryOffset: connection.engine.protocol === 3 ? 'off' : options.recoveryOffset ?? 'argument',
       repeats: () => repeats.of(session.clientId)
     })
     const inbound = new Inbound({
-      socket, connection, session, broker, rules: here, name, retries: () => retries.of(session.clientId), log
+      socket,
+      connection,
+      session,
+      broker,
+      rules: here,
+      name,
+      retries: () => retries.of(session.clientId),
+      leavesUnruled: programs !== undefined,
+      log
     })
     connection.add(link)
     inbounds.add(inbound)
     socket.on('disconnect', safely(log, reason => {
       if (sid !== undefined && bySid.get(sid) === socket) bySid.delete(sid)
+      if (members.get(socket.id)?.session === session) members.delete(socket.id)
       connection.remove(link)
       link.detach()
       inbound.stop().then(() => inbounds.delete(inbound), () => {})
       log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
     }))
-    // Calls no next: nothing here listens to events. What was not handled has no receipt, so the client must notice.
-    socket.use(safely(log, packet => inbound.handle(packet), () => connection.close()))
+    // What was not handled has no receipt, so the client must notice. No next: nothing else here listens to events,
+    // but for the handlers of a program, who get what no rule is for.
+    socket.use(safely(log, (packet, next) => {
+      if (!inbound.handle(packet) && programs !== undefined) next()
+    }, () => connection.close()))
     // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
     if (recovered) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
     connect()
@@ -240,9 +266,15 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       admission.closed = true
       await atMost(CLOSE_GRACE_MS, [...inbounds].map(inbound => inbound.stop()))
       await atMost(CLOSE_FLUSH_MS, Object.values(engine.clients).map(socket => flushed(socket)))
-      engine.close()
+      for (const carrier of carriers.values()) carrier.detach()
+      if (programs === undefined) engine.close()
     }
   }
+}
+
+/** What a program's clients emit is for its own handlers, unless a rule takes it. */
+function forProgram (rules: RuleSet = NO_RULES): RuleSet {
+  return { ...rules, defaults: rules.defaults === false ? false : 'deliver' }
 }
 
 /** Closes a connection; resolves when what was written to it is out. */

@@ -40,10 +40,17 @@ export function readEvent (message: Message): SocketEvent {
 /** Before the id of a message in the log: its client gave it, by a rule, and may send the message again with it. */
 export const CLIENT_ID_MARK = '~'
 
+/** Before everything else in the id of a message in the log: it is not for the session that published it. */
+export const NO_ECHO_MARK = '!'
+/** Before the id of a message that was published to several topics at once: a session that has more of them gets one. */
+export const SEVERAL_MARK = '='
+
 /** @param id of the envelope in its payload; '' where there is none */
 export function repeatKeyOf (message: Message, id: string): string | undefined {
   const { publisher, topic, payload } = message
-  if (message.id.startsWith(CLIENT_ID_MARK)) return hash(`${publisher}\0${topic}\0${message.id}`)
+  const given = message.id.startsWith(NO_ECHO_MARK) ? message.id.slice(NO_ECHO_MARK.length) : message.id
+  if (given.startsWith(CLIENT_ID_MARK)) return hash(`${publisher}\0${topic}\0${given}`)
+  if (given.startsWith(SEVERAL_MARK)) return hash(`${publisher}\0${given}`)
   // Any other that came through the bridge has an id of its own making, which is never used twice.
   return id === '' || message.id !== '' ? undefined : hash(`${publisher}\0${topic}\0`, payload)
 }

@@ -84,7 +84,7 @@ export class Rules {
       if (!rule.allow) return new Denied(namespace)
       return this.#open(rule.as === undefined ? namespace : renamed(rule.as, captured), rule, captured)
     }
-    const bare = emit.length === 0 && deliver.length === 0 && defaults
+    const bare = emit.length === 0 && deliver.length === 0 && defaults === true
     return bare ? new DefaultNamespace(namespace, this.#makeId) : this.#open(namespace, undefined, NOTHING_CAPTURED)
   }
 
@@ -139,7 +139,7 @@ interface Ruled {
   readonly name: string
   readonly fallback: NamespaceRules
   /** Whether the fallback decides where no rule does. */
-  readonly defaults: boolean
+  readonly defaults: RuleSet['defaults']
   readonly subscribe: NamespaceRule['subscribe']
   readonly captured: Captured
   readonly emit: EmitRules
@@ -169,7 +169,7 @@ class RuledNamespace implements NamespaceRules {
         throw error
       }
     })
-    return defaults ? [...fallback.filters(who), ...ruled] : ruled
+    return defaults !== false ? [...fallback.filters(who), ...ruled] : ruled
   }
 
   command (emit: Emit): Command {
@@ -180,7 +180,7 @@ class RuledNamespace implements NamespaceRules {
     const { name: clientId, principal } = emit
     const command = rules.command({ event, args, namespace: this.name, clientId, principal })
     if (command !== undefined) return command
-    if (defaults) return fallback.command(emit)
+    if (defaults === true) return fallback.command(emit)
     return refuse('NO_RULE', `no rule says what the event ${JSON.stringify(event.slice(0, 80))} is for`)
   }
 
@@ -192,7 +192,7 @@ class RuledNamespace implements NamespaceRules {
 
   #read (message: Message): SocketEvent {
     const { defaults, deliver } = this.#ruled
-    return deliver.event(message) ?? (defaults ? readEvent(message) : undeliverable(message, 'no-rule'))
+    return deliver.event(message) ?? (defaults !== false ? readEvent(message) : undeliverable(message, 'no-rule'))
   }
 
   #named (name: string, who: Who, captured: Captured): unknown {

@@ -1,0 +1,63 @@
+/** The Socket.IO server below the bridge: one of our own, or the one that a program has made for itself. */
+import type { Server as HttpServer } from 'node:http'
+import { Server } from 'socket.io'
+import type { Limits } from '../../broker/index.ts'
+import type { EngineRequest } from './engine.ts'
+import type { OriginGate } from './server.ts'
+
+/** Says why a connection may not be opened, or undefined where it may. */
+export type Gate = (request: EngineRequest) => string | undefined
+
+export interface OwnIoOptions {
+  readonly path: string
+  readonly limits: Limits
+  readonly origins: OriginGate | undefined
+  readonly perMessageDeflate: boolean
+  readonly pingIntervalMs: number
+  readonly pingTimeoutMs: number
+  readonly httpBufferBytesMax: number
+  readonly gate: Gate
+}
+
+export function createOwnIo (http: HttpServer, options: OwnIoOptions): Server {
+  const { path, limits, origins, gate } = options
+  const io = new Server(http, {
+    path,
+    transports: ['polling', 'websocket'], // a client with default options begins with polling and upgrades
+    allowEIO3: true,
+    perMessageDeflate: options.perMessageDeflate,
+    pingInterval: options.pingIntervalMs,
+    pingTimeout: options.pingTimeoutMs,
+    maxHttpBufferSize: options.httpBufferBytesMax,
+    connectTimeout: limits.connectTimeoutMs,
+    upgradeTimeout: limits.connectTimeoutMs,
+    destroyUpgrade: false, // other upgrades on this server belong to others
+    cleanupEmptyChildNamespaces: true,
+    // clients send credentials with their requests if the page wants it; a WebSocket would send them in any case
+    cors: origins && ((request, answer) => {
+      answer(null, { origin: origins.allows(request), methods: ['GET', 'POST'], credentials: true })
+    }),
+    allowRequest: (request, answer) => {
+      const refused = gate(request as EngineRequest)
+      answer(refused, refused === undefined)
+    }
+  })
+  io.of(/.*/)
+  return io
+}
+
+/** Puts the gate before the program's own allowRequest; everything else stays as the program has set it. */
+export function guardProgramIo (io: Server, gate: Gate): void {
+  const { opts } = io.engine as unknown as { readonly opts: ProgramEngineOptions }
+  const { allowRequest } = opts
+  opts.allowRequest = (request, answer) => {
+    const refused = gate(request)
+    if (refused !== undefined) answer(refused, false)
+    else if (allowRequest === undefined) answer(null, true)
+    else allowRequest(request, answer)
+  }
+}
+
+interface ProgramEngineOptions {
+  allowRequest?: (request: EngineRequest, answer: (refused: string | null, success: boolean) => void) => void
+}
