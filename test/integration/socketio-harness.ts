@@ -7,6 +7,7 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { silent, type Auth, type Broker, type Limits, type Logger, type Store } from '../../broker/index.ts'
+import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { createSocketioBridge, type SocketioBridge, type SocketioBridgeOptions } from '../../bridge/socketio/server.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import { within } from '../helpers/wait.ts'
@@ -76,10 +77,10 @@ export async function connected (socket: Socket): Promise<void> {
   if (!socket.connected) await heard(socket, 'connect')
 }
 
-/** The arguments of the next such event. */
+/** The arguments of the next such event, without the recovery token. */
 export async function heard (socket: Socket, event: string, ms?: number): Promise<unknown[]> {
   return await within(new Promise<unknown[]>(resolve => {
-    socket.once(event, (...args: unknown[]) => resolve(args))
+    socket.once(event, (...args: unknown[]) => resolve(isToken(args.at(-1)) ? args.slice(0, -1) : args))
   }), `the event ${event}`, ms)
 }
 

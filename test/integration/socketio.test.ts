@@ -127,12 +127,12 @@ t.test('namespaces are worlds of their own, made on demand', async t => {
   t.same(byUnderscore.values, [3])
 })
 
-t.test('without a client id the session ends with its connection', async t => {
-  const { url, broker } = await startBridged(t)
+t.test('without a client id the session is kept for a while, in case its client comes back', async t => {
+  const { url, broker } = await startBridged(t, { limits: { sweepMs: 20 }, bridge: { recoveryExpiryMs: 50 } })
   const client = await connectClient(t, url)
   const [session] = broker.sessions()
   t.match(session.clientId, /^io:_::/)
-  t.equal(session.clean, true)
+  t.match(session, { clean: false, expiryMs: 50 })
   const ended = new Promise(resolve => broker.events.once('session-ended', resolve))
   client.disconnect()
   await ended

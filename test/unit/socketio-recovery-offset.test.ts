@@ -23,13 +23,14 @@ t.test('[G2] a token of another log means nothing here', async t => {
 
 t.test('[G2] what an application sends is no token: any string, and every token that was tampered with', async t => {
   const token = formatToken(EPOCH, 1_234_567 as Offset)
-  const others = ['', 'hello', 'hf~', 'hf~~1', `hf~${EPOCH}`, `hf~${EPOCH}~`, `${token}\n`, ` ${token}`, `${token}~1`,
-    token.toUpperCase(), `hf~${EPOCH}~01`, `hf~${EPOCH}~-1`, `hf~${EPOCH}~1.5`, `hf~${EPOCH}~zzzzzzzzzzzz`,
-    `hf~${'e'.repeat(65)}~1`, `hf~${EPOCH}~${'1'.repeat(1_000_000)}`,
+  const log = token.slice(0, 'hf~12345678'.length)
+  const others = ['', 'hello', 'hf~', 'hf~~1', log, `${log}~`, `${token}\n`, ` ${token}`, `${token}~1`, token.slice(1),
+    token.toUpperCase(), `${log}~01`, `${log}~-1`, `${log}~1.5`, `${log}~zzzzzzzzzzzz`, `${log}e~1`,
+    `${log}~${'1'.repeat(1_000_000)}`,
     7, null, undefined, {}, [token], { toString: () => token }]
   for (const value of others) {
     t.equal(readToken(EPOCH, value), undefined, String(value).slice(0, 60))
     t.notOk(isToken(value))
   }
-  t.equal(readToken(EPOCH, `hf~${EPOCH}~zzzzzzzzzzz`), undefined, 'an offset that no log can have')
+  t.equal(readToken(EPOCH, `${log}~zzzzzzzzzzz`), undefined, 'an offset that no log can have')
 })

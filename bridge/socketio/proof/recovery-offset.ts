@@ -13,6 +13,7 @@
  *
  * Pure: text in, text out.
  */
+import { createHash } from 'node:crypto'
 import type { Offset } from '../../../broker/index.ts'
 
 /**
@@ -23,24 +24,35 @@ export const RECOVERY_OFFSETS = ['argument', 'event', 'off'] as const
 export type RecoveryOffset = typeof RECOVERY_OFFSETS[number]
 
 const MARK = 'hf~'
-/** Longest token, in characters: mark, epoch of at most 64, separator, offset in base 36. */
-export const TOKEN_LENGTH_MAX = 80
-const TOKEN = /^hf~([^~]{1,64})~(0|[1-9a-z][0-9a-z]{0,10})$/
+/** Longest token, in characters: mark, log, separator, offset in base 36. */
+export const TOKEN_LENGTH_MAX = 24
+const TOKEN = /^hf~([\w-]{8})~(0|[1-9a-z][0-9a-z]{0,10})$/
+const LOG_LENGTH = 8
 
-/** `hf~<epoch of the log>~<offset in base 36>` */
+/** `hf~<log>~<offset in base 36>`; the log is a hash of its epoch, shortened, since it travels with each event. */
 export function formatToken (epoch: string, offset: Offset): string {
-  return `${MARK}${epoch}~${offset.toString(36)}`
+  return `${MARK}${logOf(epoch)}~${offset.toString(36)}`
 }
 
 /** The offset of a token that was made for this log; undefined for anything else, a token of another log too. */
 export function readToken (epoch: string, value: unknown): Offset | undefined {
   if (!isToken(value)) return undefined
-  const [, tokenEpoch, digits] = TOKEN.exec(value)!
+  const [, log, digits] = TOKEN.exec(value)!
   const offset = Number.parseInt(digits, 36)
-  return tokenEpoch === epoch && Number.isSafeInteger(offset) ? offset as Offset : undefined
+  return log === logOf(epoch) && Number.isSafeInteger(offset) ? offset as Offset : undefined
 }
 
 /** Looks like a token, of whatever log: an application's own argument of this kind would be taken for an offset. */
 export function isToken (value: unknown): value is string {
   return typeof value === 'string' && value.length <= TOKEN_LENGTH_MAX && value.startsWith(MARK) && TOKEN.test(value)
+}
+
+let last = { epoch: '', log: '' }
+
+/** A server has one. */
+function logOf (epoch: string): string {
+  if (last.epoch !== epoch || last.log === '') {
+    last = { epoch, log: createHash('sha256').update(`log ${epoch}`).digest('base64url').slice(0, LOG_LENGTH) }
+  }
+  return last.log
 }
