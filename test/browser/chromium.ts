@@ -13,7 +13,8 @@ export interface Chromium {
 /** No request but those of pages leaves the browser. */
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run',
-  '--disable-extensions', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-default-apps',
+  '--disable-extensions', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--disable-default-apps',
   '--disable-domain-reliability', '--no-pings', '--disable-field-trial-config',
   // a tab that is not looked at is as quick as one that is
   '--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows',

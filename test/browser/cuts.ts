@@ -20,7 +20,7 @@ function ended (end: End): Cut['run'] {
 const OWN: readonly Cut[] = [
   { name: 'reload', says: 'the tab is reloaded, four times', run: ended('reload') },
   { name: 'tab-closed', says: 'the tab is closed, and another one opened, four times', run: ended('close') },
-  { name: 'tab-killed', says: 'the process of the tab is killed, and another one opened, four times', run: ended('crash') },
+  { name: 'tab-killed', says: 'its process is killed, and another tab opened, four times', run: ended('crash') },
   {
     name: 'blocked',
     says: 'a handler keeps the page busy for 0.2 to 0.9 s, and the link is cut meanwhile, four times',
