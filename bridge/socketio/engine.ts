@@ -131,12 +131,14 @@ export interface PrivateNamespace {
 export interface PrivateSocket {
   /** Called with the client's answer to the event with that identifier, and taken away. */
   readonly acks: Map<number, (...answer: unknown[]) => void>
+  /** Makes the function that answers the client's event with that identifier. */
+  ack (id: number): (...answer: unknown[]) => void
 }
 
 export function privateOf (namespace: Namespace): PrivateNamespace {
   return namespace as unknown as PrivateNamespace
 }
 
-export function acksOf (socket: Socket): PrivateSocket['acks'] {
-  return (socket as unknown as PrivateSocket).acks
+export function privateSocketOf (socket: Socket): PrivateSocket {
+  return socket as unknown as PrivateSocket
 }

@@ -16,6 +16,8 @@ import { undeliverable, type SocketEvent } from './translate.ts'
 const MESSAGE = 0x34
 /** Packet type of Socket.IO. The encoder makes it BINARY_EVENT where an argument is binary. */
 const EVENT = 2
+/** Likewise, becomes BINARY_ACK. */
+const ACK = 3
 const TEXT_FRAME = 0x81
 const BINARY_FRAME = 0x82
 const SHORT_BYTES_MAX = 125
@@ -156,8 +158,8 @@ export class Frames {
     return ackId
   }
 
-  encode (nsp: string, data: readonly unknown[], token?: string, id?: number): EncodedEvent {
-    return new EncodedEvent(this.#encoder.encode({ type: EVENT, nsp, data, id }), token)
+  encode (type: number, nsp: string, data: readonly unknown[], id?: number, token?: string): EncodedEvent {
+    return new EncodedEvent(this.#encoder.encode({ type, nsp, data, id }), token)
   }
 }
 
@@ -195,7 +197,12 @@ export class NamespaceFrames {
 
   encode ({ event, args }: Pick<SocketEvent, 'event' | 'args'>, token?: string, ackId?: number): EncodedEvent {
     const data = token === undefined ? [event, ...args] : [event, ...args, token]
-    return this.#frames.encode(this.#namespace, data, token, ackId)
+    return this.#frames.encode(EVENT, this.#namespace, data, ackId, token)
+  }
+
+  /** To a client's event that asked for it under this identifier. */
+  answer (id: number, values: readonly unknown[]): EncodedEvent {
+    return this.#frames.encode(ACK, this.#namespace, values, id)
   }
 
   /** An event that carries nothing but a token; the last one is kept. */

@@ -73,6 +73,13 @@ export class Wire {
     for (const { data, options } of event.pieces) this.#engine.write(data, options)
   }
 
+  /** In whichever way is open. */
+  writeOne (event: EncodedEvent): void {
+    if (!this.direct || (event.isBinary && !this.takesBinary)) return this.write(event)
+    this.gather()
+    this.#tcp!.write(event.frames)
+  }
+
   /** Only while `direct`. */
   writeFrames (events: readonly EncodedEvent[]): void {
     this.gather()
