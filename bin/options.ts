@@ -1,12 +1,15 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
 import type { Server as SocketioServer } from 'socket.io'
+import type { Identify } from '../bridge/socketio/identity.ts'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
 import { isLoopback } from '../config/loopback.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
 import { addressOf } from './listen.ts'
+
+export type { Identified, Identify } from '../bridge/socketio/identity.ts'
 
 /** Options by name, as docs/configuration.md lists them, and what only a program can hand over. */
 export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPort'>> {
@@ -26,6 +29,11 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
    * carried by the log. Make it without connectionStateRecovery; hand it over before clients come.
    */
   readonly io?: SocketioServer
+  /**
+   * The program's own way to know Socket.IO clients: makes a client id, or credentials for `auth`, of a handshake. What
+   * it leaves open is taken from what the client says. An exception refuses the client.
+   */
+  readonly identify?: Identify
   /** Default: pino to standard error, by logLevel and logFormat. */
   readonly logger?: Logger
   /** Default: the embedded store in the folder `data`. */
@@ -34,7 +42,8 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
 
 /** @throws ConfigError */
 export function configOf (
-  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'logger' | 'store'>, auth: Auth, http: Server | undefined
+  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'identify' | 'logger' | 'store'>, auth: Auth,
+  http: Server | undefined
 ): Config {
   if (http !== undefined && options.httpPort !== undefined) {
     throw new ConfigError([{

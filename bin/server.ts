@@ -6,8 +6,8 @@ import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { createSocketioBridge } from '../bridge/socketio/server.ts'
 import {
-  type Broker, type BrokerStats, type ClientId, type MqttServer, type SessionInfo, anonymous, createBroker,
-  createMqttServer, systemClock
+  type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type SessionInfo, anonymous,
+  createBroker, createMqttServer, systemClock
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import type { Config } from '../config/schema.ts'
@@ -22,7 +22,7 @@ import { type PublishOptions, PROGRAM, publish, trustingTheProgram } from './pro
 import { rulesOf } from './rules.ts'
 
 export { ListenError, type Address } from './listen.ts'
-export type { HoldfastOptions } from './options.ts'
+export type { HoldfastOptions, Identified, Identify } from './options.ts'
 export type { PublishOptions } from './program.ts'
 
 export interface HoldfastAddresses {
@@ -50,6 +50,16 @@ export interface Holdfast {
    */
   endSession (clientId: string): Promise<boolean>
   /**
+   * The messages that were set aside for a session, the oldest first: their delivery broke its connection again and
+   * again (redeliveriesMax). To deliver one after all, publish it again, then drop it.
+   */
+  aside (clientId: string): AsyncIterableIterator<AsideMessage>
+  /**
+   * Removes the message that was set aside under this `id`, or all of a session. Resolves to how many there were, when
+   * that is on disk. Rejects with HoldfastError STORE_UNAVAILABLE or CLOSED.
+   */
+  dropAside (clientId: string, id?: string): Promise<number>
+  /**
    * Stops accepting, syncs what was accepted, closes clients. Every call gives the same promise; it rejects where a
    * part could not stop as it should. What has a receipt is durable in any case [G1].
    */
@@ -62,7 +72,7 @@ export interface Holdfast {
  * then everything that was started is stopped again.
  */
 export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
-  const { auth = anonymous, logger, store: given, http: _http, io, ...rest } = options
+  const { auth = anonymous, logger, store: given, http: _http, io, identify, ...rest } = options
   const programs = programsHttp(options)
   const config = configOf(rest, auth, programs)
   const rules = await rulesOf(config)
@@ -129,6 +139,10 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       log,
       origins: io === undefined ? origins : undefined, // a program's own server says by itself which pages may come
       sessionExpiryMs: config.socketioSessionExpiryMs,
+      recoveryExpiryMs: config.recoveryExpiryMs,
+      recoveryOffset: config.recoveryOffset,
+      deviceCookie: config.deviceCookie,
+      identify,
       pingIntervalMs: config.pingIntervalMs,
       pingTimeoutMs: config.pingTimeoutMs,
       httpBufferBytesMax: config.packetBytesMax,
@@ -144,6 +158,8 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       stats: () => ({ ...broker.stats(), connections: { mqtt: mqttServer.connections, socketio: bridge.connections } }),
       sessions: () => broker.sessions(),
       endSession: (clientId) => broker.end(clientId as ClientId),
+      aside: (clientId) => broker.aside(clientId as ClientId),
+      dropAside: (clientId, id) => broker.dropAside(clientId as ClientId, id),
       close () {
         front.refuse('stopping')
         return closing ??= stop()

@@ -53,6 +53,15 @@ export const SERVER_OPTIONS = {
   socketioSessionExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, DAY_MS,
     'The same for a session from Socket.IO.'),
 
+  recoveryExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, 120_000,
+    'The same for a Socket.IO client that gave no name and whose cookie has not come back: it can only reconnect soon.'),
+
+  recoveryOffset: choice('socketio', ['argument', 'event', 'off'], 'argument',
+    'Where a Socket.IO client gets the offset that clients from 4.6 on bring back, so that nothing they handled comes ' +
+    'again. argument: as one more string at the end of each event; event: as an event holdfast:offset behind each ' +
+    'batch; off: nowhere, so that a handler can run again for what was under way.'),
+  deviceCookie: text('socketio', /^[\w.-]*$/, 'a name of letters, digits and . _ -, or empty', 'holdfast',
+    'Name of the cookie by which a browser is known again after a reload, if its page gives no client id. Empty: none.'),
   pingIntervalMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 25_000,
     'How often a Socket.IO connection is pinged.'),
   pingTimeoutMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 20_000,

@@ -10,7 +10,7 @@ import type { Broker, ClientId, Logger, Principal, Publisher } from '../../broke
 import { Admission, type Admitted } from './admission.ts'
 import { Carrier, type Member } from './carrier.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
-import { pingEio3, refusedTransport } from './eio3.ts'
+import { isOpenedByGet, pingEio3, refusedTransport } from './eio3.ts'
 import { DeviceCookies } from './cookie.ts'
 import { engineOf, privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './frames.ts'
@@ -77,7 +77,7 @@ export interface SocketioBridgeOptions {
 
 /** Asked for every upgrade and every polling request, before anything is done with it. */
 export interface OriginGate {
-  allows (request: Pick<IncomingMessage, 'headers'>): boolean
+  allows (request: Pick<IncomingMessage, 'headers'>, isOpenedByGet?: boolean): boolean
   /** Answers a request that is not allowed; `to` is the response, or the socket of an upgrade. */
   refuse (request: IncomingMessage, to: ServerResponse | Duplex): void
 }
@@ -111,7 +111,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const rules = new Rules({ rules: programs === undefined ? options.rules : forProgram(options.rules), makeId, log })
   const makeSecret = options.makeSecret ?? randomIds(18)
   const cookies = new DeviceCookies(
-    { name: options.deviceCookie ?? 'holdfast', path, maxAgeMs: sessionExpiryMs, makeSecret })
+    { name: options.deviceCookie ?? 'holdfast', path: programs?.path() ?? path, maxAgeMs: sessionExpiryMs, makeSecret })
   const seats = new Seats({
     broker, makeSecret, makeId, sessionExpiryMs, recoveryExpiryMs: options.recoveryExpiryMs ?? RECOVERY_EXPIRY_MS
   })
@@ -151,7 +151,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   engine.on('connection_error', error => logRefused(log, error))
   if (origins !== undefined) {
     engine.use((request, response, next) => {
-      if (origins.allows(request)) next()
+      if (origins.allows(request, isOpenedByGet(request._query))) next()
       // for an upgrade Engine.IO hands over no real response, and would answer 400
       else origins.refuse(request, response instanceof ServerResponse ? response : request.socket)
     })
@@ -169,10 +169,27 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   hookNamespaces(io, async socket => {
     const admitted = await admission.admit(socket)
     return {
-      enter: connect => follow(socket, admitted, connect),
+      enter: connect => enter(socket, admitted, connect),
       abandon: () => broker.release(admitted.session)
     }
   })
+
+  /** An exception of an application's handler is the application's; any other is a fault of ours, and ends no process. */
+  function enter (socket: Socket, admitted: Admitted, connect: () => void): void {
+    let isProgram = false
+    try {
+      follow(socket, admitted, () => {
+        isProgram = true
+        connect()
+        isProgram = false
+      })
+    } catch (error) {
+      if (isProgram) throw error
+      log.error({ err: error }, 'a Socket.IO client could not be served; this is a fault of the server')
+      admitted.connection.close()
+    }
+  }
+
   /** Once the log is open, which it is when somebody follows it. */
   function newFrames (): Frames {
     return new Frames({
@@ -238,15 +255,18 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }, () => connection.close()))
     // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
     if (recovered) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
-    connect()
-    link.connected()
-    if (!socket.connected) { // an application's handler has sent it away
-      if (!recovered) broker.release(session)
-      return
+    try {
+      connect()
+    } finally {
+      link.connected()
+      if (!socket.connected) { // an application's handler has sent it away
+        if (!recovered) broker.release(session)
+      } else {
+        if (!recovered) link.attached(broker.attach(session, link))
+        link.tell('session', { clientId: name, present }) // [G5]
+        log.debug({ session: session.clientId, present, recovered }, 'a Socket.IO client came')
+      }
     }
-    if (!recovered) link.attached(broker.attach(session, link))
-    link.tell('session', { clientId: name, present }) // [G5]
-    log.debug({ session: session.clientId, present, recovered }, 'a Socket.IO client came')
   }
 
   /**
