@@ -49,7 +49,7 @@ export function createOriginGate (rules: OriginRules, clock: Clock, log: Logger)
   }
 
   return {
-    allows: ({ headers }) => mayConnect(headers, rules),
+    allows: ({ headers }, isOpenedByGet) => mayConnect(headers, rules, isOpenedByGet),
     refuse (request, to) {
       tell(request)
       const says = sentence(request.headers)
@@ -59,11 +59,18 @@ export function createOriginGate (rules: OriginRules, clock: Clock, log: Logger)
   }
 }
 
-export function mayConnect (headers: IncomingHttpHeaders, { allowed, anonymous }: OriginRules): boolean {
+/** `isOpenedByGet`: a GET is all it takes to open a connection and to read from it (long polling of version 2). */
+export function mayConnect (
+  headers: IncomingHttpHeaders, { allowed, anonymous }: OriginRules, isOpenedByGet = false
+): boolean {
   const { origin, host } = headers
   if (allowed.includes('*')) return true
-  // without an origin it is no page, or an element as <script> whose site a browser tells in this header at least
-  if (origin === undefined) return headers['sec-fetch-site'] !== 'cross-site'
+  if (origin === undefined) {
+    // it is no page, or an element as <script> whose site a browser tells in this header at least, or the GET of a page
+    // to the host that it came from
+    if (headers['sec-fetch-site'] === 'cross-site') return false
+    return !isOpenedByGet || !anonymous || isKnownHost(host, allowed)
+  }
   if (allowed.includes(origin)) return true
   const from = hostOf(origin)
   if (from === undefined) return false
@@ -74,6 +81,13 @@ export function mayConnect (headers: IncomingHttpHeaders, { allowed, anonymous }
   return host !== undefined && from === hostOf(`http://${host}`)
 }
 
+/** A host that no page of somebody else can have: not just a name, which its owner can point at this machine. */
+function isKnownHost (host: string | undefined, allowed: readonly string[]): boolean {
+  const name = host === undefined ? undefined : hostOf(`http://${host}`)
+  if (name === undefined) return host === undefined
+  return isLoopback(name) || isIP(name) !== 0 || allowed.some(origin => hostOf(origin) === name)
+}
+
 /** In lower case, without brackets or port; undefined where there is none. */
 function hostOf (url: string): string | undefined {
   if (!URL.canParse(url)) return undefined
@@ -81,7 +95,12 @@ function hostOf (url: string): string | undefined {
   return hostname === '' ? undefined : hostname.replace(/^\[|\]$/g, '')
 }
 
-function sentence ({ origin }: IncomingHttpHeaders): string {
+function sentence ({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): string {
+  if (origin === undefined && site !== 'cross-site') {
+    return `A client of version 2 may not begin with polling under the host ${shown(host)} while access is ` +
+      'anonymous: a page of anybody who points that name here would look the same. If it should, add the origin of ' +
+      'that host, like http://app.example.com, to allowedOrigins (--allowed-origins).\n'
+  }
   return origin === undefined
     ? 'A page of another site, which does not tell its origin, may not connect; allowedOrigins (--allowed-origins) ' +
       'lets it with * alone.\n'

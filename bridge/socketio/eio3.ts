@@ -25,6 +25,11 @@ export function pingEio3 (engine: EngineServer, pingIntervalMs: number): void {
   }
 }
 
+/** A GET is all it takes to be connected to the root namespace; version 3 and 4 need a POST, which tells its origin. */
+export function isOpenedByGet (query: EngineRequest['_query']): boolean {
+  return isEio3(query) && query.transport === 'polling'
+}
+
 /** Why the request may not open a connection; undefined where it may. */
 export function refusedTransport (query: EngineRequest['_query']): string | undefined {
   return query.j === undefined ? undefined : JSONP

@@ -1,6 +1,5 @@
 /** Every version of the client on every transport: what counts as received was handled, and when that is known. */
 import t from 'tap'
-import { performance } from 'node:perf_hooks'
 import type { Test } from 'tap'
 import { createProxy, type Proxy } from '../helpers/proxy.ts'
 import {

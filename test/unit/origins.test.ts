@@ -92,6 +92,27 @@ t.test('an element of another site\'s page, which tells no origin, is refused by
     'an origin says more')
 })
 
+t.test('where a GET opens a connection, a name that may not is refused while access is anonymous', async (t) => {
+  const byGet = (headers: IncomingHttpHeaders, allowed: readonly string[], anonymous = true): boolean => {
+    return mayConnect(headers, { allowed, anonymous }, true)
+  }
+  for (const host of [LOCAL, LAN, 'localhost', '[::1]:8080', '[fd00::5]', undefined]) {
+    t.ok(byGet({ host }, DEFAULT), `${host}`)
+  }
+  for (const host of [SITE, `${SITE}:8080`, 'holdfast', '', '@', '127.0.0.1.evil.example', 'a b']) {
+    t.notOk(byGet({ host }, DEFAULT), host)
+    t.ok(byGet({ host }, DEFAULT, false), `${host}: everybody must say who he is`)
+    t.ok(byGet({ host }, ['*']), `${host}: every page may`)
+    t.ok(may({ host }, DEFAULT), `${host}: where a GET opens nothing`)
+  }
+  t.ok(byGet({ host: `${SITE}:8080` }, [`https://${SITE}`]), 'the host of an origin that may connect')
+  t.notOk(byGet({ host: `x.${SITE}` }, [`https://${SITE}`]))
+  t.ok(byGet({ host: SITE, origin: 'http://localhost:3000' }, DEFAULT), 'an origin says more')
+  t.notOk(byGet({ host: LOCAL, 'sec-fetch-site': 'cross-site' }, DEFAULT))
+  const answer = await refusalOf({ host: `${SITE}:8080` })
+  t.match(answer, /403.*version 2.*"app\.example\.com:8080".*anonymous.*--allowed-origins/s)
+})
+
 t.test('a refusal is 403 with a sentence that names the origin and the option', async (t) => {
   const answer = await refusalOf({ origin: 'https://evil.example', host: LOCAL })
   t.match(answer, /^HTTP\/1\.1 403 Forbidden\r\n/)
