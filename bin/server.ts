@@ -145,6 +145,10 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       identify,
       pingIntervalMs: config.pingIntervalMs,
       pingTimeoutMs: config.pingTimeoutMs,
+      eio3PingIntervalMs: config.eio3PingIntervalMs,
+      eio3InflightMessagesMax: config.eio3InflightMessagesMax,
+      eio3Proof: config.eio3Proof,
+      perMessageDeflate: config.socketioDeflate,
       httpBufferBytesMax: config.packetBytesMax,
       rules
     })
