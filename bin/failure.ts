@@ -2,7 +2,7 @@
 import { type ErrorCode, HoldfastError } from '../broker/index.ts'
 import { ConfigError, lineOf } from '../config/problem.ts'
 import { ListenError } from './listen.ts'
-import { UsageError } from './usage.ts'
+import { FailedError, UsageError } from './usage.ts'
 
 export const EXIT = {
   ok: 0,
@@ -15,6 +15,7 @@ export const EXIT = {
 } as const
 
 const ADVICE: { readonly [Code in ErrorCode]?: string } = {
+  DATA_MISSING: 'name the folder of the server with --data',
   DATA_LOCKED: 'stop that server, or choose another folder with --data',
   DATA_NOT_WRITABLE: 'give this user write access to it, or choose another folder with --data',
   DATA_NEWER: 'install the newer version again, or choose another folder with --data',
@@ -24,6 +25,7 @@ const ADVICE: { readonly [Code in ErrorCode]?: string } = {
 export function explain (error: unknown): { readonly lines: readonly string[], readonly exitCode: number } {
   if (error instanceof ConfigError) return { lines: error.problems.map(lineOf), exitCode: EXIT.usage }
   if (error instanceof UsageError) return { lines: [error.message], exitCode: EXIT.usage }
+  if (error instanceof FailedError) return { lines: [oneLine(error.message)], exitCode: EXIT.failed }
   if (error instanceof ListenError) return { lines: [oneLine(error.message)], exitCode: EXIT.failed }
   if (error instanceof HoldfastError) {
     const advice = ADVICE[error.code]

@@ -9,6 +9,8 @@ const HELP = `Usage: holdfast COMMAND [--option value ...]
 
   start          runs the server until SIGTERM or SIGINT
   check          validates the configuration and says what it means; --json prints it as JSON
+  sessions       lists the sessions of a data folder, also beside a running server; --json prints JSON,
+                 --client ID one session with what was set aside for it, --payload with the payloads
   help           this text
   help options   every option with its default
   help OPTION    one option, by its name, flag or variable

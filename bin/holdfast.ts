@@ -10,7 +10,7 @@ import { help } from './help.ts'
 import { UsageError } from './usage.ts'
 import { version } from './version.ts'
 
-const COMMANDS = ['start', 'check', 'help'] as const
+const COMMANDS = ['start', 'check', 'sessions', 'help'] as const
 
 async function run (command: string | undefined, args: readonly string[]): Promise<void> {
   const line = { args, env: process.env, read: (file: string) => readFileSync(file, 'utf8') }
@@ -18,6 +18,8 @@ async function run (command: string | undefined, args: readonly string[]): Promi
   switch (command) {
     case 'start': return asksForHelp ? print(help(undefined)) : (await import('./start.ts')).start(line)
     case 'check': return print(asksForHelp ? help(undefined) : await check(line))
+    case 'sessions':
+      return print(asksForHelp ? help(undefined) : await (await import('./sessions.ts')).sessions(line, Date.now()))
     case undefined:
     case 'help':
     case '--help':

@@ -9,7 +9,11 @@ export function narrate (events: Broker['events'], log: Logger): void {
     if (session.reason === 'disconnected') log.debug(session, 'clean session ended with its connection')
     else log.info(session, 'session ended; nothing is kept for it any more')
   })
-  events.on('gap', (gap) => log.warn(gap, 'a session reached a bound and skipped messages; it is told how many'))
+  events.on('gap', (gap) => {
+    if (gap.reason !== 'set-aside') log.warn(gap, 'a session reached a bound and skipped messages; it is told how many')
+  })
+  events.on('set-aside', (aside) => log.warn(aside, 'the connection broke with this message again and again; it is ' +
+    'set aside and the session goes on without it ("holdfast sessions --client" shows it)'))
   events.on('store-failed', ({ error }) =>
     log.error({ err: error }, 'the log can\'t be written; publishers get no receipts until it can, and send again'))
   events.on('store-recovered', () => log.info({}, 'the log can be written again; receipts are given again'))

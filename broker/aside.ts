@@ -43,7 +43,8 @@ export class Aside {
   async set (session: Session, delivery: Delivery, attempts: number): Promise<boolean> {
     // The identifier alone might stand for another message by now.
     if (!(delivery instanceof Flight) || session.window?.get(delivery.packetId) !== delivery) return false
-    if (session.clean || session.ended || session.leaving || delivery.qos !== 1 || delivery.state !== FLIGHT_SENT) return false
+    if (session.clean || session.ended || session.leaving) return false
+    if (delivery.qos !== 1 || delivery.state !== FLIGHT_SENT) return false
     const known = this.#writing.get(delivery)
     if (known !== undefined) return await known
     const written = this.#set(session, delivery, attempts)

@@ -6,15 +6,16 @@ import { Aside } from './aside.ts'
 import { HoldfastError } from './errors.ts'
 import type { BrokerEvents } from './events.ts'
 import { LogIndex } from './log/log-index.ts'
-import { Log, type Receipt, type RecordChange } from './log/log.ts'
+import { Log, type Receipt } from './log/log.ts'
 import { PENDING } from './log/route.ts'
 import { Timeline } from './log/timeline.ts'
-import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
-} from './message.ts'
+import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS,
+  type TimeMs } from './message.ts'
 import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { overBounds } from './session/bounds.ts'
 import { Follower } from './session/follower.ts'
+import { aliveChange, readAlive } from './session/records.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import { infoOf } from './session-info.ts'
@@ -29,9 +30,6 @@ import type {
 
 /** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
 const ALIVE_MS = 5_000
-const ALIVE_KEY = 'alive'
-const RUNNING = 0
-const STOPPED = 1
 /** Sessions and topics that one sweep looks at. */
 const SWEEP_SESSIONS = 5_000
 const SWEEP_TOPICS = 5_000
@@ -132,11 +130,11 @@ export class HoldfastBroker implements Broker {
     })
 
     await this.#retained.load()
-    const alive = await this.#store.get('meta', ALIVE_KEY)
+    const alive = await readAlive(this.#store)
     const now = clock.now()
-    const aliveAt = (alive === undefined ? now : Math.min(now, alive.value.readDoubleBE(0) + ALIVE_MS)) as TimeMs
+    const aliveAt = (alive === undefined ? now : Math.min(now, alive.at + ALIVE_MS)) as TimeMs
     // A stop during which the disk was full is no clean one: cursors were not written.
-    const clean = recovery.clean && (alive === undefined || alive.value[8] === STOPPED)
+    const clean = recovery.clean && (alive === undefined || alive.isStopped)
     const owed = await this.#sessions.load({ ...recovery, clean }, aliveAt)
     for (const { subscription, notAfter } of owed) this.#subscribing.owe(subscription, notAfter)
     for await (const headers of this.#store.scan()) {
@@ -145,12 +143,12 @@ export class HoldfastBroker implements Broker {
         this.#timeline.note(offset, time)
       }
     }
-    this.#log.record([this.#alive(RUNNING)], () => {})
+    this.#log.record([aliveChange(this.clock.now(), false)], () => {})
     await this.#wills.publishAll()
     await this.#log.settled()
     this.#repeat(limits.cursorFlushMs, () => { this.#sessions.flush() })
     this.#repeat(limits.sweepMs, () => { this.#sweep() })
-    this.#repeat(ALIVE_MS, () => { this.#log.record([this.#alive(RUNNING)], () => {}) })
+    this.#repeat(ALIVE_MS, () => { this.#log.record([aliveChange(this.clock.now(), false)], () => {}) })
     return recovery
   }
 
@@ -167,7 +165,7 @@ export class HoldfastBroker implements Broker {
     }
     this.#log.trim(this.#index.trim(Infinity, this.#log.tail))
     await this.#sessions.flushAll()
-    if (!this.#log.failing) this.#log.record([this.#alive(STOPPED)], () => {})
+    if (!this.#log.failing) this.#log.record([aliveChange(this.clock.now(), true)], () => {})
     await this.#log.settled()
     await this.#store.close()
   }
@@ -182,12 +180,6 @@ export class HoldfastBroker implements Broker {
       })
     }
     again()
-  }
-
-  #alive (state: typeof RUNNING | typeof STOPPED): RecordChange {
-    const value = Buffer.alloc(9)
-    value[value.writeDoubleBE(this.clock.now())] = state
-    return { table: 'meta', key: ALIVE_KEY, value }
   }
 
   // --- sessions and connections

@@ -11,8 +11,8 @@ import { splitSessionKey } from './store/keys.ts'
 import type { Recovery, Store, StoredRecord, Table } from './store/store.ts'
 
 export interface LoadOptions {
-  readonly store: Store
-  readonly recovery: Recovery
+  readonly store: Pick<Store, 'records'>
+  readonly recovery: Pick<Recovery, 'clean' | 'tail' | 'damaged'>
   readonly limits: Limits
   readonly now: TimeMs
   /** When the server was last known to run: sessions that were attached then count as detached since. */

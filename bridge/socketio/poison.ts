@@ -189,7 +189,7 @@ export class Trial {
       return
     }
     this.#suspects.log.info({ session: this.#clientId, topic: message!.message.topic, attempts },
-      'the connection broke again and again with this message; it is delivered alone, once the link has held without it')
+      'the connection broke again and again with this message; it is tried alone, once the link has held without it')
     this.#state = 'holding'
     this.#control(carriedBytes + bytesOf(message!))
   }

@@ -208,7 +208,7 @@ export class Follower {
     if (live !== undefined && this.#puller.isBehind(session, live)) this.wake(session)
   }
 
-  /** The client says how far it has come: no more is known of what is out, nor of what was sent and not written down. */
+  /** The client says how far it has come: more than is known of what is out, or of what was sent unrecorded. */
   #acknowledgeThrough (session: Session, through: Offset): void {
     const proven = [...session.window?.flights() ?? []].filter(({ offset, qos }) =>
       offset > ORIGIN && offset <= through && qos === 1)

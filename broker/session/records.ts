@@ -1,6 +1,6 @@
 /** How sessions, filters, cursors and single messages are written down. Pure; versioned by their first byte. */
 import { sessionKey, splitSessionKey } from '../store/keys.ts'
-import type { StoredRecord } from '../store/store.ts'
+import type { Store, StoredRecord } from '../store/store.ts'
 import type { RecordChange } from '../log/log.ts'
 import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../message.ts'
 import { GAP_REASONS, type GapReason } from './link.ts'
@@ -138,6 +138,25 @@ export function readCursor (record: StoredRecord):
     if (reason !== undefined) gaps.push([reason, value.readUInt32BE(at + 1)])
   }
   return { instance, sent, uncertainThrough, flights, gaps }
+}
+
+// --- when the server was last known to run, and whether it has stopped with all written down
+
+const ALIVE_KEY = 'alive'
+const RUNNING = 0
+const STOPPED = 1
+
+export function aliveChange (now: TimeMs, isStopped: boolean): RecordChange {
+  const value = Buffer.alloc(9)
+  value[value.writeDoubleBE(now)] = isStopped ? STOPPED : RUNNING
+  return { table: 'meta', key: ALIVE_KEY, value }
+}
+
+/** Undefined for a log that no server has run on. */
+export async function readAlive (store: Pick<Store, 'get'>):
+Promise<{ at: TimeMs, isStopped: boolean } | undefined> {
+  const record = await store.get('meta', ALIVE_KEY)
+  return record && { at: record.value.readDoubleBE(0) as TimeMs, isStopped: record.value[8] === STOPPED }
 }
 
 // --- messages that were set aside

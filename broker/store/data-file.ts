@@ -24,7 +24,7 @@ const AT = {
   flags: 18, magic: 24, version: 28, pageBytes: 48, freeRoot: 88, mainRoot: 136, lastPage: 144, transaction: 152
 }
 
-interface Head {
+export interface Head {
   readonly pageBytes: number
   readonly lastPage: number
   readonly transaction: bigint
@@ -50,9 +50,7 @@ export function checkDataFile (folder: string): string[] {
   try {
     const bytes = fstatSync(file).size
     if (bytes === 0) return []
-    const first = readHead(file, 0, path)
-    const second = readHead(file, first.pageBytes, path)
-    if (second.pageBytes !== first.pageBytes) throw damaged(path, 'its two heads contradict each other')
+    const [first, second] = readHeads(file, path)
     const lastPage = Math.max(first.lastPage, second.lastPage)
     const needed = (lastPage + 1) * first.pageBytes
     if (bytes < needed) ftruncateSync(file, needed)
@@ -61,6 +59,14 @@ export function checkDataFile (folder: string): string[] {
   } finally {
     closeSync(file)
   }
+}
+
+/** The newer one is that of the last transaction. Throws HoldfastError DATA_DAMAGED or DATA_NEWER, naming the file. */
+export function readHeads (file: number, path: string): [Head, Head] {
+  const first = readHead(file, 0, path)
+  const second = readHead(file, first.pageBytes, path)
+  if (second.pageBytes !== first.pageBytes) throw damaged(path, 'its two heads contradict each other')
+  return [first, second]
 }
 
 function checkTrees (file: number, path: string, head: Head, lastPage: number): void {

@@ -56,6 +56,20 @@ export async function lockFolder (folder: string, makeId: () => string = randomI
   }
 }
 
+/** The process that owns the folder now, as far as can be seen without asking for the lock. */
+export async function ownerOf (folder: string): Promise<number | undefined> {
+  const directory = openDirectory(folder)
+  try {
+    for (const file of readdirSync(folder)) {
+      const owner = OWNER.exec(file)
+      if (owner !== null && await answers(directory.path(file))) return Number(owner[1])
+    }
+    return undefined
+  } finally {
+    closeSync(directory.fd)
+  }
+}
+
 function randomId (): string {
   return randomBytes(8).toString('hex')
 }

@@ -1,4 +1,4 @@
-/** Messages that are set aside, and what becomes of the session they belong to, as a function of a factory of stores. */
+/** Messages that are set aside, and what becomes of their session, as a function of a factory of stores. */
 import t from 'tap'
 import type { Test } from 'tap'
 import type { AsideMessage, ClientId } from '../../broker/message.ts'

@@ -144,7 +144,7 @@ for (const provesBefore of [true, false]) {
   }
 }
 
-t.test('the only poison is set aside after redeliveriesMax deliveries that broke the connection, not before', async t => {
+t.test('a message is set aside after redeliveriesMax deliveries that broke the connection, not before', async t => {
   for (const redeliveriesMax of [2, 3, 10, 25]) {
     const world = new World(redeliveriesMax)
     world.publish(1)
@@ -231,7 +231,7 @@ t.test('poison on a link that also breaks by itself is found all the same', asyn
   }
 })
 
-t.test('a message that was never sent is not suspected of what others did, which are proven in another way', async t => {
+t.test('a message that was never sent is not suspected of what others did', async t => {
   const world = new World()
   world.publish(1)
   for (let i = 0; i < 7; i++) world.connect({ poison: new Set([0]) })
@@ -294,7 +294,7 @@ t.test('two namespaces on a connection take turns, so that one is not blamed for
     message: { topic, payload: Buffer.alloc(1) } as unknown as Message
   })
   const deliveries = { sound: deliveryOf('sound'), poison: deliveryOf('poison') }
-  for (const name of ['sound', 'poison'] as const) for (let i = 0; i < 2; i++) suspects.broke(name as unknown as ClientId)
+  for (const name of ['sound', 'sound', 'poison', 'poison']) suspects.broke(name as ClientId)
   for (let round = 0; round < 20 && aside.length === 0; round++) {
     const connection = {}
     const trials: Partial<Record<string, Trial>> = {}

@@ -1,0 +1,195 @@
+/** `holdfast sessions`: what a data folder says of its sessions, whether a server runs on it or not. Writes nothing. */
+import { resolve } from 'node:path'
+import { topicEvent } from '../bridge/socketio/names.ts'
+import { type AsideMessage, type SessionInfo, type SessionsLook, lookAtSessions } from '../broker/index.ts'
+import { StoreLook } from '../broker/store/look.ts'
+import { type CommandLine, loadConfig } from '../config/load.ts'
+import { didYouMean } from '../config/near.ts'
+import { bytes, count, duration } from '../config/units.ts'
+import { FailedError, UsageError } from './usage.ts'
+
+interface Asked {
+  /** Flags and switches that are options of the configuration. */
+  readonly args: readonly string[]
+  readonly client: string | undefined
+  readonly isJson: boolean
+  readonly withPayload: boolean
+}
+
+interface Looked {
+  readonly look: StoreLook
+  readonly all: SessionsLook
+  readonly nowMs: number
+}
+
+/**
+ * What to print on standard output.
+ * @throws ConfigError, UsageError, FailedError, HoldfastError DATA_MISSING, DATA_NEWER or DATA_DAMAGED
+ */
+export async function sessions (line: CommandLine, nowMs: number): Promise<string> {
+  const asked = readAsked(line.args)
+  const { config } = loadConfig({ ...line, args: asked.args })
+  const look = await StoreLook.open(resolve(config.data))
+  try {
+    const looked = { look, all: await lookAtSessions(look), nowMs }
+    if (asked.client === undefined) return asked.isJson ? json(header(looked), looked.all.sessions) : list(looked)
+    const session = find(looked.all.sessions, asked.client)
+    const aside: AsideMessage[] = []
+    for await (const one of looked.all.aside(session.clientId)) aside.push(one)
+    return asked.isJson
+      ? json(header(looked), [session], aside.map((one) => plain(one, asked.withPayload)))
+      : details(looked, session, aside, asked.withPayload)
+  } finally {
+    look.close()
+  }
+}
+
+function readAsked (args: readonly string[]): Asked {
+  const rest: string[] = []
+  let client: string | undefined
+  let isJson = false
+  let withPayload = false
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === '--json') isJson = true
+    else if (args[i] === '--payload') withPayload = true
+    else if (args[i] === '--client' || args[i].startsWith('--client=')) {
+      const value = args[i] === '--client' ? args[++i] : args[i].slice('--client='.length)
+      if (value === undefined || value === '') throw new UsageError('sessions: --client needs the name of a session')
+      client = value
+    } else rest.push(args[i])
+  }
+  if (withPayload && client === undefined) throw new UsageError('sessions: --payload needs --client')
+  return { args: rest, client, isJson, withPayload }
+}
+
+function find (all: readonly SessionInfo[], clientId: string): SessionInfo {
+  const session = all.find((one) => one.clientId === clientId)
+  if (session !== undefined) return session
+  const inside = all.map((one) => one.clientId as string).filter((one) => one.endsWith(`:${clientId}`)).slice(0, 3)
+  const hint = inside.length > 0
+    ? `; for Socket.IO the namespace belongs to it: ${inside.map(shown).join(', ')}`
+    : didYouMean(clientId, all.map((one) => one.clientId))
+  throw new FailedError(`there is no session ${shown(clientId)}${hint}`)
+}
+
+// --- for people
+
+function list (looked: Looked): string {
+  const { all: { sessions } } = looked
+  if (sessions.length === 0) return [...heading(looked), 'No session is kept.', ''].join('\n')
+  const rows = sessions.map((session) => [
+    shown(session.clientId), shown(session.principal), state(session, looked), count(session.filters.length),
+    count(session.backlogMessages), bytes(session.backlogBytes), count(session.inflightMessages),
+    count(session.asideMessages)
+  ])
+  const head = ['CLIENT ID', 'PRINCIPAL', 'STATE', 'FILTERS', 'BACKLOG', 'BYTES', 'IN FLIGHT', 'SET ASIDE']
+  return [...heading(looked), ...table([head, ...rows], 3), ''].join('\n')
+}
+
+function details (looked: Looked, session: SessionInfo, aside: readonly AsideMessage[], withPayload: boolean): string {
+  const { backlogMessages, backlogBytes, inflightMessages, expiryMs } = session
+  return [
+    ...heading(looked),
+    `${shown(session.clientId)}, made by ${shown(session.principal)}`,
+    `  ${state(session, looked)}; it ends when it was detached for ${duration(expiryMs)}`,
+    `  waiting: ${messages(backlogMessages)} (${bytes(backlogBytes)}); in flight: ${messages(inflightMessages)}`,
+    '',
+    session.filters.length === 0 ? 'No filters' : 'Filters',
+    ...table(session.filters.map(({ filter, qos }) => ['  ' + shown(filter), `QoS ${qos}`]), 2),
+    '',
+    aside.length === 0 ? 'Nothing is set aside.' : 'Set aside, the oldest first',
+    ...aside.flatMap((one) => asideLines(one, withPayload)),
+    ''
+  ].join('\n')
+}
+
+function asideLines (one: AsideMessage, withPayload: boolean): string[] {
+  const { message: { topic, payload, time, publisher } } = one
+  const event = eventOf(topic)
+  return [
+    `  ${one.id}  ${shown(topic)}${event === undefined ? '' : ` (event ${shown(event)})`}`,
+    `    ${bytes(payload.length)}, published ${moment(time)} by ${shown(publisher)}, ` +
+      `set aside ${moment(one.setAsideAt)} after ${count(one.attempts)} attempts`,
+    ...withPayload ? [`    ${asText(payload) ?? `base64 ${payload.toString('base64')}`}`] : []
+  ]
+}
+
+function heading ({ look, all: { sessions, aliveAt } }: Looked): string[] {
+  const attached = sessions.filter((one) => one.attached).length
+  const server = look.pid !== undefined
+    ? `process ${look.pid} runs on it`
+    : `no server runs on it${aliveAt === undefined ? '' : `; the last one did on ${moment(aliveAt)}`}`
+  return [
+    `${look.folder}: ${server}.`,
+    `${count(sessions.length)} ${sessions.length === 1 ? 'session' : 'sessions'}, ${count(attached)} attached` +
+      `${look.pid === undefined && attached > 0 ? ' when their server was killed' : ''}.`,
+    ''
+  ]
+}
+
+/** What the records can tell: a session whose server was killed had no time to say that it is detached. */
+function state ({ attached, detachedAt }: SessionInfo, { look, nowMs }: Looked): string {
+  if (attached) return look.pid === undefined ? 'was attached' : 'attached'
+  if (detachedAt === undefined) return 'detached'
+  return `detached for ${duration(Math.max(0, secondsOnly(nowMs - detachedAt)))}`
+}
+
+function secondsOnly (ms: number): number { return ms < 1_000 ? ms : ms - ms % 1_000 }
+
+function messages (number: number): string { return `${count(number)} ${number === 1 ? 'message' : 'messages'}` }
+
+function moment (ms: number): string { return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z') }
+
+/** @param texts so many columns at the left are texts, the others numbers */
+function table (rows: ReadonlyArray<readonly string[]>, texts: number): string[] {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column].length))) ?? []
+  return rows.map((row) => row.map((cell, column) =>
+    column < texts ? cell.padEnd(widths[column]) : cell.padStart(widths[column])).join('  ').trimEnd())
+}
+
+/** As it is, or quoted where it would do something to a terminal or hide in it. */
+function shown (text: string): string {
+  return /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(text) ? text : JSON.stringify(text).replace(/[\u007f-\u{10ffff}]/gu, escaped)
+}
+
+function escaped (char: string): string {
+  return /[\p{L}\p{N}\p{P}\p{S} ]/u.test(char) ? char : `\\u{${char.codePointAt(0)!.toString(16)}}`
+}
+
+// --- for programs
+
+function header ({ look, all, nowMs }: Looked): object {
+  return { folder: look.folder, pid: look.pid ?? null, at: iso(nowMs), aliveAt: iso(all.aliveAt), epoch: look.epoch }
+}
+
+function json (header: object, sessions: readonly SessionInfo[], aside?: readonly object[]): string {
+  const all = sessions.map(({ clean: _, ...one }) => ({ ...one, detachedAt: iso(one.detachedAt) }))
+  return JSON.stringify({ ...header, sessions: all, ...aside && { aside } }, null, 2) + '\n'
+}
+
+function plain (one: AsideMessage, withPayload: boolean): object {
+  const { id, offset, attempts, setAsideAt, message: { topic, payload, time, publisher, principal, retain } } = one
+  const text = asText(payload)
+  return {
+    id, offset, attempts, setAsideAt: iso(setAsideAt), topic, event: eventOf(topic) ?? null, bytes: payload.length,
+    time: iso(time), publisher, principal, retain,
+    ...withPayload && (text === undefined ? { payloadBase64: payload.toString('base64') } : { payload: text })
+  }
+}
+
+function iso (ms: number | undefined): string | null { return ms === undefined ? null : new Date(ms).toISOString() }
+
+/** The Socket.IO event of a topic in the bridge's own form; undefined for any other. */
+function eventOf (topic: string): string | undefined {
+  return topic.startsWith('io/') ? topicEvent(topic) : undefined
+}
+
+/** Printable UTF-8; undefined for what is none. */
+function asText (payload: Buffer): string | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(payload)
+    return /[\p{Cc}\p{Cf}]/u.test(text.replaceAll(/[\t\n\r]/g, '')) ? undefined : text
+  } catch {
+    return undefined
+  }
+}
