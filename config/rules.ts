@@ -39,6 +39,14 @@ const RULES: readonly Rule[] = [
       : undefined
   },
   {
+    options: ['eio3PingIntervalMs', 'ackTimeoutMs'],
+    broken: ({ eio3Proof, eio3PingIntervalMs, ackTimeoutMs }) => eio3Proof === 'heartbeat' &&
+      2 * eio3PingIntervalMs >= ackTimeoutMs
+      ? `a proof takes up to two ping intervals, and a client is cut off after ${count(ackTimeoutMs)} ms without one; ` +
+        'the second must be more than twice the first'
+      : undefined
+  },
+  {
     options: ['rules', 'rulesModule'],
     broken: ({ rules, rulesModule }) => rulesModule !== '' && Object.keys(rules).length > 0
       ? 'only one of them can hold the rules of the bridge; move those of the first into the module'

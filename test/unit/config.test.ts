@@ -164,6 +164,9 @@ t.test('values that contradict each other name both sources', async (t) => {
   t.same(lines(() => load({ args: ['--mqtt-port', '0', '--http-port', '0'] })), [], 'but the system may pick both')
   t.match(lines(() => load({ args: ['--packet-bytes-max', '1000'] })), [/^--packet-bytes-max: before CONNECT/])
   t.match(lines(() => load({ args: ['--client-id-bytes-max', '1000'] })), [/^--client-id-bytes-max: .*at most 1,899/])
+  const slow = ['--eio3-ping-interval-ms', '30000', '--ack-timeout-ms', '60000']
+  t.match(lines(() => load({ args: slow })), [/two ping intervals.*60,000 ms.*more than twice/])
+  t.doesNotThrow(() => load({ args: [...slow, '--eio3-proof', 'transport'] }))
 })
 
 t.test('listening beyond loopback without authentication is refused, and the override named', async (t) => {
