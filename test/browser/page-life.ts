@@ -98,7 +98,7 @@ export class PageLife implements Life {
 
   /** The next handler takes so long; the page does nothing else. */
   block (ms: number): void {
-    this.#tab?.block(ms)
+    void this.#tab?.block(ms)
   }
 
   replaced (): void {

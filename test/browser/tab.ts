@@ -8,6 +8,7 @@ export type Told =
   | readonly [what: 'connect', recovered: boolean]
   | readonly [what: 'disconnect', reason: string]
   | readonly [what: 'seen', source: string, number: number]
+  | readonly [what: 'blocked', untilMs: number]
   | readonly [what: 'dying']
   | readonly [what: 'fault']
   | readonly [what: 'answer', id: number, answer: { readonly status: string }]
@@ -75,26 +76,26 @@ export class Tab {
   }
 
   emit (id: number, args: readonly unknown[]): void {
-    this.#run(([id, args]) => { emit(id, args) }, [id, args.map(packed)] as const)
+    void this.#run(([id, args]) => { emit(id, args) }, [id, args.map(packed)] as const)
   }
 
   closeEngine (): void {
-    this.#run(() => { socket.io.engine.close() }, undefined)
+    void this.#run(() => { socket.io.engine.close() }, undefined)
   }
 
   /** After so many more, the next handler never returns. */
   hangAfter (handlers: number): void {
-    this.#run(count => { handlersLeft = count }, handlers)
+    void this.#run(count => { handlersLeft = count }, handlers)
   }
 
-  /** The next handler takes so long, and nothing else of the page runs meanwhile. */
-  block (ms: number): void {
-    this.#run(ms => { blockMs = ms }, ms)
+  /** The next handler takes so long, and nothing else of the page runs meanwhile. Resolves when the page knows. */
+  async block (ms: number): Promise<void> {
+    await this.#run(ms => { blockMs = ms }, ms)
   }
 
   /** What becomes of it is told by the page; nothing does where the document is gone or hangs. */
-  #run<A> (work: (argument: A) => void, argument: A): void {
-    this.#page.evaluate(work as (argument: unknown) => void, argument).catch(() => {})
+  async #run<A> (work: (argument: A) => void, argument: A): Promise<void> {
+    await this.#page.evaluate(work as (argument: unknown) => void, argument).catch(() => {})
   }
 }
 
