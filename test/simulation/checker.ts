@@ -40,11 +40,15 @@ export class Checker implements DiskWitness {
   readonly #stolen = new Set<ClientId>()
   #diskTroubleMs = -1
   #fullSinceMs = -1
+  #lastFullMs = -1
+  #openedMs = Infinity
+  readonly #flushSlackMs: number
 
   constructor (referee: Referee, limits: Limits) {
     this.#referee = referee
     this.#limits = limits
     const flushSlackMs = limits.cursorFlushMs + limits.sweepMs + WRITE_SLACK_MS
+    this.#flushSlackMs = flushSlackMs
     this.sessions = new Sessions(referee, 2 * limits.sweepMs + WRITE_SLACK_MS, flushSlackMs)
     this.deliveries = new Deliveries(referee, this.ledger, limits)
   }
@@ -52,6 +56,12 @@ export class Checker implements DiskWitness {
   /** When the disk was last full or slow. */
   get diskTroubleMs (): number { return this.#diskTroubleMs }
   diskTrouble (): void { this.#diskTroubleMs = this.#referee.nowMs }
+
+  /** A write was refused. */
+  refusedByDisk (): void {
+    this.diskTrouble()
+    this.#lastFullMs = this.#referee.nowMs
+  }
 
   diskFull (): void {
     this.diskTrouble()
@@ -86,7 +96,9 @@ export class Checker implements DiskWitness {
     this.#referee.count('damaged')
     for (const life of this.sessions.alive()) {
       const claim = publication && life.claims.get(publication.key)
-      if (claim !== undefined) claim.damaged = true
+      if (claim === undefined) continue
+      claim.damaged = true
+      claim.damageFoundBy = this.#process + 1
     }
   }
 
@@ -101,6 +113,7 @@ export class Checker implements DiskWitness {
   started (): void { this.#process++ }
 
   opened (): void {
+    this.#openedMs = this.#referee.nowMs
     this.sessions.opened()
     this.#referee.trace?.(`=== server ${this.#process} is open`)
   }
@@ -108,14 +121,26 @@ export class Checker implements DiskWitness {
   crashed (): void {
     this.#referee.trace?.(`=== server ${this.#process} crashes`)
     this.#referee.count('crash')
+    if (this.#referee.nowMs - this.#openedMs <= this.#flushSlackMs) this.#forgetDamage()
+    this.#openedMs = Infinity
     this.sessions.crashed(this.#diskTroubleMs)
     this.ledger.forgetWaiting()
   }
 
-  stopped (isDiskFull: boolean): void {
+  /** Damage is found once; who is to be told of it is written behind. */
+  #forgetDamage (): void {
+    for (const life of this.sessions.alive()) {
+      for (const claim of life.claims.values()) {
+        if (claim.damaged && claim.damageFoundBy === this.#process) claim.isDamageUntold = true
+      }
+    }
+  }
+
+  /** @param sinceMs when the stop began */
+  stopped (sinceMs: number): void {
     this.#referee.trace?.(`=== server ${this.#process} has stopped`)
     this.#referee.count('graceful stop')
-    this.sessions.stopped(isDiskFull ? this.#fullSinceMs : undefined)
+    this.sessions.stopped(this.#lastFullMs >= sinceMs ? this.#fullSinceMs : undefined)
     const waiting = this.ledger.oldestWaiting()
     if (waiting !== undefined) this.#referee.violate('G1', `the server stopped without an answer for ${waiting.key}`)
   }

@@ -32,6 +32,10 @@ export interface Claim {
   seen: number
   handled: number
   damaged: boolean
+  /** The process that found the damage died before it can have written down whom to tell. */
+  isDamageUntold: boolean
+  /** Number of the process that finds the damage. */
+  damageFoundBy: number
   /** Numbers of the connections on which it last reached the client's machine, and its handlers; 0 for none. */
   reachedOn: number
   handledOn: number
@@ -216,6 +220,8 @@ export class Life {
       seen: 0,
       handled: 0,
       damaged: false,
+      isDamageUntold: false,
+      damageFoundBy: 0,
       reachedOn: 0,
       handledOn: 0,
       weaklyProvenOn: 0,

@@ -82,11 +82,12 @@ export class ServerProcess {
   /** An orderly stop; calls back when it is over. */
   stop (stopped: () => void): void {
     this.#state = 'stopping'
+    const sinceMs = this.options.referee.nowMs
     this.broker.close().then(() => {
       if (this.#state === 'gone') return
       this.#state = 'gone'
       this.clock.kill()
-      this.options.checker.stopped(this.options.disk.behaviour.isFull())
+      this.options.checker.stopped(sinceMs)
       for (const end of this.#ends) end.die()
       stopped()
     }, (error: unknown) => { this.options.referee.violate('crash', `close() failed: ${textOf(error)}`) })

@@ -123,7 +123,7 @@ function checkReceived ({ referee }: Evidence, life: Life): void {
     else if (claim.handled > 0) {
       // Gone before its acknowledgement came: the server had to take it for missing.
       if (claim.damaged && isOwed(claim)) possiblyMissing++
-    } else if (isOwed(claim)) missing.push(claim)
+    } else if (isOwed(claim) && !claim.isDamageUntold) missing.push(claim)
     else possiblyMissing++
   }
   referee.count('checked sessions')

@@ -125,7 +125,7 @@ class World {
       },
       readMs: () => random.chance(readSlow) ? random.around(readMs) : 0,
       isFull: () => {
-        if (this.#isFull) this.#checker.diskTrouble()
+        if (this.#isFull) this.#checker.refusedByDisk()
         return this.#isFull
       }
     }, this.#checker, random)

@@ -51,7 +51,7 @@ export class SocketEnd implements Link, Channel {
       writeBufferBytesMax: linkBytesMax,
       pendingBytesMax: PENDING_BYTES_MAX,
       inflightMessagesMax: limits.inflightMessagesMax,
-      eio3InflightMessagesMax: 2 * limits.inflightMessagesMax,
+      eio3InflightMessagesMax: 20 + limits.inflightMessagesMax,
       eio3Proof: kind.proof === 'received' ? 'transport' : 'heartbeat'
     }, server.clock, silent)
     this.#connection.add(this)
