@@ -35,6 +35,8 @@ export class Subscribing {
   readonly #follower
   readonly #auth
   readonly #limits
+  /** Filters whose record counts from another place than they do, and who waits until that is mended. */
+  readonly #inexact = new Map<Subscription<Session>, Array<(error?: HoldfastError) => void>>()
 
   constructor (options: SubscribingOptions) {
     this.#index = options.index
@@ -70,12 +72,14 @@ export class Subscribing {
       this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
         subscription.writes--
         if (subscription.place === -1) { // unsubscribed meanwhile
+          this.#settle(subscription, true)
           resolve(qos)
           return
         }
         if (error !== undefined) {
           if (subscription.from !== PENDING) this.#setQos(subscription, subscription.qos)
           else if (subscription.writes === 0) this.#sessions.removeSubscription(subscription) // nor was an earlier one
+          if (subscription.writes === 0) this.#settle(subscription, false)
           reject(error)
           return
         }
@@ -83,13 +87,30 @@ export class Subscribing {
         if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#setQos(subscription, qos)
         this.owe(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
-        if (session.clean || subscription.from === (from ?? at)) resolve(qos)
-        else { // it was already on its way when this one came: what is written must count from there
-          const earlier = filterChange(session, filter, subscription.qos, hasRetained, subscription.from)
-          this.#log.recorded([earlier]).then(() => { resolve(qos) }, reject)
-        }
+        // What is written must count from where the subscription does, which an earlier one may have begun.
+        const isExact = session.clean || subscription.from === (from ?? at)
+        if (!isExact) this.#inexact.set(subscription, this.#inexact.get(subscription) ?? [])
+        const waiting = this.#inexact.get(subscription)
+        if (waiting === undefined) resolve(qos)
+        else waiting.push((failure) => { if (failure === undefined) resolve(qos); else reject(failure) })
+        if (subscription.writes === 0) this.#settle(subscription, isExact)
       })
     })
+  }
+
+  /**
+   * The last SUBSCRIBE of a filter that was on its way is applied or has failed: unless the record on the disk is exact,
+   * it is written once more, and those who wait for it are told.
+   */
+  #settle (subscription: Subscription<Session>, isExact: boolean): void {
+    const waiting = this.#inexact.get(subscription)
+    if (waiting === undefined) return
+    this.#inexact.delete(subscription)
+    const tell = (failure?: HoldfastError): void => { for (const told of waiting) told(failure) }
+    if (isExact) return tell()
+    const { session, route, qos, from } = subscription
+    const isOwed = this.#retained.matching(route.filter).next().done !== true
+    this.#log.record([filterChange(session, route.filter, qos, isOwed, from)], tell)
   }
 
   #setQos (subscription: Subscription<Session>, qos: QoS): void {
