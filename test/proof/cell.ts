@@ -146,7 +146,7 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
   await proxy.close()
   witness.forget(room)
 
-  const verdict = judge(sightings, publishers, places)
+  const verdict = judge(sightings, publishers, places, lives.flatMap(({ leftovers }) => leftovers ?? []))
   const sum = (of: (life: Life) => number): number => lives.reduce((total, life) => total + of(life), 0)
   const isExact = RECOVERING.includes(cell.version) && cut.isInexact !== true
   const say = (what: string, keys: readonly string[]): void => {
@@ -165,6 +165,7 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
     falseReceipts: verdict.falseReceipts.length,
     disordered: verdict.disordered.length,
     duplicates: verdict.duplicates.length,
+    leftover: verdict.leftover,
     retried: verdict.retried,
     again: verdict.again,
     deaths: lives.length - 1 - crashes,

@@ -1,7 +1,9 @@
 /** One client object, from its making to its end: an unmodified Socket.IO client whose handlers are watched. */
 import { Agent, type ClientRequestArgs } from 'node:http'
 import { Duplex } from 'node:stream'
-import { legacyClient, TRANSPORTS, type LegacySocket, type Transport, type Version } from '../helpers/socketio-clients.ts'
+import {
+  legacyClient, RECOVERING, TRANSPORTS, type LegacySocket, type Transport, type Version
+} from '../helpers/socketio-clients.ts'
 import { within } from '../helpers/wait.ts'
 
 export interface LifeOptions {
@@ -26,6 +28,11 @@ export interface Life {
   readonly reconnects: number
   readonly recovered: number
   readonly thrownOut: number
+  /**
+   * How often a client of 4.6 or later was left with a message (`source number`) by a link that broke before CONNECT
+   * came. It keeps such messages, handles them at its next CONNECT, and does not count them in the offset it tells.
+   */
+  readonly leftovers?: ReadonlyMap<string, number>
   /** Undefined for a client in another process. */
   readonly socket: LegacySocket | undefined
   /** Resolves when it is connected and has joined the room. */
@@ -56,6 +63,7 @@ const JOIN_MS_MAX = 20_000
 
 export class InProcessLife implements Life {
   readonly socket: LegacySocket
+  readonly leftovers = new Map<string, number>()
   readonly #agent: MortalAgent
   readonly #options: LifeOptions
   #dead = false
@@ -82,6 +90,7 @@ export class InProcessLife implements Life {
       reconnectionDelayMax: 2 * RECONNECT_DELAY_MS
     })
     this.#noticeCrash()
+    if (RECOVERING.includes(version)) this.#countLeftovers()
     this.socket.on('connect', () => {
       if (this.#connects++ > 0 && this.socket.recovered === true) this.#recovered++
     })
@@ -142,6 +151,18 @@ export class InProcessLife implements Life {
     this.#agent.kill()
     this.socket.disconnect()
     this.#died()
+  }
+
+  #countLeftovers (): void {
+    const socket = this.socket as unknown as { readonly receiveBuffer: ReadonlyArray<readonly unknown[]> }
+    let left: string[] = []
+    this.socket.io.on('close', () => {
+      left = socket.receiveBuffer.flatMap(([event, source, number]) => event === 'm' ? [`${source} ${number}`] : [])
+    })
+    this.socket.on('connect', () => {
+      for (const key of left) this.leftovers.set(key, (this.leftovers.get(key) ?? 0) + 1)
+      left = []
+    })
   }
 
   /** An exception that nobody catches says not whose it is, so it is caught on its way. */

@@ -22,7 +22,7 @@ export interface MatrixOptions {
 }
 
 const PING_INTERVAL_MS = 700
-const PING_TIMEOUT_MS = 900
+const PING_TIMEOUT_MS = 1_500
 /** Engine.IO 3 clients send their heartbeats themselves; the proof of receipt takes one or two. */
 const EIO3_PING_INTERVAL_MS = 300
 const FLAGS = [

@@ -68,7 +68,7 @@ function isIn (name: string, part: string): boolean {
 function lineOf (row: Row): string {
   const { expected, lost, falseReceipts, disordered, duplicates, retried, again, deaths, reconnects, recovered } = row
   return `${row.problems.length === 0 ? 'ok    ' : 'FAILED'} ${nameOf(row).padEnd(40)} ${expected} expected, ${lost} lost, ` +
-    `${falseReceipts} false, ${disordered} disordered, ${duplicates} twice, ${retried} retried, ${again} again, ` +
+    `${falseReceipts} false, ${disordered} disordered, ${duplicates} twice, ${row.leftover} leftover, ${retried} retried, ${again} again, ` +
     `${deaths} deaths, ${row.crashes > 0 ? `${row.crashes} crashes, ` : ''}${recovered}/${reconnects} recovered${row.thrownOut > 0 ? `, ${row.thrownOut} thrown out` : ''}, ` +
     `${row.ms} ms${row.problems.map(problem => `\n         ${problem}`).join('')}`
 }

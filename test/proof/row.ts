@@ -25,8 +25,10 @@ export interface Row extends Cell {
   readonly falseReceipts: number
   /** First seen after one that stands behind it in the log [G3]. */
   readonly disordered: number
-  /** Seen twice by the same page or process, not because its publisher sent it twice [G4]. */
+  /** Seen twice by the same page or process, for no reason of those that follow [G4]. */
   readonly duplicates: number
+  /** Seen twice because its link broke after it came and before CONNECT did; such a client keeps both (life.ts). */
+  readonly leftover: number
   /** Seen twice because its publisher, without a receipt, sent it again, and both are in the log. */
   readonly retried: number
   /** Handled by a client that then died, and seen again by the next one of its name. */

@@ -15,13 +15,18 @@ export interface Verdict {
   readonly falseReceipts: readonly string[]
   readonly disordered: readonly string[]
   readonly duplicates: readonly string[]
+  readonly leftover: number
   readonly retried: number
   readonly again: number
 }
 
-/** @param log place of each message in the log, as somebody else saw it */
+/**
+ * @param log place of each message in the log, as somebody else saw it
+ * @param leftovers of all clients, as in Life
+ */
 export function judge (
-  sightings: readonly Sighting[], publishers: readonly Publisher[], log: ReadonlyMap<string, number>
+  sightings: readonly Sighting[], publishers: readonly Publisher[], log: ReadonlyMap<string, number>,
+  leftovers: ReadonlyArray<ReadonlyMap<string, number>>
 ): Verdict {
   /** For each message, how often each client object saw it. */
   const seen = new Map<string, Map<number, number>>()
@@ -38,15 +43,18 @@ export function judge (
     times.set(life, (times.get(life) ?? 0) + 1)
   }
   const duplicates: string[] = []
+  let leftover = 0
   let retried = 0
   let again = 0
   for (const { source, resent } of publishers) {
     for (const [key, times] of seen) {
       if (!key.startsWith(`${source} `)) continue
       const repeats = [...times.values()].reduce((sum, count) => sum + count - 1, 0)
-      const excused = Math.min(repeats, resent.get(Number(key.slice(source.length + 1))) ?? 0)
-      retried += excused
-      for (let extra = repeats - excused; extra > 0; extra--) duplicates.push(key)
+      const sentAgain = Math.min(repeats, resent.get(Number(key.slice(source.length + 1))) ?? 0)
+      retried += sentAgain
+      const left = Math.min(repeats - sentAgain, leftovers.reduce((sum, of) => sum + (of.get(key) ?? 0), 0))
+      leftover += left
+      for (let extra = repeats - sentAgain - left; extra > 0; extra--) duplicates.push(key)
       again += times.size - 1
     }
   }
@@ -58,6 +66,7 @@ export function judge (
     falseReceipts: lost.filter(key => log.has(key)),
     disordered,
     duplicates,
+    leftover,
     retried,
     again
   }
