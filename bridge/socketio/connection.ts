@@ -64,9 +64,12 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   #early: Mark[] | undefined
   /** Handed to the engine and not yet to its transport. */
   #queuedBytes = 0
+  #closing = false
   #blocked = false
   /** Taken from the client and not yet durable. */
   #pendingBytes = 0
+  /** Of them: answered, and the answers are not taken. */
+  #owedBytes = 0
   #paused = false
 
   constructor (engine: EngineSocket, options: ConnectionOptions, clock: Clock, log: Logger) {
@@ -91,6 +94,11 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     engine.on('close', () => this.#linger())
   }
 
+  /** Closed by this side for a reason of its own, which is not held against what was written. */
+  get closing (): boolean {
+    return this.#closing
+  }
+
   get open (): boolean {
     return this.engine.readyState === 'open'
   }
@@ -98,14 +106,18 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   /** False while more than writeBufferBytesMax wait to be sent; the channels are told when that has changed [G8]. */
   get writable (): boolean {
     const { transport, protocol } = this.engine
-    const { writeBufferBytesMax, inflightMessagesMax } = this.#options
-    const isWebSocket = transport.name === 'websocket'
-    const bytes = this.#queuedBytes + (isWebSocket ? transport.socket.bufferedAmount : 0)
     // a window that is wide for proofs that take long must not fill a link that takes nothing
-    const isTaking = protocol !== 3 || !isWebSocket || this.#prover.unarrived < inflightMessagesMax
-    if (bytes < writeBufferBytesMax && isTaking) return true
+    const isTaking = protocol !== 3 || transport.name !== 'websocket' ||
+      this.#prover.unarrived < this.#options.inflightMessagesMax
+    if (isTaking && !this.#isFull) return true
     this.#blocked = true
     return false
+  }
+
+  get #isFull (): boolean {
+    const { transport } = this.engine
+    const bytes = this.#queuedBytes + (transport.name === 'websocket' ? transport.socket.bufferedAmount : 0)
+    return bytes >= this.#options.writeBufferBytesMax
   }
 
   /** The window that its sessions need, where it is not the usual one. */
@@ -167,10 +179,28 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     return this.#pendingBytes <= 2 * this.#options.pendingBytesMax
   }
 
-  /** The bytes are durable, or refused. */
-  settle (bytes: number): void {
+  /**
+   * The bytes are durable, or refused, and `isAnswered` where that is told. A client that does not take answers is not
+   * read until it does: it could go on asking for ever [G6].
+   */
+  settle (bytes: number, isAnswered: boolean): void {
+    if (!isAnswered || !this.#isFull) return this.#release(bytes)
+    if (this.#owedBytes === 0) this.wire.whenTaken(() => this.#settleOwed())
+    this.#owedBytes += bytes
+    this.#pause()
+  }
+
+  #settleOwed (): void {
+    if (!this.open) return
+    if (this.#isFull) return this.wire.whenTaken(() => this.#settleOwed())
+    const owed = this.#owedBytes
+    this.#owedBytes = 0
+    this.#release(owed)
+  }
+
+  #release (bytes: number): void {
     this.#pendingBytes -= bytes
-    if (this.#paused && this.#pendingBytes <= this.#options.pendingBytesMax / 2) {
+    if (this.#paused && this.#owedBytes === 0 && this.#pendingBytes <= this.#options.pendingBytesMax / 2) {
       this.#paused = false
       const { transport } = this.engine
       if (transport.name === 'websocket') transport.socket.resume()
@@ -179,6 +209,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
 
   /** The client comes back by itself: to it the network broke. What was written goes out first. */
   close (): void {
+    this.#closing = true
     this.engine.close()
   }
 

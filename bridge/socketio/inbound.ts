@@ -102,8 +102,8 @@ export class Inbound {
     const settle = (error?: unknown): void => this.#settle(slot, error)
     switch (command.kind) {
       case 'publish': {
-        const { topic, payload, id, qos, retain } = command
-        const message = { topic, payload, id, qos, retain }
+        const { topic, payload, view, id, qos, retain } = command
+        const message = { topic, payload, view, id, qos, retain }
         if (!id.startsWith(CLIENT_ID_MARK)) return broker.publish(this.#session, message, settle)
         return this.#options.retries().once(topic, id, receipt => { // [G4]
           broker.publish(this.#session, message, receipt)
@@ -151,8 +151,9 @@ export class Inbound {
     slot.answer = answer
     for (let first = this.#slots[0]; first?.answer !== undefined; first = this.#slots[0]) {
       this.#slots.shift()
-      this.#options.connection.settle(first.bytes)
-      if (first.answer !== 'none') this.#send(first, first.answer)
+      const { ack, bytes, answer } = first
+      this.#options.connection.settle(bytes, answer !== 'none' && (ack !== undefined || answer.status === 'error'))
+      if (answer !== 'none') this.#send(first, answer)
     }
     if (this.#slots.length === 0) this.#idle?.()
   }

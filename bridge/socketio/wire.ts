@@ -91,6 +91,13 @@ export class Wire {
     this.#tcp!.write(PING_FRAME, taken)
   }
 
+  /** Calls back once, when the system has taken what was written before; over long polling, the next poll. */
+  whenTaken (taken: () => void): void {
+    const { transport } = this.#engine
+    if (transport.name === 'websocket') transport.socket._socket.write('', taken)
+    else this.#engine.once('drain', taken)
+  }
+
   /** Where frames are written directly: holds back what is written in this turn, by Socket.IO too, until its end. */
   gather (): void {
     if (this.#corked !== undefined || !this.direct) return

@@ -1,6 +1,5 @@
 /** Rules in force: unmodified clients and MQTT devices on two sides of a bridge that translates as it is told. */
 import { once } from 'node:events'
-import { io } from 'socket.io-client'
 import t, { type Test } from 'tap'
 import type { WebSocket } from 'ws'
 import type { Logger } from '../../broker/index.ts'
@@ -379,42 +378,4 @@ t.test('a backlog of a room that is left while the client is away is gone when i
   t.equal(got.values.length, atLeave)
   t.ok(atLeave < 100, `the rest of the backlog is gone (${atLeave} came before)`)
   await until(() => [...broker.sessions()].every(({ backlogMessages }) => backlogMessages === 0), 'nothing waits')
-})
-
-for (const asks of [true, false]) {
-  const how = asks ? 'with' : 'without'
-  t.test(`a client that floods ${how} acks is slowed, and nothing is buffered without end [G6]`,
-    async t => {
-      const pendingBytesMax = 262_144
-      const { url, broker } = await startRuled(t, {
-        emit: [{ event: 'flood', topic: 'flood', payload: 'json', value: '{0}' }]
-      }, { limits: { pendingBytesMax } })
-      const page = await connectClient(t, url, { auth: { clientId: 'P1' } })
-      const other = await connectClient(t, url)
-      const count = 5_000
-      const filler = 'x'.repeat(2_000)
-      let answers = 0
-      for (let n = 0; n < count; n++) {
-        if (asks) page.emit('flood', filler, () => { answers++ })
-        else page.emit('flood', filler)
-      }
-      t.same(await other.emitWithAck('y'), OK, 'others go on [G8]')
-      t.same(await page.emitWithAck('y'), OK, 'everything before it was taken, and the client is still there')
-      if (asks) t.equal(answers, count)
-      t.ok(page.connected)
-      t.notOk(broker.stats().storeFailing)
-    })
-}
-
-t.test('a flood over long polling, which cannot be paused, is refused by limit', async t => {
-  const { url, broker } = await startBridged(t, { limits: { pendingBytesMax: 65_536 } })
-  const page = io(url, { transports: ['polling'], forceNew: true, reconnection: false })
-  t.teardown(() => page.disconnect())
-  await connected(page)
-  const gone = once(page as never, 'disconnect')
-  for (let n = 0; n < 2_000; n++) page.emit('flood', 'x'.repeat(2_000))
-  await within(gone, 'the end of the connection')
-  const other = await connectClient(t, url)
-  t.same(await other.emitWithAck('y'), OK)
-  t.notOk(broker.stats().storeFailing)
 })
