@@ -54,14 +54,16 @@ export const SERVER_OPTIONS = {
     'The same for a session from Socket.IO.'),
 
   recoveryExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, 120_000,
-    'The same for a Socket.IO client that gave no name and whose cookie has not come back: it can only reconnect soon.'),
+    'The same for a Socket.IO client that gave no client id and whose cookie has not come back: it can only ' +
+    'reconnect soon.'),
 
   recoveryOffset: choice('socketio', ['argument', 'event', 'off'], 'argument',
-    'Where a Socket.IO client gets the offset that clients from 4.6 on bring back, so that nothing they handled comes ' +
-    'again. argument: as one more string at the end of each event; event: as an event holdfast:offset behind each ' +
-    'batch; off: nowhere, so that a handler can run again for what was under way.'),
+    'Where a Socket.IO client gets the offset that clients from 4.6 on bring back, so that nothing they handled ' +
+    'comes again. argument: as one more string at the end of each event; event: as an event holdfast:offset behind ' +
+    'each batch; off: nowhere, so that a handler can run again for what was under way.'),
   deviceCookie: text('socketio', /^[\w.-]*$/, 'a name of letters, digits and . _ -, or empty', 'holdfast',
-    'Name of the cookie by which a browser is known again after a reload, if its page gives no client id. Empty: none.'),
+    'Name of the cookie by which a browser is known again after a reload, if its page gives no client id. Empty: ' +
+    'none.'),
   pingIntervalMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 25_000,
     'How often a Socket.IO connection is pinged.'),
   pingTimeoutMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 20_000,
@@ -79,6 +81,10 @@ export const SERVER_OPTIONS = {
   socketioDeflate: flag('socketio', false,
     'Compresses what goes over the WebSockets of Socket.IO clients (permessage-deflate), from 1 KiB on. It costs time ' +
     'and memory for each connection. Responses to polls are compressed in any case where the client takes it.'),
+  redeliveriesMax: count('socketio', { min: 2, max: 1_000 }, 10,
+    'Deliveries of a message to a Socket.IO client that break the connection, until it is set aside: kept (see ' +
+    'asideMessagesMax), logged, and listed by "holdfast sessions", while the session goes on without it. They count ' +
+    'only where the link held without the message.'),
   rules: structure<RulesOption>('socketio', (value) => readRules(value).problems, 'an object of rules', {},
     'What events of Socket.IO clients become as messages, and the other way round, and which namespaces there are: ' +
     'see docs/rules.md. Without rules events travel as docs/socketio.md says.'),

@@ -49,8 +49,8 @@ export class DeviceCookies {
   give (headers: Record<string, string | string[]>, first: IncomingMessage): void {
     const { name, path, maxAgeMs } = this.#options
     if (name === '') return
-    const cookie = `${name}=${this.#of(first).value}; Path=${path}; Max-Age=${Math.floor(maxAgeMs / 1_000)}; HttpOnly; ` +
-      `SameSite=Lax${isSecure(first) ? '; Secure' : ''}`
+    const cookie = `${name}=${this.#of(first).value}; Path=${path}; Max-Age=${Math.floor(maxAgeMs / 1_000)}; ` +
+      `HttpOnly; SameSite=Lax${isSecure(first) ? '; Secure' : ''}`
     // Headers of an upgrade become lines as they are, so that each cookie needs a line, and a key, of its own.
     if (headers['Set-Cookie'] === undefined) headers['Set-Cookie'] = cookie
     else if (first.headers.upgrade !== undefined) headers['set-cookie'] = cookie

@@ -6,12 +6,12 @@
  * session as its tag: the pid proves that it is the very client that used the session last, and so that the offset it
  * brings means something (proof/recovery-offset.ts). Another page under the same name makes a new tag.
  *
- * | who | session | kept |
- * |---|---|---|
- * | a name | `io:<namespace>:<name>` | sessionExpiryMs |
- * | a pid alone | the one it was given for: it holds the place of it | as the session |
- * | the device cookie | `io:<namespace>:::<hash of the cookie>:<slot>`, the lowest slot without a connection | sessionExpiryMs, until the cookie has come back recoveryExpiryMs |
- * | none | `io:<namespace>::<sid>` | recoveryExpiryMs; without a pid (Engine.IO 3) as long as the connection |
+ * - With a name: `io:<namespace>:<name>`, kept for sessionExpiryMs.
+ * - With a pid alone: the one that it was given for; it holds the place of it.
+ * - With the device cookie: `io:<namespace>:::<hash of the cookie>:<slot>`, the lowest slot without a connection, kept
+ *   for sessionExpiryMs; until the cookie has come back once, recoveryExpiryMs.
+ * - With none of them: `io:<namespace>::<sid>`, kept for recoveryExpiryMs; without a pid (Engine.IO 3) it ends with its
+ *   connection.
  *
  * Nothing is kept for it beside the session, so all of it holds after a crash.
  */

@@ -23,6 +23,7 @@ import { hookedNamespaces, hookNamespaces, rename } from './namespace-hook.ts'
 import { createOwnIo, guardProgramIo } from './own-io.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import { Seats, type Sid } from './recovery.ts'
+import { Suspects } from './poison.ts'
 import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import { NO_RULES, type RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
@@ -67,6 +68,10 @@ export interface SocketioBridgeOptions {
   readonly httpBufferBytesMax: number
   /** Default: those of docs/socketio.md. */
   readonly rules?: RuleSet
+  /** Deliveries of a message that break the connection until it is set aside. Default: 10. */
+  readonly redeliveriesMax?: number
+  /** How long a message that is suspected of that waits at least for the link to break without it. Default: 1,000. */
+  readonly holdMsMin?: number
   /** '/socket.io/' */
   readonly path?: string
   /** Makes message ids, and session ids for clients without one. */
@@ -98,6 +103,7 @@ export const CLOSE_FLUSH_MS = 1_000
 const PROGRAM: Publisher = { clientId: '$program' as ClientId, principal: '$program' as Principal }
 const RECOVERY_EXPIRY_MS = 120_000
 const EIO3_PING_INTERVAL_MS = 5_000
+const REDELIVERIES_MAX = 10
 const EIO3_INFLIGHT_MESSAGES_MAX = 1_024
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
@@ -108,6 +114,14 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const inbounds = new Set<Inbound>()
   const repeats = new RepeatsBySession()
   const retries = new RetriesBySession()
+  const suspects = new Suspects({
+    clock: broker.clock,
+    log,
+    redeliveriesMax: options.redeliveriesMax ?? REDELIVERIES_MAX,
+    holdMsMin: options.holdMsMin
+  })
+  const forget = ({ clientId }: { readonly clientId: ClientId }): void => suspects.forget(clientId)
+  broker.events.on('session-ended', forget)
   const rules = new Rules({ rules: programs === undefined ? options.rules : forProgram(options.rules), makeId, log })
   const makeSecret = options.makeSecret ?? randomIds(18)
   const cookies = new DeviceCookies(
@@ -174,7 +188,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }
   })
 
-  /** An exception of an application's handler is the application's; any other is a fault of ours, and ends no process. */
+  /** An exception of an application's handler is the application's; any other is a fault of ours and ends no process. */
   function enter (socket: Socket, admitted: Admitted, connect: () => void): void {
     let isProgram = false
     try {
@@ -225,7 +239,9 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       connection,
       frames: (frames ??= newFrames()).namespace(socket.nsp.name, here),
       recoveryOffset: connection.engine.protocol === 3 ? 'off' : options.recoveryOffset ?? 'argument',
-      repeats: () => repeats.of(session.clientId)
+      repeats: () => repeats.of(session.clientId),
+      suspects: session.clean ? undefined : suspects,
+      setAside: (delivery, attempts) => broker.setAside(session, delivery, attempts)
     })
     const inbound = new Inbound({
       socket,
@@ -286,6 +302,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       admission.closed = true
       await atMost(CLOSE_GRACE_MS, [...inbounds].map(inbound => inbound.stop()))
       await atMost(CLOSE_FLUSH_MS, Object.values(engine.clients).map(socket => flushed(socket)))
+      broker.events.off('session-ended', forget)
       for (const carrier of carriers.values()) carrier.detach()
       if (programs === undefined) engine.close()
     }
