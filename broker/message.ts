@@ -40,6 +40,8 @@ export interface Message {
   readonly id: string
   /** Belongs to the transport that encodes it: the bytes are made once and shared by all subscribers. */
   wire?: Buffer | undefined
+  /** Belongs to the bridge: what it knows of the message, or made of it. In memory alone. */
+  view?: object | undefined
 }
 
 /** A message with its place in the log. */
@@ -59,6 +61,7 @@ export class Placed implements Entry {
   readonly id: string
   readonly offset: Offset
   wire: Buffer | undefined
+  view: object | undefined
 
   constructor (message: Message, offset: Offset) {
     this.topic = message.topic
@@ -71,6 +74,7 @@ export class Placed implements Entry {
     this.id = message.id
     this.offset = offset
     this.wire = message.wire
+    this.view = message.view
   }
 }
 

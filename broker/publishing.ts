@@ -98,9 +98,9 @@ export class Publishing {
     session.incoming?.delete(packetId)
   }
 
-  #message ({ clientId, principal }: Publisher, { topic, payload, qos, retain, id }: PublishRequest): Message {
+  #message ({ clientId, principal }: Publisher, { topic, payload, qos, retain, id, view }: PublishRequest): Message {
     const time = this.#clock.now()
-    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined }
+    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined, view }
   }
 
   /** Calls `then` at once where access control answers at once; a publisher's messages never overtake each other. */

@@ -1,5 +1,6 @@
 /** What a client's event asks for. Pure; Socket.IO's own refusals (reserved names, malformed packets) came before. */
-import { encodeEnvelope, EnvelopeError } from './envelope.ts'
+import { EnvelopeError } from './envelope.ts'
+import { makeEnvelope, type Made } from './made.ts'
 import { eventTopic, roomFilterAround, scopeFilter, type Scope } from './names.ts'
 import { isReservedEvent } from './translate.ts'
 
@@ -15,6 +16,7 @@ export interface PublishCommand {
   readonly kind: 'publish'
   readonly topic: string
   readonly payload: Buffer
+  readonly view?: Made['view']
   /** Of the message in the log: one of the bridge's own making, or CLIENT_ID_MARK and the one that the client gave. */
   readonly id: string
   readonly qos: 0 | 1
@@ -69,9 +71,8 @@ function publish (namespace: string, scope: Scope, event: string, args: readonly
     return refuse('EVENT_INVALID', `the event name ${JSON.stringify(event.slice(0, 80))} is reserved`)
   }
   try {
-    const bytes = encodeEnvelope({ id, args })
-    const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    return { kind: 'publish', topic: eventTopic(namespace, scope, event), payload, id, qos: 1, retain: false }
+    const { payload, view } = makeEnvelope({ id, args })
+    return { kind: 'publish', topic: eventTopic(namespace, scope, event), payload, view, id, qos: 1, retain: false }
   } catch (error) {
     if (error instanceof EnvelopeError) return refuse('ARGUMENTS_INVALID', error.message)
     throw error

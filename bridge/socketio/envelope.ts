@@ -40,12 +40,21 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Values as Socket.IO sends them: those of JSON (undefined and NaN become null, a Date its text), and bytes wherever
  * they stand. Throws EnvelopeError: nested too deep or in a circle, too many binary values, a BigInt.
  */
-export function encodeEnvelope ({ id, args }: Envelope): Uint8Array {
+export function encodeEnvelope (envelope: Envelope): Uint8Array {
+  const text = envelopeText(envelope)
+  if (text !== undefined) return encoder.encode(`${text.before}${text.args}}`)
+  return encode({ $hf: 1, id: envelope.id, args: plain(envelope.args) })
+}
+
+/**
+ * The envelope as JSON, in two parts without the brace that ends it; undefined where it holds bytes. Throws
+ * EnvelopeError, as encodeEnvelope does.
+ */
+export function envelopeText ({ id, args }: Envelope): { readonly before: string, readonly args: string } | undefined {
   const found = survey(args)
   const wrong = wrongIn(found)
   if (wrong !== undefined) throw new EnvelopeError(wrong)
-  if (found.binaries === 0) return encoder.encode(json({ $hf: 1, id, args }))
-  return encode({ $hf: 1, id, args: plain(args) })
+  return found.binaries > 0 ? undefined : { before: `{"$hf":1,"id":${json(id)},"args":`, args: json(args) }
 }
 
 /** What keeps values from travelling as arguments of an event, or undefined. */

@@ -7,7 +7,7 @@
  * packets one by one, see wire.ts.
  */
 import type { Entry, Message, Offset } from '../../broker/index.ts'
-import type { EncodedPackets, PacketEncoder, PacketOptions } from './engine.ts'
+import type { PacketEncoder, PacketOptions } from './engine.ts'
 import { formatToken } from './proof/recovery-offset.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import { undeliverable, type SocketEvent } from './translate.ts'
@@ -25,6 +25,8 @@ const MEDIUM_BYTES_MAX = 65_535
 /** A batch of frames up to this length is copied together, so that it is one write, shared by all who get it. */
 export const JOINED_BYTES_MAX = 65_536
 
+const NO_VALUES: readonly Buffer[] = []
+
 export interface EnginePiece {
   readonly data: string | Buffer
   readonly options: PacketOptions
@@ -39,12 +41,11 @@ export class EncodedEvent {
   readonly #values: readonly Buffer[]
   #pieces: readonly EnginePiece[] | undefined
 
-  /** @param packets as the encoder made them: a text, then binary values */
-  constructor ([text, ...values]: EncodedPackets, token?: string) {
-    this.#values = values.map(bufferOf)
-    this.frames = encodeFrames(text, this.#values)
+  constructor (frames: Buffer, token: string | undefined, values: readonly Buffer[] = NO_VALUES) {
+    this.frames = frames
     this.isBinary = values.length > 0
     this.token = token
+    this.#values = values
   }
 
   /** For Engine.IO's own way of writing; made when first asked for. */
@@ -66,8 +67,9 @@ export class EncodedEvent {
 /** What one message of the log is in a namespace, with its encodings. */
 export class SharedEvent {
   readonly event: SocketEvent
+  /** Whose encodings these are. */
+  readonly frames: NamespaceFrames
   readonly #message: Message | Entry
-  readonly #frames: NamespaceFrames
   #plain: EncodedEvent | undefined
   #placed: EncodedEvent | undefined
   #marked: EncodedEvent | undefined
@@ -76,8 +78,8 @@ export class SharedEvent {
 
   constructor (event: SocketEvent, message: Message | Entry, frames: NamespaceFrames) {
     this.event = event
+    this.frames = frames
     this.#message = message
-    this.#frames = frames
   }
 
   get plain (): EncodedEvent {
@@ -86,7 +88,7 @@ export class SharedEvent {
 
   /** With its own place in the log as token; `offset` is that place. */
   placed (offset: Offset): EncodedEvent {
-    return (this.#placed ??= this.#encode(this.#frames.tokenOf(offset)))
+    return (this.#placed ??= this.#encode(this.frames.tokenOf(offset)))
   }
 
   /** With another token; the last one that was asked for is kept. */
@@ -101,7 +103,7 @@ export class SharedEvent {
    */
   asking (): { readonly encoded: EncodedEvent, readonly ackId: number } {
     if (this.#asking === undefined) {
-      this.#ackId = this.#frames.nextAckId()
+      this.#ackId = this.frames.nextAckId()
       this.#asking = this.#encode(undefined, this.#ackId)
     }
     return { encoded: this.#asking, ackId: this.#ackId }
@@ -109,9 +111,9 @@ export class SharedEvent {
 
   #encode (token?: string, ackId?: number): EncodedEvent {
     try {
-      return this.#frames.encode(this.event, token, ackId)
+      return this.frames.encode(this.event, token, ackId)
     } catch { // a value that JSON has no words for, made by a rule [G5]
-      return this.#frames.encode(undeliverable(this.#message, 'rule'), token, ackId)
+      return this.frames.encode(undeliverable(this.#message, 'rule'), token, ackId)
     }
   }
 }
@@ -159,7 +161,10 @@ export class Frames {
   }
 
   encode (type: number, nsp: string, data: readonly unknown[], id?: number, token?: string): EncodedEvent {
-    return new EncodedEvent(this.#encoder.encode({ type, nsp, data, id }), token)
+    const [text, ...others] = this.#encoder.encode({ type, nsp, data, id })
+    if (others.length === 0) return new EncodedEvent(encodeFrames(text, NO_VALUES), token)
+    const values = others.map(bufferOf)
+    return new EncodedEvent(encodeFrames(text, values), token, values)
   }
 }
 
@@ -168,6 +173,7 @@ export class NamespaceFrames {
   readonly #frames: Frames
   readonly #namespace: string
   readonly #rules: NamespaceRules
+  /** Of messages that other namespaces know too; nearly all are of one, and carry what it made of them. */
   readonly #shared = new WeakMap<Message, SharedEvent>()
   #carrier: EncodedEvent | undefined
 
@@ -187,6 +193,12 @@ export class NamespaceFrames {
 
   /** The same object for the same message. Never throws. */
   of (message: Message | Entry): SharedEvent {
+    const { view } = message
+    if (view instanceof SharedEvent) return view.frames === this ? view : this.#ofSeveral(message)
+    return (message.view = new SharedEvent(this.#rules.translate(message), message, this))
+  }
+
+  #ofSeveral (message: Message | Entry): SharedEvent {
     let shared = this.#shared.get(message)
     if (shared === undefined) {
       shared = new SharedEvent(this.#rules.translate(message), message, this)
@@ -195,9 +207,19 @@ export class NamespaceFrames {
     return shared
   }
 
-  encode ({ event, args }: Pick<SocketEvent, 'event' | 'args'>, token?: string, ackId?: number): EncodedEvent {
-    const data = token === undefined ? [event, ...args] : [event, ...args, token]
+  encode (event: Pick<SocketEvent, 'event' | 'args' | 'json'>, token?: string, ackId?: number): EncodedEvent {
+    const { event: name, json } = event
+    if (json !== undefined) return this.#splice(name, json, token, ackId)
+    const data = token === undefined ? [name, ...event.args] : [name, ...event.args, token]
     return this.#frames.encode(EVENT, this.#namespace, data, ackId, token)
+  }
+
+  /** As the encoder would have it, from arguments that are a JSON array already. */
+  #splice (name: string, json: Buffer, token: string | undefined, ackId: number | undefined): EncodedEvent {
+    const namespace = this.#namespace === '/' ? '' : `${this.#namespace},`
+    const before = `${EVENT}${namespace}${ackId ?? ''}[${JSON.stringify(name)}${json.length > 2 ? ',' : ''}`
+    const after = token === undefined ? ']' : `,${JSON.stringify(token)}]`
+    return new EncodedEvent(encodeSpliced(before, json, after), token)
   }
 
   /** To a client's event that asked for it under this identifier. */
@@ -251,6 +273,20 @@ function encodeFrames (text: string, values: readonly Buffer[]): Buffer {
     at = writeHeader(bytes, at, BINARY_FRAME, value.length)
     at += value.copy(bytes, at)
   }
+  return bytes
+}
+
+/** `json` without its brackets. */
+function encodeSpliced (before: string, json: Buffer, after: string): Buffer {
+  const innerBytes = json.length - 2
+  const beforeBytes = Buffer.byteLength(before)
+  const textBytes = 1 + beforeBytes + innerBytes + Buffer.byteLength(after)
+  const bytes = Buffer.allocUnsafe(headerLength(textBytes) + textBytes)
+  let at = writeHeader(bytes, 0, TEXT_FRAME, textBytes)
+  bytes[at] = MESSAGE
+  at += 1 + bytes.write(before, at + 1)
+  at += json.copy(bytes, at, 1, 1 + innerBytes)
+  bytes.write(after, at)
   return bytes
 }
 

@@ -1,7 +1,8 @@
 /** What a message of the log is to a Socket.IO client without a rule: an event with arguments. */
 import { createHash } from 'node:crypto'
 import type { Message } from '../../broker/index.ts'
-import { decodePayload } from './envelope.ts'
+import { decodeEnvelope, decodePayload } from './envelope.ts'
+import { MadeEnvelope } from './made.ts'
 import { topicEvent } from './names.ts'
 import type { ProofLevel } from './rules/rule.ts'
 
@@ -9,6 +10,8 @@ export interface SocketEvent {
   /** '' where the message is ignored. */
   readonly event: string
   readonly args: readonly unknown[]
+  /** The arguments as a JSON array, where they are that already. */
+  readonly json?: Buffer
   /** Two messages with the same key are one that was sent again; undefined where that can't be told. */
   readonly repeatKey: string | undefined
   /** What must be known before the message counts as delivered. */
@@ -33,8 +36,35 @@ export const IGNORED: SocketEvent = { event: '', args: [], repeatKey: undefined,
 export function readEvent (message: Message): SocketEvent {
   const event = topicEvent(message.topic)
   if (isReservedEvent(event)) return undeliverable(message, 'reserved-event')
-  const { id, args } = decodePayload(message.payload)
+  const { view, payload } = message
+  if (view instanceof MadeEnvelope) return new MadeEvent(event, repeatKeyOf(message, ''), payload, view)
+  const { id, args } = decodePayload(payload)
   return { event, args, repeatKey: repeatKeyOf(message, id), level: 'handled', ignored: false }
+}
+
+/** An event whose arguments are JSON already. */
+class MadeEvent implements SocketEvent {
+  readonly event: string
+  readonly repeatKey: string | undefined
+  readonly level = 'handled'
+  readonly ignored = false
+  readonly #payload: Buffer
+  readonly #argsAt: number
+
+  constructor (event: string, repeatKey: string | undefined, payload: Buffer, { argsAt }: MadeEnvelope) {
+    this.event = event
+    this.repeatKey = repeatKey
+    this.#payload = payload
+    this.#argsAt = argsAt
+  }
+
+  get args (): readonly unknown[] {
+    return decodeEnvelope(this.#payload)!.args
+  }
+
+  get json (): Buffer {
+    return this.#payload.subarray(this.#argsAt, this.#payload.length - 1)
+  }
 }
 
 /** Before the id of a message in the log: its client gave it, by a rule, and may send the message again with it. */
@@ -42,7 +72,7 @@ export const CLIENT_ID_MARK = '~'
 
 /** Before everything else in the id of a message in the log: it is not for the session that published it. */
 export const NO_ECHO_MARK = '!'
-/** Before the id of a message that was published to several topics at once: a session that has more of them gets one. */
+/** Before the id of a message that was published to several topics: a session that has more of them gets one. */
 export const SEVERAL_MARK = '='
 
 /** @param id of the envelope in its payload; '' where there is none */

@@ -16,7 +16,7 @@ const PING_FRAME = Buffer.of(0x81, 0x01, 0x32)
 /** readyState of ws. */
 const OPEN = 1
 
-/** What the connections of a bridge share: the end of the turn of the event loop, and the batch that was joined last. */
+/** What the connections of a bridge share: the end of the turn of the event loop, and the last batch. */
 export class Writing {
   readonly joiner = new Joiner()
   #due: Wire[] = []
@@ -62,7 +62,7 @@ export class Wire {
       transport.name === 'websocket' && transport.socket.readyState === OPEN
   }
 
-  /** Only while `direct`: whether binary values are taken as frames; old clients and some others want them otherwise. */
+  /** Whether binary values are taken as frames; old clients and some others want them otherwise. */
   get takesBinary (): boolean {
     const { transport, protocol } = this.#engine
     return protocol === 4 && transport.name === 'websocket' && transport.supportsBinary

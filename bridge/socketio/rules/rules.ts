@@ -37,7 +37,7 @@ export interface NamespaceRules {
   filters (who: Who): readonly string[]
   /** Never throws. */
   command (emit: Emit): Command
-  /** The same object for the same message, so that what is made of it can be kept by it. Never throws. */
+  /** Called once for a message, see frames.ts. Never throws. */
   translate (message: Message): SocketEvent
 }
 
@@ -107,7 +107,6 @@ class DefaultNamespace implements NamespaceRules {
   readonly allowed = true
   readonly name: string
   readonly #makeId: () => string
-  readonly #translated = new WeakMap<Message, SocketEvent>()
 
   constructor (name: string, makeId: () => string) {
     this.name = name
@@ -124,9 +123,7 @@ class DefaultNamespace implements NamespaceRules {
   }
 
   translate (message: Message): SocketEvent {
-    let event = this.#translated.get(message)
-    if (event === undefined) this.#translated.set(message, event = readEvent(message))
-    return event
+    return readEvent(message)
   }
 }
 
@@ -150,7 +147,6 @@ class RuledNamespace implements NamespaceRules {
   readonly allowed = true
   readonly name: string
   readonly #ruled: Ruled
-  readonly #translated = new WeakMap<Message, SocketEvent>()
 
   constructor (ruled: Ruled) {
     this.name = ruled.name
@@ -185,12 +181,6 @@ class RuledNamespace implements NamespaceRules {
   }
 
   translate (message: Message): SocketEvent {
-    let event = this.#translated.get(message)
-    if (event === undefined) this.#translated.set(message, event = this.#read(message))
-    return event
-  }
-
-  #read (message: Message): SocketEvent {
     const { defaults, deliver } = this.#ruled
     return deliver.event(message) ?? (defaults !== false ? readEvent(message) : undeliverable(message, 'no-rule'))
   }
