@@ -3,14 +3,28 @@ import t from 'tap'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { Server } from 'socket.io'
+import { Server, type ServerOptions } from 'socket.io'
+import type { Test } from 'tap'
+import { WebSocket } from 'ws'
+import { pingEio3 } from '../../bridge/socketio/eio3.ts'
 import type { EnginePacket, EngineServer, EngineSocket } from '../../bridge/socketio/engine.ts'
+import { within } from '../helpers/wait.ts'
 import { nextPacket, openRaw } from './socketio-harness.ts'
 
-t.test('Engine.IO has what the bridge uses of it', async t => {
+interface Engine {
+  readonly engine: EngineServer
+  readonly port: number
+  /** What happened on the first connection. */
+  readonly seen: string[]
+  readonly connection: Promise<EngineSocket>
+  /** A request of long polling with this query. */
+  request (query: string, body?: string): Promise<string>
+}
+
+async function startEngine (t: Test, options: Partial<ServerOptions> = {}): Promise<Engine> {
   const http = createServer().listen(0, '127.0.0.1')
   await once(http, 'listening')
-  const io = new Server(http)
+  const io = new Server(http, { allowEIO3: true, ...options })
   t.teardown(async () => await io.close())
   const engine = io.engine as unknown as EngineServer
   const { port } = http.address() as AddressInfo
@@ -19,8 +33,25 @@ t.test('Engine.IO has what the bridge uses of it', async t => {
     socket.on('packetCreate', ({ type }: EnginePacket) => seen.push(`create ${type}`))
     socket.on('packet', ({ type }: EnginePacket) => seen.push(`read ${type}`))
     socket.on('flush', () => seen.push('flush'))
+    socket.on('upgrade', () => seen.push('upgrade'))
     resolve(socket)
   }))
+  async function request (query: string, body?: string): Promise<string> {
+    const url = `http://127.0.0.1:${port}/socket.io/?transport=polling&${query}`
+    return await (await fetch(url, body === undefined ? {} : { method: 'POST', body })).text()
+  }
+  return { engine, port, seen, connection, request }
+}
+
+async function openWebSocket (t: Test, port: number, query: string): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?transport=websocket&${query}`)
+  t.teardown(() => socket.terminate())
+  await within(once(socket, 'open'), 'the WebSocket')
+  return socket
+}
+
+t.test('Engine.IO has what the bridge uses of it', async t => {
+  const { engine, port, seen, connection } = await startEngine(t)
   const raw = await openRaw(t, port)
   const socket = await connection
   t.equal(engine.clients[socket.id], socket)
@@ -50,14 +81,100 @@ t.test('Engine.IO has what the bridge uses of it', async t => {
   transport.socket.terminate()
 })
 
-t.test('a polling transport has a time after which it gives up closing politely', async t => {
-  const http = createServer().listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  const io = new Server(http)
-  t.teardown(async () => await io.close())
-  const connection = once(io.engine, 'connection') as Promise<[EngineSocket]>
-  const { port } = http.address() as AddressInfo
-  await (await fetch(`http://127.0.0.1:${port}/socket.io/?EIO=4&transport=polling&t=1`)).text()
-  const [{ transport }] = await connection
-  t.match(transport, { name: 'polling', closeTimeout: 30_000 })
+t.test('a poll is told before it is answered, and the first packet after it is the response', async t => {
+  const { seen, connection, request } = await startEngine(t)
+  const { sid } = JSON.parse((await request('EIO=4&t=1')).slice(1)) as { sid: string }
+  const socket = await connection
+  const { transport } = socket
+  t.match(transport, { name: 'polling', closeTimeout: 30_000, writable: false })
+  if (transport.name !== 'polling') return t.fail('no polling')
+  seen.length = 0
+  let polls = 0
+  const poll = async (): Promise<string> => {
+    const came = new Promise<void>(resolve => transport.prependListener('ready', () => {
+      seen.push(`poll ${++polls}`)
+      resolve()
+    }))
+    const response = request(`EIO=4&sid=${sid}&t=p${polls}`)
+    await came
+    return await response
+  }
+  socket.write('first', {})
+  t.equal(socket.writeBuffer.length, 1, 'no poll waits')
+  t.equal(await poll(), '4first')
+  t.same(seen, ['create message', 'poll 1', 'flush'])
+
+  const second = new Promise<void>(resolve => transport.prependListener('ready', () => setImmediate(() => {
+    t.equal(transport.writable, true, 'a poll waits')
+    socket.sendPacket('noop', undefined, {}, resolve)
+    t.equal(socket.writeBuffer.length, 0)
+    socket.write('third', {})
+    t.equal(socket.writeBuffer.length, 1)
+  })))
+  t.equal(await request(`EIO=4&sid=${sid}&t=q1`), '6')
+  await second
+  t.equal(socket.writeBuffer.length, 1)
+})
+
+t.test('an upgrade is told when the transport is the new one, and before anything is written to it', async t => {
+  const { port, seen, connection, request } = await startEngine(t, { pingTimeout: 100 })
+  const { sid } = JSON.parse((await request('EIO=4&t=1')).slice(1)) as { sid: string }
+  const socket = await connection
+  const upgraded = new Promise<string>(resolve => socket.on('upgrade', () => resolve(socket.transport.name)))
+  socket.write('waits', {})
+  const raw = await openWebSocket(t, port, `EIO=4&sid=${sid}`)
+  const probed = nextPacket(raw, '3probe')
+  raw.send('2probe')
+  await probed
+  seen.length = 0
+  const message = nextPacket(raw, '4waits')
+  raw.send('5')
+  t.equal(await upgraded, 'websocket')
+  await message
+  t.same(seen, ['upgrade', 'flush'], 'the probe of the upgrade is no packet of the connection')
+
+  const closed = new Promise<string>(resolve => socket.on('close', resolve))
+  socket.resetPingTimeout()
+  t.equal(await within(closed, 'the timeout'), 'ping timeout', 'nobody has answered')
+})
+
+t.test('revision 3: the ping of the client is told before its answer, a ping of the WebSocket comes back', async t => {
+  const { port, seen, connection } = await startEngine(t)
+  const raw = await openWebSocket(t, port, 'EIO=3')
+  const socket = await connection
+  t.equal(socket.protocol, 3)
+  seen.length = 0
+  const answer = nextPacket(raw, '3')
+  raw.send('2')
+  await answer
+  t.same(seen.filter(what => !what.endsWith('message')), ['read ping', 'create pong', 'flush'])
+  const { transport } = socket
+  if (transport.name !== 'websocket') return t.fail(transport.name)
+  const pong = new Promise<string>(resolve => transport.socket.on('pong', data => resolve(data.toString())))
+  await new Promise<void>(resolve => transport.socket.ping('17', false, resolve))
+  t.equal(await pong, '17')
+  const drained = new Promise<number>(resolve => socket.once('drain', () => resolve(socket.writeBuffer.length)))
+  socket.write('x', {})
+  t.equal(await drained, 0)
+})
+
+t.test('a connection takes its options from the server that made it, which counts it', async t => {
+  const { engine, port, connection } = await startEngine(t, { pingInterval: 25_000, pingTimeout: 100 })
+  pingEio3(engine, 200)
+  const raw = await openWebSocket(t, port, 'EIO=3')
+  const socket = await connection
+  t.equal(engine.clientsCount, 1)
+  t.equal(engine.clients[socket.id], socket)
+  const start = Date.now()
+  const closed = new Promise<string>(resolve => socket.on('close', resolve))
+  t.equal(await within(closed, 'the timeout'), 'ping timeout')
+  t.ok(Date.now() - start < 5_000, 'interval and timeout of its own')
+  t.equal(engine.clientsCount, 0)
+  raw.terminate()
+  const opened = await new Promise<string>(resolve => {
+    const other = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?transport=websocket&EIO=4`)
+    t.teardown(() => other.terminate())
+    other.on('message', data => resolve(String(data)))
+  })
+  t.match(opened, /"pingInterval":25000/)
 })
