@@ -2,20 +2,28 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
 import { createHoldfast } from 'holdfast'
 
 const port = Number(process.argv[2] ?? 3000)
 const data = process.argv[3] ?? './data-chat'
-const page = await readFile(new URL('index.html', import.meta.url))
+const mqttPort = Number(process.argv[4] ?? (port === 0 ? 0 : 1883))
+const files = {
+  '/': ['text/html', new URL('index.html', import.meta.url)],
+  '/v4': ['text/html', new URL('v4.html', import.meta.url)],
+  '/v2': ['text/html', new URL('v2.html', import.meta.url)],
+  '/socket.io-2.js': ['text/javascript', createRequire(import.meta.url).resolve('socket.io-client-2.5/dist/socket.io.js')]
+}
 
-const http = createServer((request, response) => {
-  if (request.url === '/') response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page)
-  else response.writeHead(404).end('the page is at /')
+const http = createServer(async (request, response) => {
+  if (!Object.hasOwn(files, request.url)) return response.writeHead(404).end('the pages are at /, /v4 and /v2')
+  const [type, file] = files[request.url]
+  response.writeHead(200, { 'content-type': `${type}; charset=utf-8` }).end(await readFile(file))
 })
 http.listen(port, '127.0.0.1')
 await once(http, 'listening')
 
-const holdfast = await createHoldfast({ http, data, mqttPort: port === 0 ? 0 : 1883, logLevel: 'warn' })
+const holdfast = await createHoldfast({ http, data, mqttPort, logLevel: 'warn' })
 console.log(`chat ready http://127.0.0.1:${http.address().port} mqtt=${holdfast.addresses.mqtt.port}`)
 
 for (const signal of ['SIGINT', 'SIGTERM']) {

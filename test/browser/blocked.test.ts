@@ -29,7 +29,7 @@ async function block (
   const name = `b${version.replace('.', '-')}-${transport}`
   const device = await connectMqtt(t, mqttUrl)
   const unproven = (): number => broker.session(`io:_:${name}` as ClientId)!.inflightMessages
-  const tab = await Tab.open(browser)
+  const tab = await Tab.open(browser.profile)
   let isConnected = false
   let blockedUntilMs = 0
   let seen = 0

@@ -4,9 +4,8 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 import type { Scope } from '../helpers/temp.ts'
 
 export interface Chromium {
-  /** A tab of the same profile as all others, as a person has it: cookies and storage are shared. */
-  newTab (): Promise<Page>
-  /** A profile of its own. */
+  /** A person's: its tabs share cookies and storage. */
+  readonly profile: BrowserContext
   newProfile (): Promise<BrowserContext>
 }
 
@@ -27,11 +26,7 @@ export async function startChromium (t: Scope): Promise<Chromium> {
   if (found === '') throw new Error('chromium is not installed; on Debian: apt-get install chromium')
   const browser: Browser = await chromium.launch({ executablePath: found, args: FLAGS, headless: true })
   t.teardown(async () => { await browser.close() })
-  const profile = await browser.newContext()
-  return {
-    newTab: async () => await profile.newPage(),
-    newProfile: async () => await browser.newContext()
-  }
+  return { profile: await browser.newContext(), newProfile: async () => await browser.newContext() }
 }
 
 /** The process behind the tab is gone, at once, with everything in it; the tab shows that it crashed. */

@@ -69,7 +69,7 @@ export class PageLife implements Life {
     this.#tab = before?.passOn()
     if (this.#tab !== undefined) await this.#tab.reload(listener)
     else {
-      this.#tab = await Tab.open(browser)
+      this.#tab = await Tab.open(browser.profile)
       await this.#tab.show(origin, page, listener)
     }
     await within(isJoined, `${page.clientId} to join its room`, JOIN_MS_MAX)

@@ -28,7 +28,7 @@ async function converse (t: Test, browser: Chromium, { port, url }: Bridged, ver
   const down: number[] = []
   const receipts: number[] = []
   const disconnects: string[] = []
-  const tab = await Tab.open(browser)
+  const tab = await Tab.open(browser.profile)
   let connected = (): void => {}
   const isConnected = new Promise<void>(resolve => { connected = resolve })
   await tab.show(killer.url, { version, transport: 'polling', clientId: `page ${version}` }, (told: Told) => {

@@ -1,6 +1,6 @@
 /** A tab with the page of the tests, and what its documents tell: each reload makes the next one. */
 import type { BrowserContext, Page } from 'playwright-core'
-import { crash, type Chromium } from './chromium.ts'
+import { crash } from './chromium.ts'
 import { pathOf, type PageOptions } from './pages.ts'
 
 /** What the page calls; see page.html. */
@@ -34,9 +34,7 @@ export class Tab {
     tabs.set(page, this)
   }
 
-  static async open (browser: Chromium): Promise<Tab> {
-    const page = await browser.newTab()
-    const profile = page.context()
+  static async open (profile: BrowserContext): Promise<Tab> {
     let binding = bindings.get(profile)
     if (binding === undefined) {
       binding = profile.exposeBinding('tell', ({ page }, life: number, ...told: unknown[]) => {
@@ -45,7 +43,7 @@ export class Tab {
       bindings.set(profile, binding)
     }
     await binding
-    return new Tab(page)
+    return new Tab(await profile.newPage())
   }
 
   heard (life: number, told: Told): void {
