@@ -188,7 +188,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }
   })
 
-  /** An exception of an application's handler is the application's; any other is a fault of ours and ends no process. */
+  /** An exception of an application's handler is its own; any other is a fault of ours and ends no process. */
   function enter (socket: Socket, admitted: Admitted, connect: () => void): void {
     let isProgram = false
     try {
