@@ -1,0 +1,175 @@
+import t from 'tap'
+import { Server } from 'socket.io'
+import type { Entry, Message, Offset } from '../../broker/index.ts'
+import { parseCommand, type PublishCommand } from '../../bridge/socketio/commands.ts'
+import { privateOf } from '../../bridge/socketio/engine.ts'
+import { encodeEnvelope } from '../../bridge/socketio/envelope.ts'
+import {
+  ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, type EncodedEvent, type NamespaceFrames
+} from '../../bridge/socketio/frames.ts'
+import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
+import { Rules, type NamespaceRules } from '../../bridge/socketio/rules/rules.ts'
+
+const io = new Server()
+const { encoder } = privateOf(io.of('/')).server
+
+function framesOf (namespace = '/', rules: Partial<NamespaceRules> = {}, firstAckId = ACK_ID_MIN): NamespaceFrames {
+  const here = new Rules({ makeId: () => 'id' }).namespace(namespace)
+  const all = new Frames({ encoder, epoch: 'e1', firstAckId })
+  return all.namespace(namespace, Object.assign(Object.create(here) as NamespaceRules, rules))
+}
+
+function message (topic: string, args: readonly unknown[]): Message {
+  const payload = Buffer.from(encodeEnvelope({ id: 'm', args }))
+  return { topic, payload, qos: 1, retain: false, publisher: 'p', principal: 'p', time: 0, id: 'm' } as unknown as Message
+}
+
+/** As the broker takes it from the bridge, with what the bridge knows of it. */
+function emitted (namespace: string, event: string, ...args: unknown[]): Message {
+  const { topic, payload, view } = parseCommand(namespace, [event, ...args], false, () => 'm') as PublishCommand
+  return { ...message(topic, []), payload, view } as Message
+}
+
+interface Frame { readonly first: number, readonly body: Buffer }
+
+/** Unmasked WebSocket frames (RFC 6455, 5.2). */
+function parse (bytes: Buffer): Frame[] {
+  const frames: Frame[] = []
+  for (let at = 0; at < bytes.length;) {
+    const short = bytes[at + 1]
+    const start = at + (short < 126 ? 2 : short === 126 ? 4 : 10)
+    const length = short < 126
+      ? short
+      : short === 126 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2))
+    frames.push({ first: bytes[at], body: bytes.subarray(start, start + length) })
+    at = start + length
+  }
+  return frames
+}
+
+function text (event: EncodedEvent): string {
+  return parse(event.frames)[0].body.toString()
+}
+
+t.test('an event is one text frame of an Engine.IO message, however long it is', async t => {
+  const frames = framesOf()
+  for (const length of [0, 100, 111, 112, 113, 114, 65_520, 65_521, 65_522, 65_523, 200_000]) {
+    const value = 'x'.repeat(length)
+    const [frame, ...rest] = parse(frames.of(message('io/_/all/e', [value])).plain.frames)
+    t.equal(frame.first, 0x81)
+    t.equal(frame.body.toString(), `42["e","${value}"]`, String(length))
+    t.same(rest, [])
+  }
+})
+
+t.test('bytes follow in frames of their own, as the parser has them', async t => {
+  const first = Buffer.from('one')
+  const second = Buffer.alloc(70_000, 7)
+  const event = framesOf('/n').of(message('io/n/all/e', [first, { deep: [second] }, 'é'])).plain
+  const [head, ...values] = parse(event.frames)
+  t.equal(head.body.toString(),
+    '452-/n,["e",{"_placeholder":true,"num":0},{"deep":[{"_placeholder":true,"num":1}]},"é"]')
+  t.same(values.map(({ first }) => first), [0x82, 0x82])
+  t.same(values.map(({ body }) => body), [first, second])
+  t.equal(event.isBinary, true)
+})
+
+t.test('who takes no frames gets the same packets one by one', async t => {
+  const bytes = Buffer.from([1, 2, 3])
+  const event = framesOf('/n').of(message('io/n/all/e', ['ü', bytes])).plain
+  t.same(event.pieces.map(({ data }) => data), ['51-/n,["e","ü",{"_placeholder":true,"num":0}]', bytes])
+  const [{ options }, second] = event.pieces
+  t.equal(parse(options.wsPreEncodedFrame![0]).length, 1, 'the frame of the text alone')
+  t.equal(second.options.wsPreEncodedFrame, undefined)
+  t.equal(event.pieces, event.pieces, 'made once')
+})
+
+t.test('all who are at the same place share the bytes; a token is the last argument', async t => {
+  const frames = framesOf()
+  const entry = message('io/_/all/e', [1]) as Entry
+  const shared = frames.of(entry)
+  t.equal(frames.of(entry), shared)
+  t.equal(shared.placed(36 as Offset), shared.placed(36 as Offset))
+  t.equal(text(shared.placed(36 as Offset)), `42["e",1,"${formatToken('e1', 36 as Offset)}"]`)
+  t.equal(text(shared.plain), '42["e",1]')
+  t.equal(text(shared.marked('hf~e1~z')), '42["e",1,"hf~e1~z"]')
+  t.equal(shared.marked('hf~e1~z'), shared.marked('hf~e1~z'))
+})
+
+t.test('a message that two namespaces know is encoded for each', async t => {
+  const one = message('io/_/all/e', [1])
+  const here = framesOf('/a')
+  const there = framesOf('/b')
+  t.equal(text(here.of(one).plain), '42/a,["e",1]')
+  t.equal(text(there.of(one).plain), '42/b,["e",1]')
+  t.equal(there.of(one), there.of(one))
+  t.equal(here.of(one), here.of(one))
+})
+
+t.test('what an emit brought is passed on as the JSON that it is, byte for byte as the encoder would have it', async t => {
+  const values: unknown[][] = [
+    [], [1], ['a', { b: [null, 'ü"\\\u2028', -0, 1e21] }, []], [undefined, NaN], [{ __proto__: 1 }], ['hf~e1~5']
+  ]
+  for (const namespace of ['/', '/chat room']) {
+    const frames = framesOf(namespace)
+    for (const [number, args] of values.entries()) {
+      for (const token of [undefined, 'hf~e1~a']) {
+        const taken = emitted(namespace, 'say "hi"', ...args)
+        t.not(taken.view, undefined, 'the bridge knows it')
+        const shared = frames.of(taken)
+        const known = token === undefined ? shared.plain : shared.marked(token)
+        const data = ['say "hi"', ...args, ...(token === undefined ? [] : [token])]
+        const [expected] = encoder.encode({ type: 2, nsp: namespace, data })
+        t.equal(text(known), `4${expected}`, `${namespace} ${number} ${token}`)
+        t.same(shared.event.args, JSON.parse(JSON.stringify(args)), 'its arguments can be looked at')
+      }
+    }
+  }
+  t.equal(emitted('/', 'e', Buffer.from('x')).view, undefined, 'bytes are no JSON')
+})
+
+t.test('an event that asks for an answer keeps its number, which is no other\'s', async t => {
+  const frames = framesOf('/n', {}, ACK_ID_MAX)
+  const [one, two] = [frames.of(message('io/n/all/e', [1])), frames.of(emitted('/n', 'e', 2))]
+  t.equal(one.asking().ackId, ACK_ID_MAX)
+  t.equal(one.asking().ackId, ACK_ID_MAX)
+  t.equal(two.asking().ackId, ACK_ID_MIN, 'they begin again above those of applications')
+  t.equal(text(one.asking().encoded), `42/n,${ACK_ID_MAX}["e",1]`)
+  t.equal(text(two.asking().encoded), `42/n,${ACK_ID_MIN}["e",2]`)
+})
+
+t.test('what a rule made and nobody can write down is told as undeliverable [G5]', async t => {
+  const event = { event: 'e', args: [1n], repeatKey: undefined, level: 'handled', ignored: false } as const
+  const shared = framesOf('/', { translate: () => event }).of(message('a/b', []))
+  t.equal(text(shared.plain), '42["holdfast:undeliverable",{"topic":"a/b","reason":"rule"}]')
+})
+
+t.test('answers and the bridge\'s own events are encoded as any', async t => {
+  const frames = framesOf('/n')
+  t.equal(text(frames.answer(7, [{ status: 'ok' }])), '43/n,7[{"status":"ok"}]')
+  const [head, value] = parse(frames.answer(7, [Buffer.from('x')]).frames)
+  t.equal(head.body.toString(), '461-/n,7[{"_placeholder":true,"num":0}]')
+  t.same(value.body, Buffer.from('x'))
+  t.equal(text(frames.carrier('holdfast:offset', 'hf~e1~1')), '42/n,["holdfast:offset","hf~e1~1"]')
+  t.equal(frames.carrier('holdfast:offset', 'hf~e1~1'), frames.carrier('holdfast:offset', 'hf~e1~1'))
+})
+
+t.test('the batch that everybody in a room gets is joined once', async t => {
+  const frames = framesOf()
+  const joiner = new Joiner()
+  const events = [1, 2, 3].map(n => frames.of(message('io/_/all/e', [n])).plain)
+  const [bytes, ...rest] = joiner.join(events)
+  t.same(rest, [])
+  t.same(parse(bytes).map(({ body }) => body.toString()), ['42["e",1]', '42["e",2]', '42["e",3]'])
+  t.equal(joiner.join([...events])[0], bytes, 'the same bytes for the next receiver')
+  t.not(joiner.join(events.slice(0, 2))[0], bytes)
+  t.same(joiner.join([events[2], events[1]])[0], Buffer.concat([events[2].frames, events[1].frames]))
+  t.equal(joiner.join([events[0]])[0], events[0].frames, 'one alone is not copied')
+})
+
+t.test(`what is longer than ${JOINED_BYTES_MAX} bytes together is not copied [G6]`, async t => {
+  const frames = framesOf()
+  const events = [1, 2].map(n => frames.of(message('io/_/all/e', [n, 'x'.repeat(40_000)])).plain)
+  const buffers = new Joiner().join(events)
+  t.same(buffers.map((buffer, index) => buffer === events[index].frames), [true, true])
+})
