@@ -7,9 +7,10 @@ import type { ClientId, Entry, Offset, PacketId, QoS } from '../../broker/messag
 import type { CloseReason } from '../../broker/session/link.ts'
 import { Deliveries, type Connection } from './deliveries.ts'
 import type { DiskWitness } from './disk.ts'
-import { Ledger, type Publication } from './ledger.ts'
+import { isPoisonous, Ledger, type Publication } from './ledger.ts'
 import type { Claim, FilterCall, Life } from './life.ts'
 import type { Referee } from './referee.ts'
+import type { Scenario } from './scenario.ts'
 import { Sessions, type ConnectCall } from './sessions.ts'
 import type { Sent } from './wire.ts'
 
@@ -29,6 +30,7 @@ export class Checker implements DiskWitness {
   readonly deliveries: Deliveries
   readonly #referee: Referee
   readonly #limits: Limits
+  readonly #scenario: Scenario
   #process = 0
   #connections = 0
   /** The connections that follow a session, by their number. */
@@ -44,13 +46,15 @@ export class Checker implements DiskWitness {
   #openedMs = Infinity
   readonly #flushSlackMs: number
 
-  constructor (referee: Referee, limits: Limits) {
+  constructor (referee: Referee, scenario: Scenario) {
+    const { limits } = scenario
     this.#referee = referee
     this.#limits = limits
     const flushSlackMs = limits.cursorFlushMs + limits.sweepMs + WRITE_SLACK_MS
     this.#flushSlackMs = flushSlackMs
     this.sessions = new Sessions(referee, 2 * limits.sweepMs + WRITE_SLACK_MS, flushSlackMs)
     this.deliveries = new Deliveries(referee, this.ledger, limits)
+    this.#scenario = scenario
   }
 
   /** When the disk was last full or slow. */
@@ -279,6 +283,31 @@ export class Checker implements DiskWitness {
 
   receivedThrough (connection: Connection, through: Offset): void {
     this.deliveries.receivedThrough(connection, through)
+  }
+
+  /**
+   * The broker goes on without a message whose delivery breaks the connection. It was written on as many connections
+   * that broke as the rule asks for at least; and where nothing but the message breaks them, it is one that does.
+   */
+  setAside (clientId: ClientId, offset: Offset, attempts: number): void {
+    const life = this.sessions.of(clientId)
+    const claim = [...life?.claims.values() ?? []].find(({ publication }) => publication.offset === offset)
+    if (life === undefined || claim === undefined) return
+    const { key } = claim.publication
+    const { cutMs, freezeMs, leaves, takesOver, sockets: { killMs, redeliveriesMax } } = this.#scenario
+    this.#referee.trace?.(`${life.name} goes on without ${key}, after ${attempts} attempts`)
+    const scoreMax = Math.max(1, redeliveriesMax - Math.ceil(redeliveriesMax / 2))
+    if (claim.writtenOn.size < scoreMax) {
+      this.#referee.violate('G5', `${key} was set aside for ${life.name}, but written on ${claim.writtenOn.size} ` +
+        `connections; it takes ${scoreMax} at least`)
+    }
+    const isPoison = isPoisonous(key)
+    const isCalm = cutMs === undefined && freezeMs === undefined && killMs === undefined && leaves + takesOver === 0
+    this.#referee.count(isPoison ? 'set aside' : 'set aside, though harmless')
+    if (!isPoison && isCalm) this.#referee.violate('G5', `${key} was set aside for ${life.name}, but breaks nothing`)
+    claim.isAside = true
+    if (life.inUse.get(claim.packetId) === claim) life.inUse.delete(claim.packetId)
+    claim.acknowledgedMs = this.#referee.nowMs
   }
 
   /** An event is on the client's machine. */

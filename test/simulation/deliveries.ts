@@ -217,8 +217,9 @@ export class Deliveries {
       case 'backlog-age': return limits.backlogAgeMsMax < DEFAULT_LIMITS.backlogAgeMsMax
       case 'queue-full': return limits.cleanQueueMessagesMax < DEFAULT_LIMITS.cleanQueueMessagesMax ||
         limits.cleanQueueBytesMax < DEFAULT_LIMITS.cleanQueueBytesMax
+      case 'set-aside': return true // held against what was set aside at the end
       case 'damaged': return (this.#referee.counts.get('damaged') ?? 0) > 0
-      case 'set-aside': return (this.#referee.counts.get('set aside') ?? 0) > 0
+      case 'set-aside': return true // held against what was set aside at the end
     }
   }
 
@@ -232,8 +233,16 @@ export class Deliveries {
     connection.readySinceMs = this.#referee.nowMs
   }
 
+  /** It is written to a client that proves what it has handled. */
+  written (connection: Connection, packetId: PacketId, isAsked: boolean): void {
+    const claim = connection.life?.inUse.get(packetId)
+    if (claim === undefined) return
+    claim.writtenOn.add(connection.number)
+    claim.isAsked = isAsked
+  }
+
   /** The client is said to have handled it, or only to have it: on this very connection [G2]. */
-  proven (connection: Connection, packetId: PacketId, level: 'handled' | 'received'): void {
+  proven (connection: Connection, packetId: PacketId, level: 'handled' | 'received' | 'answered'): void {
     const { life } = connection
     const claim = life?.inUse.get(packetId)
     if (life === undefined || claim === undefined || connection.over) return
@@ -241,6 +250,10 @@ export class Deliveries {
     this.#referee.count(`proven: ${level}`)
     const isUnheard = claim.isLeftUnheard && claim.droppedOn === connection.number
     if (isUnheard) this.#referee.count('proven by polls that overtook a leave')
+    if (level === 'answered') { // by a handler that had it, perhaps on an earlier connection
+      if (claim.handled === 0) this.#violate('G2', `${life.name}: an answer counts for ${key}, which no handler has had`)
+      return
+    }
     if (level === 'handled' && claim.handledOn !== connection.number && !isUnheard) {
       this.#violate('G2', `${life.name}#${connection.number}: ${key} counts as handled, but no handler has had it`)
     } else if (claim.reachedOn !== connection.number) {
@@ -260,6 +273,9 @@ export class Deliveries {
       if (offset === undefined || offset > through) continue
       if (isOwed(claim) && claim.handled === 0 && !isExcused(claim) && life.gapTold === 0) {
         this.#violate('G2', `${life.name} is taken to have handled everything up to ${through}, but never had ${key}`)
+      }
+      if (claim.isAsked && life.inUse.get(claim.packetId) === claim) {
+        this.#violate('G2', `${life.name} is taken to have handled ${key}, which waits for its application's answer`)
       }
       if (claim.sends === 0 || life.inUse.get(claim.packetId) !== claim) continue
       life.inUse.delete(claim.packetId)

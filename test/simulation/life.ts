@@ -45,6 +45,12 @@ export interface Claim {
   droppedOn: number
   /** It was dropped by a client that had left, where the server may not have heard of that. */
   isLeftUnheard: boolean
+  /** Connections on which it was written to a client that proves what it handled. */
+  readonly writtenOn: Set<number>
+  /** It waits for the application's own ack. */
+  isAsked: boolean
+  /** The session goes on without it. */
+  isAside: boolean
 }
 
 /** A call of subscribe (with a QoS) or unsubscribe (without). */
@@ -226,7 +232,10 @@ export class Life {
       handledOn: 0,
       weaklyProvenOn: 0,
       droppedOn: 0,
-      isLeftUnheard: false
+      isLeftUnheard: false,
+      writtenOn: new Set(),
+      isAsked: false,
+      isAside: false
     }
     this.claims.set(publication.key, claim)
     this.#owed.push(claim)

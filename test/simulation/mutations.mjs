@@ -184,5 +184,140 @@ export const MUTATIONS = [
     file: 'broker/holdfast-broker.ts',
     from: '    await this.#sessions.flushAll()\n',
     to: ''
+  },
+  // --- what is owed to a disk that was full, and sessions that end while a clean connect replaces them
+  {
+    name: 'a session that ends while a clean connect replaces it is removed once more, behind that',
+    file: 'broker/sessions.ts',
+    from: 'const changes = session.clean || session.leaving ? []',
+    to: 'const changes = session.clean ? []'
+  },
+  {
+    name: 'a clean connect that fails takes back that its session has ended meanwhile',
+    file: 'broker/sessions.ts',
+    from: 'if (!existing.ended) { //',
+    to: 'if (existing !== undefined) { //'
+  },
+  {
+    name: 'a clean connect does not wait for the removal that is owed',
+    file: 'broker/owed.ts',
+    from: 'const changes = [...earlier?.changes ?? NOTHING, ...removal]',
+    to: 'const changes = [...removal]'
+  },
+  {
+    name: 'a filter whose removal failed stays on the disk',
+    file: 'broker/owed.ts',
+    from: 'if (!session.ended) this.#filters.set(key, owed)',
+    to: 'if (!session.ended) this.#filters.delete(key)'
+  },
+  // --- proofs of receipt
+  {
+    name: 'a single ping counts as double',
+    file: 'bridge/socketio/proof/evidence.ts',
+    from: 'const confirmed = this.confirmed(probe)',
+    to: 'const confirmed = this.confirmed({ covers: probe.covers, confirms: probe.covers })'
+  },
+  {
+    name: 'a pong answers the last ping, not the first',
+    file: 'bridge/socketio/proof/double-ping.ts',
+    from: 'this.#pings.shift()',
+    to: 'this.#pings.pop()'
+  },
+  {
+    name: 'a pong covers what was written behind its ping',
+    file: 'bridge/socketio/proof/evidence.ts',
+    from: 'const covers = this.unprobed ? this.#written++ : this.#written - 1',
+    to: 'const covers = this.#written'
+  },
+  {
+    name: 'an answer confirms what arrived after its probe was written',
+    file: 'bridge/socketio/proof/evidence.ts',
+    from: 'group.number > probe.confirms)',
+    to: 'group.number > this.#arrived)'
+  },
+  {
+    name: 'the next poll proves what still waits for its response',
+    file: 'bridge/socketio/proof/next-poll.ts',
+    from: 'if (this.#isResponding && !isOut) this.#response ??= this.#evidence.probe()',
+    to: ''
+  },
+  {
+    name: 'a ping of version 2 proves what had arrived, whichever answer it follows',
+    file: 'bridge/socketio/proof/heartbeat-echo.ts',
+    from: 'return answer === undefined ? [] : this.#evidence.confirmed(answer)',
+    to: 'return this.#evidence.confirmed(this.#evidence.probe())'
+  },
+  {
+    name: 'a ping of the WebSocket proves that handlers ran',
+    file: 'bridge/socketio/proof/transport-ping.ts',
+    from: 'return this.#evidence.arrived(probe)',
+    to: 'return [...this.#evidence.arrived(probe), ...this.#evidence.confirmed({ ...probe, confirms: probe.covers })]'
+  },
+  {
+    name: 'what comes before CONNECT is proven by what is asked before it',
+    file: 'bridge/socketio/connection.ts',
+    from: 'if (channel.connectSent) this.#written(mark)',
+    to: 'if (mark !== undefined) this.#written(mark)'
+  },
+  {
+    name: 'pongs behind a leave count',
+    file: 'bridge/socketio/connection.ts',
+    from: '=== namespace)?.left()',
+    to: '=== namespace)'
+  },
+  {
+    name: 'after an upgrade pings are taken for those of long polling',
+    file: 'bridge/socketio/proof/prover.ts',
+    from: "    const poll = this.#poll\n    this.#poll = undefined\n",
+    to: '    const poll = this.#poll\n'
+  },
+  // --- going on exactly where a client was
+  {
+    name: 'an offset of another log counts',
+    file: 'bridge/socketio/proof/recovery-offset.ts',
+    from: 'return log === logOf(epoch) && Number',
+    to: 'return log !== undefined && Number'
+  },
+  {
+    name: 'an offset beyond the end of the log counts',
+    file: 'broker/session/follower.ts',
+    from: 'receivedThrough !== undefined && receivedThrough <= this.#log.tail',
+    to: 'receivedThrough !== undefined'
+  },
+  {
+    name: 'what lies before an offset that counts is sent again if nothing says that it was out',
+    file: 'broker/session/follower.ts',
+    from: 'if (session.sent < through) session.sent = through',
+    to: ''
+  },
+  {
+    name: 'an offset acknowledges one message too many',
+    file: 'broker/session/follower.ts',
+    from: 'offset > ORIGIN && offset <= through && qos === 1)',
+    to: 'offset > ORIGIN && offset <= through + 1 && qos === 1)'
+  },
+  {
+    name: 'the tag of a session is not written down',
+    file: 'broker/session/records.ts',
+    from: 'instance: session.instance, tag: session.tag }',
+    to: 'instance: session.instance, tag: undefined }'
+  },
+  {
+    name: 'a connect that fails leaves its tag behind',
+    file: 'broker/sessions.ts',
+    from: 'existing.tag = previousTag',
+    to: ''
+  },
+  {
+    name: 'a session is given to whoever asks for it',
+    file: 'broker/sessions.ts',
+    from: 'existing.principal !== principal) {',
+    to: 'existing.principal !== principal && clean) {'
+  },
+  {
+    name: 'a session is ended by whoever connects clean under its name',
+    file: 'broker/sessions.ts',
+    from: 'existing.principal !== principal) {',
+    to: 'existing.principal !== principal && !clean) {'
   }
 ]

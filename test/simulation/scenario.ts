@@ -71,6 +71,9 @@ export interface Sockets {
   readonly handlerMs: number
   readonly pingIntervalMs: number
   readonly pingTimeoutMs: number
+  /** Probability that some messages end the process of a client whenever it handles them. */
+  readonly poisoned: number
+  readonly redeliveriesMax: number
 }
 
 const TOPICS = ['a/1', 'a/2', 'b/1', 'b', 'c/1/x']
@@ -130,7 +133,9 @@ export function makeScenario (random: Random): Scenario {
       handlerBusy: random.pick([0, 0.05, 0.3]),
       handlerMs: random.between(1, 30),
       pingIntervalMs: random.between(20, 200),
-      pingTimeoutMs: random.between(300, 1_500)
+      pingTimeoutMs: random.between(300, 1_500),
+      poisoned: random.chance(0.15) ? 0.5 : 0,
+      redeliveriesMax: random.between(2, 6)
     }
   }
 }

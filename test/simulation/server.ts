@@ -1,9 +1,11 @@
 /** A server process and its ends of the wires: what the MQTT transport does, without MQTT. */
+import { Suspects } from '../../bridge/socketio/poison.ts'
 import { anonymous, ANONYMOUS } from '../../broker/auth/anonymous.ts'
 import type { Broker } from '../../broker/broker.ts'
 import { createBroker } from '../../broker/holdfast-broker.ts'
 import type { Limits } from '../../broker/limits.ts'
-import { messageBytes, type PacketId, type QoS } from '../../broker/message.ts'
+import { silent } from '../../broker/logger.ts'
+import { messageBytes, type Message, type Offset, type PacketId, type QoS } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Session } from '../../broker/session/session.ts'
 import type { Checker } from './checker.ts'
@@ -15,6 +17,9 @@ import type { Random } from './random.ts'
 import { describe, publishFor, subscribeFor } from './requests.ts'
 import type { ToClient, ToServer } from './wire.ts'
 
+/** How long a link has to hold at least before a message is tried on it. */
+const HOLD_MS_MIN = 20
+
 export interface ServerOptions {
   readonly clock: VirtualClock
   readonly disk: SimulatedDisk
@@ -22,6 +27,8 @@ export interface ServerOptions {
   readonly checker: Checker
   readonly referee: Referee
   readonly random: Random
+  /** Deliveries that break the connection until a message is set aside. */
+  readonly redeliveriesMax: number
 }
 
 /** What a connection is to the process that it ends in. */
@@ -36,13 +43,18 @@ export class ServerProcess {
   readonly clock: ProcessClock
   #state: 'starting' | 'open' | 'stopping' | 'gone' = 'starting'
   readonly #ends = new Set<End>()
+  /** Who a broken connection is held against. */
+  readonly suspects: Suspects
   /** Of the events that ask the application for an answer; a process begins anywhere. */
-  lastAckId: number
+  #lastAckId: number
+  readonly #ackIds = new WeakMap<Message, number>()
 
   constructor (options: ServerOptions) {
     this.options = options
     this.clock = options.clock.forProcess()
-    this.lastAckId = options.random.int(1_000_000_000)
+    this.#lastAckId = options.random.int(1_000_000_000)
+    const { redeliveriesMax } = options
+    this.suspects = new Suspects({ clock: this.clock, log: silent, redeliveriesMax, holdMsMin: HOLD_MS_MIN })
     let made = 0
     this.broker = createBroker({
       store: options.disk.mount(this.clock),
@@ -55,6 +67,9 @@ export class ServerProcess {
     this.broker.events.on('session-ended', ({ clientId, reason }) => {
       options.referee.working()
       options.checker.sessions.told(clientId, reason)
+    })
+    this.broker.events.on('set-aside', ({ clientId, id, attempts }) => {
+      options.checker.setAside(clientId, Number(id) as Offset, attempts)
     })
   }
 
@@ -94,7 +109,13 @@ export class ServerProcess {
   }
 
   get epoch (): string { return this.broker.epoch }
-  nextAckId (): number { return ++this.lastAckId }
+
+  /** The same for the same message while the process lives. */
+  ackIdOf (message: Message): number {
+    let ackId = this.#ackIds.get(message)
+    if (ackId === undefined) this.#ackIds.set(message, ackId = ++this.#lastAckId)
+    return ackId
+  }
 
   accept (end: End): void { this.#ends.add(end) }
   forget (end: End): void { this.#ends.delete(end) }

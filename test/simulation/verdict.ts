@@ -119,7 +119,10 @@ function checkReceived ({ referee }: Evidence, life: Life): void {
   const missing: Claim[] = []
   let possiblyMissing = 0
   for (const claim of life.claims.values()) {
-    if (isExcused(claim)) referee.count('lost by a client that had received it')
+    if (claim.isAside) {
+      if (claim.handled === 0 && isOwed(claim)) missing.push(claim)
+      else possiblyMissing++
+    } else if (isExcused(claim)) referee.count('lost by a client that had received it')
     else if (claim.handled > 0) {
       // Gone before its acknowledgement came: the server had to take it for missing.
       if (claim.damaged && isOwed(claim)) possiblyMissing++

@@ -54,7 +54,7 @@ class World {
     this.#clock = new VirtualClock(this.#random.fork(), EVENTS_MAX)
     this.#referee = new Referee(this.#clock, trace)
     this.#scenario = makeScenario(this.#random.fork())
-    this.#checker = new Checker(this.#referee, this.#scenario.limits)
+    this.#checker = new Checker(this.#referee, this.#scenario)
     this.#disk = this.#makeDisk(this.#random.fork())
     this.#evidence = {
       checker: this.#checker,
@@ -138,7 +138,8 @@ class World {
       limits: this.#scenario.limits,
       checker: this.#checker,
       referee: this.#referee,
-      random: this.#random.fork()
+      random: this.#random.fork(),
+      redeliveriesMax: this.#scenario.sockets.redeliveriesMax
     })
     this.#server = server
     server.start(() => { this.#openSinceMs = this.#clock.elapsedMs })
@@ -186,12 +187,12 @@ class World {
   }
 
   #makeSockets (): void {
-    const { clients, killMs, pingIntervalMs, pingTimeoutMs } = this.#scenario.sockets
+    const { clients, killMs, poisoned, pingIntervalMs, pingTimeoutMs } = this.#scenario.sockets
     for (let i = 0; i < clients; i++) {
       const options = this.#clientOptions(`io${i}` as ClientId, true, this.#random.chance(0.2))
       const { random } = options
       const client = new SocketClient({
-        ...options, kind: makeKind(random), checker: this.#checker, pingIntervalMs, pingTimeoutMs
+        ...options, kind: makeKind(random), isPoisoned: random.chance(poisoned), checker: this.#checker, pingIntervalMs, pingTimeoutMs
       })
       this.#begin(client, options, true)
       this.#arrangeNetworkFaults(client, random)

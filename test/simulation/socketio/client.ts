@@ -6,6 +6,7 @@
 import { formatToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
 import type { Offset, QoS } from '../../../broker/message.ts'
 import type { Checker } from '../checker.ts'
+import { isPoisonous } from '../ledger.ts'
 import type { ClientOptions, Participant } from '../client.ts'
 import { ClientEngine } from './client-engine.ts'
 import { SocketEnd } from './end.ts'
@@ -16,6 +17,8 @@ import type { ToClient } from './packets.ts'
 
 export interface SocketClientOptions extends Omit<ClientOptions, 'arrived'>, HeartbeatOptions {
   readonly kind: Kind
+  /** Some messages end its process, whenever it handles them. */
+  readonly isPoisoned: boolean
   readonly checker: Checker
 }
 
@@ -132,7 +135,7 @@ export class SocketClient implements Participant {
     this.#outstanding = []
     this.#outbox.length = 0
     this.#wantsConnection = false
-    clock.after(random.around(scenario.awayMs), () => { this.come() })
+    clock.after(random.around(this.#isHealed ? RECONNECT_MS : scenario.awayMs), () => { this.come() })
   }
 
   heal (): void {
@@ -245,7 +248,10 @@ export class SocketClient implements Participant {
         const { receiveBuffer } = page
         page.receiveBuffer = []
         let busyMs = 0
-        for (const event of receiveBuffer) busyMs += this.#run(event)
+        for (const event of receiveBuffer) {
+          busyMs += this.#run(event)
+          if (this.#page !== page) return 0 // its process is gone
+        }
         for (const ackId of page.answers) this.#engine?.send({ type: 'answer', ackId })
         page.answers = []
         this.#pump()
@@ -258,7 +264,7 @@ export class SocketClient implements Participant {
         page.receiveBuffer.push(packet)
         return 0
       case 'marker':
-        if (this.#isConnected) page.offset = packet.token
+        if (this.#isConnected && packet.token !== undefined) page.offset = packet.token
         return 0
       case 'receipt':
         this.#outstanding = this.#outstanding.filter(({ key }) => key !== packet.key)
@@ -275,6 +281,12 @@ export class SocketClient implements Participant {
     const { checker, referee, random, scenario, clock, clientId } = this.options
     const page = this.#page
     const key = keyOf(sent.message.payload)
+    if (this.options.isPoisoned && isPoisonous(key)) {
+      referee.count('a handler ended its process')
+      checker.dropped(life, sent, connection, false)
+      this.die()
+      return 0
+    }
     if (page.handled.has(key) && this.#isExact && !page.leftOver.has(key) && !sent.retain) {
       referee.violate('G4', `${clientId} had shown how far it was, which counted, and handled ${key} again`)
     }

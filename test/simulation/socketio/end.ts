@@ -3,6 +3,8 @@
  * the tokens, and the broker are the real ones.
  */
 import { Connection, type Channel } from '../../../bridge/socketio/connection.ts'
+import { CONTROL_ID, type Trial } from '../../../bridge/socketio/poison.ts'
+import { ApplicationAcks } from '../../../bridge/socketio/proof/application-ack.ts'
 import { formatToken, readToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
 import { ANONYMOUS } from '../../../broker/auth/anonymous.ts'
 import { silent } from '../../../broker/logger.ts'
@@ -13,7 +15,7 @@ import type { Connection as Seen } from '../deliveries.ts'
 import { describe, publishFor, subscribeFor } from '../requests.ts'
 import type { ServerProcess } from '../server.ts'
 import { SimulatedEngine, type HeartbeatOptions } from './engine.ts'
-import type { Kind } from './kind.ts'
+import { asksForAck, type Kind } from './kind.ts'
 import type { Line } from './line.ts'
 import { downward, type ToClient, type ToServer } from './packets.ts'
 
@@ -32,8 +34,15 @@ export class SocketEnd implements Link, Channel {
   #isOver = false
   /** The client has left: what it says afterwards proves nothing. */
   #hasLeft = false
-  #token: string | undefined
-  readonly #asked = new Map<number, PacketId>()
+  /** What the client was sent up to, as far as a token may say so. */
+  #place: Offset | undefined
+  readonly #acks = new ApplicationAcks()
+  /** After a connection that broke: decides what is written, until the message that it broke with is proven. */
+  #trial: Trial | undefined
+  #hasBegun = false
+  #unproven = 0
+  /** What broke, if it did, was counted. */
+  #isCounted = false
 
   constructor (server: ServerProcess, line: Line, kind: Kind, heartbeat: HeartbeatOptions, linkBytesMax: number) {
     const { limits } = server.options
@@ -66,32 +75,81 @@ export class SocketEnd implements Link, Channel {
 
   get writable (): boolean {
     this.#server.options.referee.working()
-    return !this.#isOver && this.#connection.open && this.#connection.writable
+    return !this.#isOver && this.#connection.open && this.#trial?.open !== false && this.#connection.writable
   }
 
   deliver (deliveries: readonly Delivery[]): void {
     if (this.#server.isGone) return
     const { checker, referee } = this.#server.options
-    const seen = this.#seen!
-    checker.deliveries.sent(seen, deliveries)
+    checker.deliveries.sent(this.#seen!, deliveries)
     if (referee.violation !== undefined || this.#isOver) return
-    for (const delivery of deliveries) this.#deliver(seen, delivery)
+    if (!this.#hasBegun) this.#begin()
+    if (this.#trial === undefined) this.#write(deliveries)
+    else this.#trial.take(deliveries)
   }
 
-  #deliver (seen: Seen, { packetId, qos, dup, retain, message }: Delivery): void {
+  #write (deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) this.#writeOne(this.#seen!, delivery)
+  }
+
+  #writeOne (seen: Seen, { packetId, qos, dup, retain, message }: Delivery): void {
     const { proof } = this.#kind
-    const isAsked = proof === 'ack' && qos > 0
-    if ('offset' in message && qos > 0 && !retain) this.#token = formatToken(this.#server.epoch, message.offset)
-    if (isAsked) this.#asked.set(this.#server.nextAckId(), packetId)
+    const offset = 'offset' in message && qos > 0 && !retain ? message.offset : undefined
+    const isAsked = qos > 0 && asksForAck(this.#kind, message.topic)
+    const ackId = isAsked ? this.#server.ackIdOf(message) : undefined
+    if (ackId !== undefined) this.#acks.sent(ackId, packetId, offset)
+    else if (offset !== undefined) { // a token must not claim what still waits for the application
+      const first = this.#acks.firstOffset
+      this.#place = first === undefined || first > offset ? offset : first - 1 as Offset
+    }
     this.#send({
       type: 'event',
       sent: { packetId, qos, dup, retain, message },
-      token: isAsked ? undefined : this.#token,
-      ackId: isAsked ? this.#server.lastAckId : undefined,
+      token: isAsked ? undefined : this.#token(),
+      ackId,
       life: seen.life!.number,
       connection: seen.number
     })
-    if (qos > 0 && proof !== 'ack') this.#connection.delivered(this, packetId, proof)
+    if (qos === 0) return
+    this.#unproven++
+    this.#server.options.checker.deliveries.written(seen, packetId, isAsked)
+    if (!isAsked) this.#connection.delivered(this, packetId, proof === 'received' ? proof : 'handled')
+  }
+
+  #token (): string | undefined {
+    return this.#place === undefined ? undefined : formatToken(this.#server.epoch, this.#place)
+  }
+
+  // --- a message that breaks the connection again and again
+
+  /** The first delivery: what the last connection broke with comes first. */
+  #begin (): void {
+    this.#hasBegun = true
+    const { clientId } = this.#seen!
+    this.#trial = this.#server.suspects.trial(clientId, {
+      connection: this.#connection,
+      write: deliveries => { this.#write(deliveries) },
+      control: () => {
+        this.#send({ type: 'marker', token: this.#token() })
+        this.#connection.delivered(this, CONTROL_ID)
+      },
+      setAside: (delivery, attempts) => {
+        this.#server.broker.setAside(this.#session!, delivery, attempts)
+          .then(isKept => this.#trial?.setAside(isKept), () => this.#trial?.setAside())
+      },
+      over: () => {
+        this.#trial = undefined
+        this.#attachment?.drained()
+      }
+    })
+  }
+
+  /** @param onPurpose by the will of one side, not by what the connection carried */
+  #broke (onPurpose: boolean): void {
+    if (this.#isCounted || this.#seen === undefined) return
+    this.#isCounted = true
+    if (this.#trial !== undefined) this.#trial.broke(onPurpose)
+    else if (!onPurpose && this.#unproven > 0) this.#server.suspects.broke(this.#seen.clientId)
   }
 
   /** Never needed: the bridge subscribes with QoS 1. */
@@ -106,6 +164,7 @@ export class SocketEnd implements Link, Channel {
   close (reason: CloseReason): void {
     if (this.#server.isGone) return
     this.#server.options.checker.closing(this.#seen!, reason)
+    this.#broke(reason === 'ended' || reason === 'store-unavailable' || reason === 'shutdown')
     this.#isOver = true
     this.#server.clock.after(0, () => {
       if (reason === 'stalled') return this.#connection.cut()
@@ -116,16 +175,23 @@ export class SocketEnd implements Link, Channel {
 
   // --- what the connection does with it
 
-  proven (packetId: PacketId): void {
+  proven (packetId: PacketId): void { this.#proven(packetId, this.#kind.proof === 'received' ? 'received' : 'handled') }
+
+  #proven (packetId: PacketId, level: 'handled' | 'received' | 'answered'): void {
     if (this.#hasLeft || this.#server.isGone || this.#attachment === undefined) return
+    if (packetId === CONTROL_ID) return this.#trial?.proven(packetId)
     const { checker } = this.#server.options
-    const isWeak = this.#kind.proof === 'received'
-    checker.deliveries.proven(this.#seen!, packetId, isWeak ? 'received' : 'handled')
+    this.#unproven--
+    checker.deliveries.proven(this.#seen!, packetId, level)
     checker.deliveries.acknowledged(this.#seen!, packetId)
     this.#attachment.acknowledge(packetId)
+    this.#trial?.proven(packetId)
   }
 
-  left (): void { this.#hasLeft = true }
+  left (): void {
+    this.#broke(true)
+    this.#hasLeft = true
+  }
 
   drained (): void {
     if (this.#isOver || this.#attachment === undefined) return
@@ -136,6 +202,7 @@ export class SocketEnd implements Link, Channel {
   /** The connection is gone, as the server notices. */
   #lost (): void {
     this.#server.forget(this)
+    if (!this.#server.isGone) this.#broke(this.#connection.closing)
     this.#isOver = true
     if (this.#seen === undefined || this.#server.isGone) return
     const attachment = this.#attachment
@@ -162,7 +229,9 @@ export class SocketEnd implements Link, Channel {
     const { broker } = this.#server
     const refused = (what: string, error: unknown): void => { this.#refused(what, error) }
     switch (packet.type) {
-      case 'disconnect': return this.#connection.close()
+      case 'disconnect': // in a later turn; meanwhile the engine goes on
+        this.#server.clock.after(this.#server.options.random.pick([0, 1, 30]), () => { this.#connection.close() })
+        return
       case 'publish': {
         const { key, topic, padding } = packet
         return publishFor(this.#server, this.#seen!.clientId, { key, topic, padding, qos: 1, retain: false },
@@ -173,9 +242,8 @@ export class SocketEnd implements Link, Channel {
       case 'unsubscribe':
         return subscribeFor(this.#server, this.#seen!.life!, this.#session, packet.filter, undefined, refused)
       case 'answer': {
-        const packetId = this.#asked.get(packet.ackId)
-        this.#asked.delete(packet.ackId)
-        if (packetId !== undefined) this.proven(packetId)
+        const packetId = this.#acks.answered(packet.ackId)
+        if (packetId !== undefined) this.#proven(packetId, 'answered')
       }
     }
   }
@@ -229,7 +297,8 @@ export class SocketEnd implements Link, Channel {
     if (!recovered) connected()
     this.#attachment = broker.attach(session, this, { receivedThrough: through, atOnce: recovered })
     if (recovered) connected()
-    this.#send({ type: 'marker', token: this.#token ?? formatToken(this.#server.epoch, this.#attachment.position) })
+    this.#place ??= this.#attachment.position
+    this.#send({ type: 'marker', token: this.#token() })
     if (!this.#connection.open) this.#lost()
   }
 

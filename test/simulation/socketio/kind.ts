@@ -30,6 +30,11 @@ export function makeKind (random: Random): Kind {
   }
 }
 
+/** A rule may ask for the application's own ack for some events; others are proven as usual. */
+export function asksForAck ({ proof }: Kind, topic: string): boolean {
+  return proof === 'ack' && topic.startsWith('a')
+}
+
 export function kindName ({ version, transport, proof }: Kind): string {
   return `${version} ${transport} ${proof}`
 }

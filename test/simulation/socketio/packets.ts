@@ -21,7 +21,7 @@ export type ToClient =
     /** For the checker: where it was sent. */
     readonly life: number, readonly connection: number }
   /** An event of the server's own that carries a token and nothing else. */
-  | { readonly type: 'marker', readonly token: string }
+  | { readonly type: 'marker', readonly token: string | undefined }
   | { readonly type: 'receipt', readonly key: string }
   | { readonly type: 'disconnect' }
 
