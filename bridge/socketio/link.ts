@@ -7,6 +7,7 @@ import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
 import { privateSocketOf } from './engine.ts'
 import type { EncodedEvent, NamespaceFrames, SharedEvent } from './frames.ts'
+import { CONTROL_ID, type Suspects, type Trial } from './poison.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
 import { isToken, type RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats } from './repeats.ts'
@@ -22,6 +23,10 @@ export interface SocketLinkOptions {
   readonly recoveryOffset: RecoveryOffset
   /** What the session remembers, which only few sessions need. */
   readonly repeats: () => Repeats
+  /** Undefined for a session that ends with its connection: nothing of it is sent twice. */
+  readonly suspects: Suspects | undefined
+  /** As Broker.setAside(), for the session. */
+  readonly setAside: (delivery: Delivery, attempts: number) => Promise<boolean>
 }
 
 /** What is gathered for one write. Used again and again: no link is called while another one is. */
@@ -43,10 +48,19 @@ export class SocketLink implements Link, Channel {
   #ignored: PacketId[] | undefined
   /** What the client was sent up to, as far as a token may say so. */
   #place: Offset | undefined
+  readonly #suspects: Suspects | undefined
+  readonly #setAside: SocketLinkOptions['setAside']
+  /** After a connection that broke: decides what is written, until the message that it broke with is proven. */
+  #trial: Trial | undefined
+  #hasBegun = false
+  /** Written, and neither proven nor left out. */
+  #unproven = 0
   #attachment: Attachment | undefined
   #left = false
+  #isOver = false
 
-  constructor ({ socket, clientId, connection, frames, recoveryOffset, repeats }: SocketLinkOptions) {
+  constructor (options: SocketLinkOptions) {
+    const { socket, clientId, connection, frames, recoveryOffset, repeats, suspects, setAside } = options
     this.namespace = socket.nsp.name
     this.#socket = socket
     this.#clientId = clientId
@@ -54,6 +68,8 @@ export class SocketLink implements Link, Channel {
     this.#frames = frames
     this.#recoveryOffset = recoveryOffset
     this.#repeats = repeats
+    this.#suspects = suspects
+    this.#setAside = setAside
     answerThrough(socket, connection.wire, frames)
   }
 
@@ -76,12 +92,17 @@ export class SocketLink implements Link, Channel {
   }
 
   detach (): void {
+    this.#over(this.#connection.closing)
     this.#left = true
     this.#attachment?.detach()
   }
 
   get writable (): boolean {
-    return this.#connection.writable
+    return this.#trial?.open !== false && this.#connection.writable
+  }
+
+  get roomBytes (): number {
+    return this.#connection.roomBytes
   }
 
   get inflightMax (): number | undefined {
@@ -89,6 +110,12 @@ export class SocketLink implements Link, Channel {
   }
 
   deliver (deliveries: readonly Delivery[]): void {
+    if (!this.#hasBegun) this.#begin()
+    if (this.#trial === undefined) this.#write(deliveries)
+    else this.#trial.take(deliveries)
+  }
+
+  #write (deliveries: readonly Delivery[]): void {
     const { wire } = this.#connection
     const takesBinary = wire.takesBinary
     let isDirect = wire.direct
@@ -112,6 +139,7 @@ export class SocketLink implements Link, Channel {
         }
       }
       if (qos === 0) continue
+      this.#unproven++
       if (repeatKey !== undefined) (this.#repeatKeys ??= new Map()).set(packetId, repeatKey)
       if (!asks) this.#connection.delivered(this, packetId, level === 'received' ? level : 'handled')
     }
@@ -180,7 +208,7 @@ export class SocketLink implements Link, Channel {
     const ignored = this.#ignored = [packetId]
     queueMicrotask(() => {
       this.#ignored = undefined
-      if (!this.#left) for (const one of ignored) this.#attachment?.acknowledge(one)
+      if (!this.#left) for (const one of ignored) this.#handled(one)
     })
   }
 
@@ -193,20 +221,62 @@ export class SocketLink implements Link, Channel {
 
   close (reason: CloseReason): void {
     // Closing tells the session that the connection is gone; a link must not do that while the session calls it.
+    this.#over(reason === 'ended' || reason === 'store-unavailable' || reason === 'shutdown')
     setImmediate(() => this.#close(reason))
+  }
+
+  // --- a message that breaks the connection again and again (poison.ts)
+
+  /** The first delivery: what the last connection broke with comes first. */
+  #begin (): void {
+    this.#hasBegun = true
+    this.#trial = this.#suspects?.trial(this.#clientId, {
+      connection: this.#connection,
+      write: (deliveries) => { this.#write(deliveries) },
+      control: (bytes) => {
+        this.tell('probe', { padding: '.'.repeat(bytes) })
+        this.#connection.delivered(this, CONTROL_ID)
+      },
+      setAside: (delivery, attempts) => {
+        this.#setAside(delivery, attempts).then(isKept => this.#trial?.setAside(isKept), () => this.#trial?.setAside())
+      },
+      over: () => {
+        this.#trial = undefined
+        this.#attachment?.drained()
+      }
+    })
+  }
+
+  /** The connection is gone, or about to go; `onPurpose`: by the will of one side, not by what it carried. */
+  #over (onPurpose: boolean): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    if (this.#trial !== undefined) this.#trial.broke(onPurpose)
+    else if (!onPurpose && this.#unproven > 0) this.#suspects?.broke(this.#clientId)
   }
 
   proven (packetId: PacketId): void {
     if (this.#left) return
+    if (packetId === CONTROL_ID) {
+      this.#trial?.proven(packetId)
+      return
+    }
+    this.#unproven--
     const repeatKey = this.#repeatKeys?.get(packetId)
     if (repeatKey !== undefined) {
       this.#repeatKeys!.delete(packetId)
       this.#repeats().proven(repeatKey)
     }
+    this.#handled(packetId)
+  }
+
+  #handled (packetId: PacketId): void {
     this.#attachment?.acknowledge(packetId)
+    this.#trial?.proven(packetId)
   }
 
   left (): void {
+    this.#over(true)
     this.#left = true
   }
 

@@ -38,7 +38,7 @@ export interface SuspectsOptions {
   /** Deliveries of a message that break the connection until it is set aside, at least 2. */
   readonly redeliveriesMax: number
   /** How long the first trial of a message waits for the link to break by itself; each further one more than twice. */
-  readonly holdMsMin?: number
+  readonly holdMsMin?: number | undefined
 }
 
 /** Stands for what control() writes. */
@@ -204,7 +204,7 @@ export class Trial {
    * What became of TrialSink.setAside(): false if the message is not out any more, undefined if it could not be
    * written down.
    */
-  setAside (isKept: boolean | undefined): void {
+  setAside (isKept?: boolean): void {
     if (this.#state !== 'aside') return
     if (isKept === undefined) {
       this.#cancel = this.#suspects.clock.after(this.#suspects.holdMsMin, () => this.begin())
