@@ -188,6 +188,8 @@ function listAround (given: true | string, reader: Reader): ListTemplate | undef
   })
 }
 
+/** As bridge/socketio/translate.ts refuses them at the latest. */
+const OWN_NAMES = /^(connect|connect_error|disconnect|disconnecting|newListener|removeListener|holdfast:.*)$/s
 const DELIVER_ACTIONS = ['event', 'ignore', 'run'] as const
 
 function deliverRule (rule: DeliverRuleOption, path: string, reader: Reader): DeliverRule {
@@ -201,6 +203,9 @@ function deliverRule (rule: DeliverRuleOption, path: string, reader: Reader): De
   if (action === 'ignore') reader.beside(rule, ['payload'], 'event or run')
   const { event = '', args, payload = 'auto', proof = 'handled' } = rule
   const common = { path, namespace, topic }
+  if (OWN_NAMES.test(event)) {
+    reader.wrong('event', `${shown(event)} is a name that Socket.IO or the server uses itself; choose another one`)
+  }
   if (action === 'run') return { ...common, action: { kind: 'run', run: synchronous(rule.run!, reader), payload } }
   if (action !== 'event') return { ...common, action: { kind: 'ignore' } }
   return {
