@@ -8,7 +8,7 @@ import { isIP } from 'node:net'
 import type { OriginGate } from '../bridge/socketio/server.ts'
 import type { Clock, Logger } from '../broker/index.ts'
 import { isLoopback } from '../config/loopback.ts'
-import { shown } from '../config/problem.ts'
+import { shown } from '../config/shown.ts'
 import { answer, refuseUpgrade } from './answer.ts'
 
 export interface OriginRules {

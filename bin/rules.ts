@@ -2,9 +2,10 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { readRules } from '../config/bridge-rules.ts'
-import { ConfigError, type Problem, shown } from '../config/problem.ts'
+import { ConfigError, type Problem } from '../config/problem.ts'
 import type { RuleSet } from '../config/rule.ts'
 import type { Config } from '../config/schema.ts'
+import { shown } from '../config/shown.ts'
 
 /** Loads the module, which runs it. @throws ConfigError */
 export async function rulesOf (config: Pick<Config, 'rules' | 'rulesModule'>): Promise<RuleSet> {

@@ -1,7 +1,6 @@
 /** The option `rules`: what is wrong with a value of it, and the rules as the bridge takes them. */
 import type { z } from 'zod'
 import type { InnerProblem } from './option.ts'
-import { shown } from './problem.ts'
 import {
   NO_RULES, type DeliverRule, type DeliverRuleOption, type EmitAction, type EmitRule, type EmitRuleOption,
   type ListTemplate, type NamespaceRule, type NamespaceRuleOption, type PublishAction, type RuleSet, type TextPattern,
@@ -11,6 +10,7 @@ import { DELIVER, EMIT, NAMESPACE, RULES, told } from './rule-schema.ts'
 import {
   TextError, capturedBy, parseTemplate, parseTextPattern, parseTopicPattern, parseTopicTemplate, parseValue, type Scope
 } from './rule-text.ts'
+import { shown } from './shown.ts'
 
 /** Where names stand that are filled in by the server. */
 const EMIT_NAMES = ['namespace', 'clientId', 'principal', 'event'] as const
@@ -83,7 +83,7 @@ class Reader {
   }
 
   /** Exactly one of the settings decides what the rule does. */
-  only<Setting extends string> (
+  oneOf<Setting extends string> (
     rule: { readonly [Name in Setting]?: unknown }, settings: readonly Setting[]
   ): Setting | undefined {
     const set = settings.filter(name => rule[name] !== undefined)
@@ -126,7 +126,7 @@ function emitRule (rule: EmitRuleOption, path: string, reader: Reader): EmitRule
   const event = reader.pattern('event', rule.event) ?? []
   const namespace = reader.pattern('namespace', rule.namespace)
   const captured = reader.setting('event', [], () => capturedBy([namespace, event], EMIT_NAMES))
-  const action = reader.only(rule, EMIT_ACTIONS)
+  const action = reader.oneOf(rule, EMIT_ACTIONS)
   if (action !== 'topic') reader.beside(rule, ['payload', 'args', 'value', 'qos', 'retain', 'id'], 'topic')
   const scope: Scope = { known: EMIT_NAMES, captured, args: true }
   return { path, namespace, event, action: emitAction(rule, action, scope, reader) }
@@ -198,7 +198,7 @@ function deliverRule (rule: DeliverRuleOption, path: string, reader: Reader): De
   const inTopic = topic.flatMap(level => level.kind === 'text' ? level.pattern : [{ name: level.name }])
   const captured = reader.setting('topic', [], () => capturedBy([namespace, inTopic], DELIVER_NAMES))
   const scope: Scope = { known: DELIVER_NAMES, captured, args: true }
-  const action = reader.only(rule, DELIVER_ACTIONS)
+  const action = reader.oneOf(rule, DELIVER_ACTIONS)
   if (action !== 'event') reader.beside(rule, ['args', 'proof'], 'event')
   if (action === 'ignore') reader.beside(rule, ['payload'], 'event or run')
   const { event = '', args, payload = 'auto', proof = 'handled' } = rule

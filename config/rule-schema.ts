@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import { didYouMean } from './near.ts'
 import type { InnerProblem } from './option.ts'
-import { shown } from './problem.ts'
 import { PAYLOAD_FORMS, PROOF_LEVELS } from './rule.ts'
 import { TEXT_LENGTH_MAX } from './rule-text.ts'
+import { shown } from './shown.ts'
 
 export const RULES_PER_LIST_MAX = 500
 export const FILTERS_PER_RULE_MAX = 32

@@ -2,8 +2,9 @@
 import { parseArgs } from 'node:util'
 import { didYouMean } from './near.ts'
 import { VARIABLE_PREFIX, flagOf, variableOf } from './option.ts'
-import { type Problem, type Source, shown, where } from './problem.ts'
+import { type Problem, type Source, where } from './problem.ts'
 import { OPTION_NAMES, type OptionName, allowedOf, isOptionName, kindOf } from './schema.ts'
+import { shown } from './shown.ts'
 
 export interface Found {
   readonly name: OptionName
