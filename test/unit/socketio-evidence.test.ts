@@ -99,58 +99,70 @@ t.test('a message that only has to arrive is proven by the first answer, and out
   t.equal(evidence.unproven, 0)
 })
 
-t.test('a heartbeat in a response to a poll is matched with its pong, and proves nothing', async t => {
+t.test('version 2, polling: the next poll says that a response has arrived, the one after it that it was handled',
+  async t => {
+    const evidence = new Evidence<number>()
+    const poll = new NextPoll(evidence, true)
+    t.same(poll.polled(), [], 'the first one answers nothing')
+    poll.responding()
+    poll.delivering(true)
+    evidence.delivered(1)
+    poll.delivering(false)
+    evidence.delivered(2)
+    t.equal(poll.wantsPoll, false)
+    t.same(poll.polled(), [], '1 has arrived, 2 waits for the next response')
+    t.equal(evidence.unarrived, 1)
+    poll.responding()
+    t.same(poll.polled(), [1])
+    t.equal(evidence.unarrived, 0)
+    t.equal(poll.wantsPoll, true, 'no response is due, and 2 is not confirmed')
+    poll.responding()
+    t.equal(poll.wantsPoll, false, 'one is under way')
+    t.same(poll.polled(), [2])
+    t.equal(poll.wantsPoll, false)
+    t.same(poll.polled(), [], 'a poll that follows no response answers nothing')
+  })
+
+t.test('version 3 and 4, polling: the next poll says that the response has arrived, a ping that it was handled',
+  async t => {
+    const evidence = new Evidence<number>()
+    const poll = new NextPoll(evidence, false)
+    const pings = new DoublePing(evidence)
+    poll.responding()
+    poll.delivering(true)
+    evidence.delivered(1)
+    t.equal(pings.wantsSecond, false, 'nothing has arrived')
+    t.same(poll.polled(), [])
+    t.equal(evidence.unarrived, 0)
+    t.equal(poll.wantsPoll, false, 'more polls would say no more')
+    t.equal(pings.wantsSecond, true)
+    pings.pinged()
+    t.equal(pings.wantsSecond, false)
+    poll.responding()
+    t.same(poll.polled(), [], 'the response with the ping; its pong takes another way, behind what the client said')
+    t.same(pings.answered(), [1])
+  })
+
+t.test('the upgrade answers the last response, and the pings go on across it', async t => {
   const evidence = new Evidence<number>()
+  const poll = new NextPoll(evidence, false)
   const pings = new DoublePing(evidence)
   evidence.delivered(1)
-  pings.pinged(false)
-  pings.pinged(true) // after the upgrade
-  t.same(pings.answered(), [])
-  t.equal(evidence.unarrived, 1)
-  t.same(pings.answered(), [])
-  t.equal(evidence.unarrived, 0)
-  t.equal(pings.answered(), undefined)
-})
-
-t.test('long polling: the next poll says that the response has arrived, the one after it that it was handled', async t => {
-  const evidence = new Evidence<number>()
-  const poll = new NextPoll(evidence)
-  t.same(poll.polled(), [], 'the first one answers nothing')
+  pings.pinged()
   poll.responding()
   poll.delivering(true)
-  evidence.delivered(1)
-  poll.delivering(false)
   evidence.delivered(2)
-  t.equal(poll.wantsPoll, false)
-  t.same(poll.polled(), [], '1 has arrived, 2 waits for the next response')
-  t.equal(evidence.unarrived, 1)
-  poll.responding()
-  t.same(poll.polled(), [1])
-  t.equal(evidence.unarrived, 0)
-  t.equal(poll.wantsPoll, true, 'no response is due, and 2 is not confirmed')
-  poll.responding()
-  t.equal(poll.wantsPoll, false, 'one is under way')
-  t.same(poll.polled(), [2])
-  t.equal(poll.wantsPoll, false)
-  t.same(poll.polled(), [], 'a poll that follows no response answers nothing')
-})
-
-t.test('the upgrade answers the last response, and the pings of the WebSocket go on from there', async t => {
-  const evidence = new Evidence<number>()
-  const poll = new NextPoll(evidence)
-  const pings = new DoublePing(evidence)
-  poll.responding()
-  poll.delivering(true)
-  evidence.delivered(1)
   t.same(poll.polled(), [], 'the upgrade')
-  evidence.delivered(2)
+  t.equal(evidence.unarrived, 0)
+  evidence.delivered(3)
   pings.pinged()
-  t.same(pings.answered(), [1])
+  t.same(pings.answered(), [], 'of the ping in the response')
+  t.same(pings.answered(), [1, 2])
   pings.pinged()
-  t.same(pings.answered(), [2])
+  t.same(pings.answered(), [3])
 })
 
-t.test('version 2: what the WebSocket took is handled when the answer to a later heartbeat is followed by one', async t => {
+t.test('version 2: what the WebSocket took is handled when a heartbeat follows the answer to a later one', async t => {
   const evidence = new Evidence<number>()
   const echo = new HeartbeatEcho(evidence)
   const pings = new TransportPing(evidence)
@@ -251,17 +263,18 @@ function runPings (random: () => number): Run {
 }
 
 /**
- * A client that polls: in one turn its engine reads a response and polls again, its handlers run at the end of it. Some
- * messages are of several packets, of which the first may be the whole response. Now and then it upgrades.
+ * A client that polls: in one turn its engine reads a response, answers pings and polls again, its handlers run at the
+ * end of it. Some messages are of several packets, of which the first may be the whole response. Now and then it
+ * upgrades.
  */
-function runPolls (random: () => number): Run {
+function runPolls (isVersion2: boolean, random: () => number): Run {
   const evidence = new Evidence<number>()
   const pings = new DoublePing(evidence)
-  const down: Array<'ping' | Array<number | 'half'>> = [] // on the way: pings, and responses or frames
+  const down: Array<Array<number | 'half' | 'ping'>> = [] // on the way: responses, or frames
   const handled: number[] = []
   const proven: number[] = []
-  let poll: NextPoll<number> | undefined = new NextPoll(evidence)
-  let buffer: Array<number | 'half'> = []
+  let poll: NextPoll<number> | undefined = new NextPoll(evidence, isVersion2)
+  let buffer: Array<number | 'half' | 'ping'> = []
   let isPolling = true
   let sent = 0
   const flush = (): void => {
@@ -273,14 +286,15 @@ function runPolls (random: () => number): Run {
     isPolling = false
   }
   const ask = (): void => {
-    if (poll === undefined) {
-      if (!pings.wantsPing) return
-      pings.pinged()
-      down.push('ping')
-    } else if (poll.wantsPoll && isPolling && buffer.length === 0) {
+    if (poll !== undefined && isVersion2) {
+      if (!poll.wantsPoll || !isPolling || buffer.length > 0) return
       down.push([])
       poll.responding()
       isPolling = false
+    } else if (poll === undefined ? pings.wantsPing : pings.wantsSecond) {
+      pings.pinged()
+      buffer.push('ping')
+      flush()
     }
   }
   for (let turn = 0; turn < 1 + random() * 40; turn++) {
@@ -297,12 +311,10 @@ function runPolls (random: () => number): Run {
     ask()
     const waiting: number[] = []
     for (let n = down.length; n > 0 && random() < 0.9; n--) {
-      const packet = down.shift()!
-      if (packet === 'ping') {
-        proven.push(...pings.answered()!)
-        continue
+      for (const packet of down.shift()!) {
+        if (packet === 'ping') proven.push(...pings.answered()!)
+        else if (packet !== 'half') waiting.push(packet)
       }
-      for (const mark of packet) if (mark !== 'half') waiting.push(mark)
       if (poll === undefined) continue
       proven.push(...poll.polled()) // the next poll, or the upgrade, comes while the handlers wait
       if (random() < 0.1) poll = undefined
@@ -322,7 +334,12 @@ function seeded (seed: number): () => number {
   }
 }
 
-for (const [name, run] of Object.entries({ 'double ping': runPings, 'next poll': runPolls })) {
+const RUNS = {
+  'double ping': runPings,
+  'next poll, version 2': (random: () => number) => runPolls(true, random),
+  'next poll with pings': (random: () => number) => runPolls(false, random)
+}
+for (const [name, run] of Object.entries(RUNS)) {
   t.test(`a receipt is never false and comes in order, whenever the client dies: ${name} [G2]`, async t => {
     let proofs = 0
     const wrong: string[] = []

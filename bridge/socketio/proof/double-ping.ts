@@ -1,5 +1,5 @@
 /**
- * The proof of Engine.IO 4 on a WebSocket: the double ping.
+ * The proof of Engine.IO 4: the double ping.
  *
  * A client answers an engine ping with a pong as soon as its engine reads it, in order. The pong carries no data, so
  * pings, the regular heartbeats too, are matched with pongs first in, first out. One answered ping proves that the
@@ -8,8 +8,8 @@
  * everything before the first ping were called, and returned. In a steady flow the ping of the next batch is that
  * second ping. Delay: two round trips, one for 'received'.
  *
- * A heartbeat that goes out in the response to a poll may be answered over the WebSocket after an upgrade. It is
- * matched like any other, and proves nothing: next-poll.ts speaks for what was written there.
+ * On long polling the first of the two is the response itself (next-poll.ts), as a pong costs a POST there. A ping that
+ * went out in a response may be answered over the WebSocket after an upgrade; it is a ping like any other.
  */
 import type { Evidence, Probe } from './evidence.ts'
 
@@ -18,7 +18,7 @@ export const PINGS_OUTSTANDING_MAX = 16
 
 export class DoublePing<Mark> {
   readonly #evidence: Evidence<Mark>
-  readonly #pings: Array<Probe | undefined> = []
+  readonly #pings: Probe[] = []
 
   constructor (evidence: Evidence<Mark>) {
     this.#evidence = evidence
@@ -30,16 +30,21 @@ export class DoublePing<Mark> {
    */
   get wantsPing (): boolean {
     if (this.#pings.length >= PINGS_OUTSTANDING_MAX) return false
-    return this.#evidence.unprobed || (this.#pings.length === 0 && this.#evidence.unconfirmed)
+    return this.#evidence.unprobed || this.wantsSecond
+  }
+
+  /** True when something waits for a second ping that no ping under way can be. */
+  get wantsSecond (): boolean {
+    return this.#pings.length === 0 && this.#evidence.unconfirmed
   }
 
   get underWay (): number {
     return this.#pings.length
   }
 
-  /** A ping was written: one that was asked for, or a regular heartbeat. `isProbe`: on a WebSocket. */
-  pinged (isProbe = true): void {
-    this.#pings.push(isProbe ? this.#evidence.probe() : undefined)
+  /** A ping was written: one that was asked for, or a regular heartbeat. */
+  pinged (): void {
+    this.#pings.push(this.#evidence.probe())
   }
 
   /**
@@ -47,8 +52,7 @@ export class DoublePing<Mark> {
    * which is a repeated request or a client that makes pongs up: the connection must be closed and nothing counted.
    */
   answered (): readonly Mark[] | undefined {
-    if (this.#pings.length === 0) return undefined
     const probe = this.#pings.shift()
-    return probe === undefined ? [] : this.#evidence.answered(probe)
+    return probe === undefined ? undefined : this.#evidence.answered(probe)
   }
 }

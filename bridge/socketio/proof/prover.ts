@@ -3,7 +3,7 @@
  * probe is written. At most one probe for a batch, and only while something waits for one.
  *
  *                WebSocket                               long polling
- *   Engine.IO 4  double ping                             next poll
+ *   Engine.IO 4  double ping                             next poll, with pings
  *   Engine.IO 3  heartbeat echo, with transport pings    next poll
  */
 import type { EnginePacket, EngineSocket } from '../engine.ts'
@@ -50,7 +50,7 @@ export class Prover<Mark> {
     }
     const { transport } = engine
     if (transport.name === 'polling') {
-      this.#poll = new NextPoll(this.#evidence)
+      this.#poll = new NextPoll(this.#evidence, engine.protocol === 3)
       // before the engine's own listener, which writes the next response
       transport.prependListener('ready', () => this.#polled())
     } else this.#listenForPongs()
@@ -75,7 +75,7 @@ export class Prover<Mark> {
 
   /** A packet is about to be written. */
   creating ({ type }: EnginePacket): void {
-    if (type === 'ping') this.#pings.pinged(this.#poll === undefined)
+    if (type === 'ping') this.#pings.pinged()
     else if (type === 'pong') this.#version3?.echo.ponged(this.#poll === undefined)
   }
 
@@ -134,10 +134,12 @@ export class Prover<Mark> {
     this.#isDue = false
     const { transport, readyState, writeBuffer } = this.#engine
     if (readyState !== 'open') return
-    if (transport.name === 'polling') {
+    if (this.#version3 === undefined) {
+      if (transport.name !== 'polling') {
+        if (this.#pings.wantsPing) this.#ping()
+      } else if (this.#pings.wantsSecond) this.#send('ping') // with the next response, whatever that is
+    } else if (transport.name === 'polling') {
       if (this.#poll?.wantsPoll === true && transport.writable && writeBuffer.length === 0) this.#send('noop')
-    } else if (this.#version3 === undefined) {
-      if (this.#pings.wantsPing) this.#ping()
     } else if (this.#version3.pings.wantsPing) {
       // it would overtake what waits; the engine is done with that when it is writable again
       if (writeBuffer.length > 0) {
