@@ -1,13 +1,14 @@
 /** The list `emit`: what an event of a client asks for. */
 import { refuse, type Command } from '../commands.ts'
 import { EnvelopeError, MESSAGE_ID_LENGTH_MAX } from '../envelope.ts'
+import { makeEnvelope, type Made } from '../made.ts'
 import { encodeName, roomFilterAround } from '../names.ts'
 import { CLIENT_ID_MARK } from '../translate.ts'
 import type { Faults } from './faults.ts'
 import { FillError, fillList, fillTopic, fillValue, nameOf, valueOf, type Source } from './fill.ts'
 import { matchText, NOTHING_CAPTURED, type Captured } from './match.ts'
 import { readEmitAnswer } from './outcome.ts'
-import { writeEnvelope, writeValue } from './payload.ts'
+import { writeValue } from './payload.ts'
 import type { EmitAction, EmitContext, EmitRule, PayloadForm, PublishAction } from './rule.ts'
 
 /** An event that a client emitted, as rules see it. */
@@ -150,10 +151,13 @@ export class EmitRules {
   }): Command {
     const { topic, payload: form, args, value, qos, retain, given } = message
     const id = given ?? this.#tools.makeId()
+    const made: Made = form === 'envelope'
+      ? makeEnvelope({ id, args })
+      : { payload: writeValue(form, value), view: undefined }
     return {
       kind: 'publish',
       topic,
-      payload: form === 'envelope' ? writeEnvelope({ id, args }) : writeValue(form, value),
+      ...made,
       id: given === undefined ? id : CLIENT_ID_MARK + given,
       qos,
       retain
