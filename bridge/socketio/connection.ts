@@ -64,6 +64,8 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   #early: Mark[] | undefined
   /** Handed to the engine and not yet to its transport. */
   #queuedBytes = 0
+  /** In the last response to a poll, which has been read for certain when the next one comes. */
+  #respondedBytes = 0
   #closing = false
   #blocked = false
   /** Taken from the client and not yet durable. */
@@ -85,12 +87,16 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     })
     engine.on('flush', () => {
       this.#prover.flushing()
+      this.#respondedBytes = this.#queuedBytes
       this.#queuedBytes = 0
     })
     engine.on('packet', packet => this.#read(packet))
     engine.on('upgrade', () => this.#prover.upgraded())
     const { transport } = engine
-    if (transport.name === 'polling') transport.closeTimeout = LINGER_MS_MAX
+    if (transport.name === 'polling') {
+      transport.closeTimeout = LINGER_MS_MAX
+      transport.prependListener('ready', () => { this.#respondedBytes = 0 }) // before the prover says that it is taken
+    }
     engine.on('close', () => this.#linger())
   }
 
@@ -114,10 +120,19 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     return false
   }
 
+  /** What it takes before it is full. */
+  get roomBytes (): number {
+    return Math.max(0, this.#options.writeBufferBytesMax - this.#waitingBytes)
+  }
+
   get #isFull (): boolean {
+    return this.#waitingBytes >= this.#options.writeBufferBytesMax
+  }
+
+  get #waitingBytes (): number {
     const { transport } = this.engine
-    const bytes = this.#queuedBytes + (transport.name === 'websocket' ? transport.socket.bufferedAmount : 0)
-    return bytes >= this.#options.writeBufferBytesMax
+    const sent = transport.name === 'websocket' ? transport.socket.bufferedAmount : this.#respondedBytes
+    return this.#queuedBytes + sent
   }
 
   /** The window that its sessions need, where it is not the usual one. */
@@ -216,6 +231,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   /** As close(), for a client that does not take what was written. */
   cut (): void {
     const { transport } = this.engine
+    this.wire.release()
     this.engine.close(true)
     if (transport.name === 'websocket') transport.socket.terminate()
   }
@@ -254,6 +270,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   deceived (): void {
     this.#log.warn({ connection: this.engine.id },
       'a Socket.IO client answered a ping that was not sent; it is disconnected and gets everything unproven again')
+    this.wire.release()
     this.engine.close(true)
   }
 

@@ -48,7 +48,7 @@ export interface EnginePolling {
   /** Milliseconds after which it gives up closing politely. */
   closeTimeout: number
   /** A poll waits for its response. */
-  readonly writable: boolean
+  writable: boolean
   /** A poll came; the engine's own listener answers it if anything waits. */
   prependListener (event: 'ready', listener: () => void): this
 }
@@ -66,6 +66,8 @@ export interface EngineSocket {
   write (data: string | Buffer, options: PacketOptions): void
   /** `taken` is called when the transport has taken everything up to this packet. */
   sendPacket (type: 'ping' | 'noop', data: undefined, options: object, taken: () => void): void
+  /** Hands the write buffer to the transport, if that is writable. */
+  flush (): void
   /** Expects the next heartbeat from now on: the answer to a ping (4), a ping of the client (3). */
   resetPingTimeout (): void
   /** With `discard` at once; otherwise what was written goes out first. */

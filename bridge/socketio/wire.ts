@@ -8,7 +8,7 @@
  * (nothing waits in Engine.IO or ws, or frames are not written directly), and what comes after follows.
  */
 import type { Socket as TcpSocket } from 'node:net'
-import type { EngineSocket, EngineTransport } from './engine.ts'
+import type { EnginePolling, EngineSocket, EngineTransport } from './engine.ts'
 import { Joiner, type EncodedEvent } from './frames.ts'
 
 /** A text frame with an Engine.IO ping packet: '2'. */
@@ -47,6 +47,8 @@ export class Wire {
   /** Undefined where frames can't be written directly. */
   #tcp: TcpSocket | undefined
   #corked: TcpSocket | undefined
+  /** Whose poll waits for the end of the turn. */
+  #held: EnginePolling | undefined
 
   constructor (engine: EngineSocket, writing: Writing, owner: WireOwner) {
     this.#engine = engine
@@ -70,6 +72,7 @@ export class Wire {
 
   /** Events in Engine.IO's own way. */
   write (event: EncodedEvent): void {
+    this.#hold()
     for (const { data, options } of event.pieces) this.#engine.write(data, options)
   }
 
@@ -117,6 +120,29 @@ export class Wire {
     this.#owner.endTurn()
     this.#corked?.uncork()
     this.#corked = undefined
+    this.release()
+  }
+
+  /** A poll that waits gets what was written in this turn. */
+  release (): void {
+    const held = this.#held
+    this.#held = undefined
+    if (held === undefined || held !== this.#engine.transport) return
+    held.writable = true
+    this.#engine.flush()
+  }
+
+  /**
+   * Engine.IO answers a poll with the first packet alone. With all of a turn in one response there are fewer of them,
+   * and no event is torn apart: a client before 4.5 whose connection ends between the pieces of one is dead for good
+   * (its parser waits for the rest).
+   */
+  #hold (): void {
+    const { transport } = this.#engine
+    if (transport.name !== 'polling' || !transport.writable) return
+    this.#held = transport
+    transport.writable = false
+    this.endTurnSoon()
   }
 
   #look (transport: EngineTransport): void {

@@ -2,22 +2,24 @@ import t from 'tap'
 import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
 import type { ClientId } from '../../broker/index.ts'
-import { within } from '../helpers/wait.ts'
+import { until, within } from '../helpers/wait.ts'
 import { collect, connectClient, connected, heard, newClient, startBridged } from './socketio-harness.ts'
 
 const HEADERS = { 'content-type': 'text/plain;charset=UTF-8' }
 
 interface Answer { readonly status: number, readonly text: string }
 
+type Poll = (t: string | undefined, body?: string) => Promise<Answer>
+
 /** A long-polling client by hand: every request has the `t` it is told. */
-async function openPolling (url: string): Promise<(t: string | undefined, body?: string) => Promise<Answer>> {
+async function openPolling (url: string, eio = 'EIO=4'): Promise<Poll> {
   async function request (query: string, body?: string): Promise<Answer> {
-    const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling${query}`,
+    const response = await fetch(`${url}/socket.io/?${eio}&transport=polling${query}`,
       body === undefined ? {} : { method: 'POST', body, headers: HEADERS })
     return { status: response.status, text: await response.text() }
   }
   const { text } = await request('&t=open')
-  const { sid } = JSON.parse(text.slice(1)) as { sid: string }
+  const { sid } = JSON.parse(/\{[^}]*\}/.exec(text)![0]) as { sid: string }
   return async (t, body) => await request(`&sid=${sid}${t === undefined ? '' : `&t=${t}`}`, body)
 }
 
@@ -38,6 +40,22 @@ t.test('a client with default options begins with polling, upgrades, and misses 
   t.same(await got.wait(n), Array.from({ length: n }, (_, index) => index))
   t.equal(client.io.engine.transport.name, 'websocket')
 })
+
+for (const eio of ['EIO=4', 'EIO=3&b64=1']) {
+  t.test(`what is sent in one go is one response, and a binary event is never torn apart: ${eio}`, async t => {
+    const { broker, url } = await startBridged(t)
+    const sender = await connectClient(t, url)
+    const poll = await openPolling(url, `clientId=U1&${eio}`)
+    if (eio === 'EIO=4') await poll('1', '40')
+    await until(() => broker.session('io:_:U1' as ClientId)?.attached === true, 'the session')
+    t.match((await poll('2')).text, /40/)
+    const response = poll('3')
+    for (const n of [1, 2]) sender.emit('send', { user: 'U1' }, 'x', n, Buffer.from('abc'))
+    const { text } = await response
+    t.match(text, /451-\["x",1,.*bYWJj|451-\["x",1,.*b4YWJj/s, 'the header and what belongs to it')
+    t.equal(text.match(/YWJj/g)?.length, text.match(/451-/g)?.length)
+  })
+}
 
 t.test('polling without t is refused with what to do about it', async t => {
   const { url } = await startBridged(t)

@@ -94,7 +94,7 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
     this.protocol = options.protocol
     if (options.isPolling) {
       this.#transport = new Polling()
-      this.#transport.on('ready', () => { this.#flush() })
+      this.#transport.on('ready', () => { this.flush() })
     } else this.#transport = new WebSocketTransport(options.line)
   }
 
@@ -120,10 +120,10 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
     this.emit('packetCreate', packet)
     this.writeBuffer.push(packet)
     if (taken !== undefined) this.#taken.push(taken)
-    this.#flush()
+    this.flush()
   }
 
-  #flush (): void {
+  flush (): void {
     if (this.readyState === 'closed' || !this.#transport.writable || this.writeBuffer.length === 0) return
     this.emit('flush', this.writeBuffer)
     const packets = this.writeBuffer
@@ -149,7 +149,7 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
     this.#writing = undefined
     for (const one of taken) one()
     this.#transport.writable = true
-    this.#flush()
+    this.flush()
   }
 
   // --- what comes
@@ -218,7 +218,7 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
     this.#transport = new WebSocketTransport(this.#options.line)
     this.#stopTimeout()
     this.emit('upgrade')
-    this.#flush()
+    this.flush()
     if (this.readyState === 'closing') this.#closed('forced close')
   }
 
