@@ -3,7 +3,7 @@
  * It sees only what crosses the seams: calls of the broker, what it hands to links, and what is on the disk.
  */
 import type { Limits } from '../../broker/limits.ts'
-import type { ClientId, Entry, Offset, PacketId, QoS } from '../../broker/message.ts'
+import type { ClientId, Entry, Message, Offset, PacketId, QoS } from '../../broker/message.ts'
 import type { CloseReason } from '../../broker/session/link.ts'
 import { Deliveries, type Connection } from './deliveries.ts'
 import type { DiskWitness } from './disk.ts'
@@ -38,6 +38,8 @@ export class Checker implements DiskWitness {
   readonly #lives = new Map<number, Life>()
   /** The last connection of each client. */
   readonly #lastAsked = new Map<ClientId, number>()
+  /** By topic. */
+  readonly #retained = new Map<string, Publication>()
   /** Names that a stranger has had. */
   readonly #stolen = new Set<ClientId>()
   #diskTroubleMs = -1
@@ -105,6 +107,24 @@ export class Checker implements DiskWitness {
       claim.damageFoundBy = this.#process + 1
     }
   }
+
+  retained (message: Message): void {
+    const publication = this.ledger.find(message)
+    if (publication?.retain !== true) {
+      this.#referee.violate('contract', `what nobody wanted to be retained is retained on ${message.topic}`)
+      return
+    }
+    this.#referee.count('retained')
+    const step = this.#referee.step()
+    const before = this.#retained.get(publication.topic)
+    if (before !== undefined) before.retainedTo = step
+    publication.retainedFrom = step
+    publication.retainedTo = Infinity
+    this.#retained.set(publication.topic, publication)
+  }
+
+  /** What each topic retains. */
+  retainedNow (): IterableIterator<Publication> { return this.#retained.values() }
 
   misused (what: string): void {
     this.#referee.violate('contract', `the store was misused: ${what}`)
@@ -289,9 +309,11 @@ export class Checker implements DiskWitness {
    * The broker goes on without a message whose delivery breaks the connection. It was written on as many connections
    * that broke as the rule asks for at least; and where nothing but the message breaks them, it is one that does.
    */
-  setAside (clientId: ClientId, offset: Offset, attempts: number): void {
+  setAside (clientId: ClientId, topic: string, offset: Offset, attempts: number): void {
     const life = this.sessions.of(clientId)
-    const claim = [...life?.claims.values() ?? []].find(({ publication }) => publication.offset === offset)
+    const claim = offset > 0
+      ? [...life?.claims.values() ?? []].find(({ publication }) => publication.offset === offset)
+      : [...life?.inUse.values() ?? []].find(({ publication, isRetained }) => isRetained && publication.topic === topic)
     if (life === undefined || claim === undefined) return
     const { key } = claim.publication
     const { cutMs, freezeMs, leaves, takesOver, sockets: { killMs, redeliveriesMax } } = this.#scenario
@@ -306,13 +328,14 @@ export class Checker implements DiskWitness {
     this.#referee.count(isPoison ? 'set aside' : 'set aside, though harmless')
     if (!isPoison && isCalm) this.#referee.violate('G5', `${key} was set aside for ${life.name}, but breaks nothing`)
     claim.isAside = true
+    if (claim.isRetained) life.retainedAside++
     if (life.inUse.get(claim.packetId) === claim) life.inUse.delete(claim.packetId)
     claim.acknowledgedMs = this.#referee.nowMs
   }
 
   /** An event is on the client's machine. */
-  reached (number: number, { message }: Sent, connection: number): void {
-    const claim = this.#claimOf(number, message)
+  reached (number: number, sent: Sent, connection: number): void {
+    const claim = this.#claimOf(number, sent)
     if (claim !== undefined) claim.reachedOn = Math.max(claim.reachedOn, connection)
   }
 
@@ -320,8 +343,8 @@ export class Checker implements DiskWitness {
    * The client will not handle it any more: its process is gone, or its connection, or it has left.
    * @param isUnheard it has left by a POST, which its polls may overtake, each a proof of what came before
    */
-  dropped (number: number, { message }: Sent, connection: number, isUnheard: boolean): void {
-    const claim = this.#claimOf(number, message)
+  dropped (number: number, sent: Sent, connection: number, isUnheard: boolean): void {
+    const claim = this.#claimOf(number, sent)
     if (claim === undefined || claim.handledOn === connection || claim.droppedOn > connection) return
     claim.droppedOn = connection
     claim.isLeftUnheard = isUnheard
@@ -329,14 +352,15 @@ export class Checker implements DiskWitness {
 
   /** The handlers were called for it, and have returned. */
   arrivedBySocket (clientId: ClientId, number: number, sent: Sent, connection: number): void {
-    const claim = this.#claimOf(number, sent.message)
+    const claim = this.#claimOf(number, sent)
     if (claim !== undefined) claim.handledOn = connection
     this.arrived(clientId, number, sent, true)
   }
 
-  #claimOf (number: number, message: Sent['message']): Claim | undefined {
+  #claimOf (number: number, { message, retain }: Sent): Claim | undefined {
     const publication = this.ledger.find(message)
-    return publication && this.#lives.get(number)?.claims.get(publication.key)
+    const life = this.#lives.get(number)
+    return publication && (retain ? life?.retained : life?.claims)?.get(publication.key)
   }
 
   filtersOf (clientId: ClientId): string[] {
@@ -362,14 +386,14 @@ export class Checker implements DiskWitness {
   subscribed (life: Life, call: FilterCall): void {
     this.#referee.trace?.(`${life.name} has ${call.qos === undefined ? 'un' : ''}subscribed: ${call.filter}`)
     this.#referee.count(call.qos === undefined ? 'unsubscribed' : 'subscribed')
-    life.succeeded(call)
+    life.succeeded(call, this.#referee.step())
   }
 
   // --- publishing
 
   /** @param key a publisher that sends the same key again must get it appended once (QoS 2) */
-  publishing (publisher: ClientId, key: string, topic: string, qos: QoS): Publication {
-    this.#referee.trace?.(`${publisher} publishes ${key} on ${topic} (q${qos})`)
+  publishing (publisher: ClientId, key: string, topic: string, qos: QoS, retain = false): Publication {
+    this.#referee.trace?.(`${publisher} publishes ${key} on ${topic} (q${qos}${retain ? ', retain' : ''})`)
     this.#referee.count(`published at QoS ${qos}`)
     const known = this.ledger.named(key)
     if (known !== undefined) {
@@ -385,6 +409,9 @@ export class Checker implements DiskWitness {
       topic,
       qos,
       publisher,
+      retain,
+      retainedFrom: Infinity,
+      retainedTo: Infinity,
       calledAt: step,
       handedAt: step,
       calledMs: this.#referee.nowMs,

@@ -39,7 +39,7 @@ export interface Participant {
   /** A new connection while the old one still stands, as far as the server can see. */
   takeOver (anew?: boolean): void
   heal (): void
-  publish (topic: string, qos: QoS, padding: number): void
+  publish (topic: string, qos: QoS, padding: number, retain: boolean): void
   subscribe (filter: string, qos: QoS): void
   unsubscribe (filter: string): void
 }
@@ -56,6 +56,7 @@ interface Outgoing {
   readonly qos: QoS
   readonly sequence: number
   readonly padding: number
+  readonly retain: boolean
   attempts: number
   packetId: PacketId
   key: string
@@ -169,10 +170,10 @@ export class Client implements Participant {
 
   // --- publishing
 
-  publish (topic: string, qos: QoS, padding: number): void {
+  publish (topic: string, qos: QoS, padding: number, retain: boolean): void {
     if (this.#outbox.length >= OUTBOX_MAX) return
     this.#outbox.push({
-      topic, qos, sequence: ++this.#sequence, padding, attempts: 0, packetId: 0 as PacketId, key: '', isReceived: false
+      topic, qos, sequence: ++this.#sequence, padding, retain, attempts: 0, packetId: 0 as PacketId, key: '', isReceived: false
     })
     this.#pump()
   }
@@ -196,8 +197,8 @@ export class Client implements Participant {
         this.#nextPacketId = this.#nextPacketId % 65_535 + 1
       }
       if (message.qos > 0) this.#outstanding.push(message)
-      const { topic, qos, padding, key, packetId } = message
-      this.#wire!.up({ type: 'publish', key, topic, qos, padding, packetId })
+      const { topic, qos, padding, retain, key, packetId } = message
+      this.#wire!.up({ type: 'publish', key, topic, qos, padding, retain, packetId })
     }
   }
 

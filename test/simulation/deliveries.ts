@@ -3,7 +3,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
 import type { ClientId, Offset, PacketId } from '../../broker/message.ts'
 import type { CloseReason, Delivery, GapReason } from '../../broker/session/link.ts'
 import type { Ledger, Publication } from './ledger.ts'
-import { isExcused, isOwed, type Claim, type Life } from './life.ts'
+import { isExcused, isOwed, matchesTopic, type Claim, type Life } from './life.ts'
 import type { Clause, Referee } from './referee.ts'
 import type { Sent } from './wire.ts'
 
@@ -54,9 +54,13 @@ export class Deliveries {
     for (const delivery of deliveries) {
       const publication = this.#ledger.find(delivery.message)
       if (publication === undefined) return this.#violate('contract', `${life.name} was sent what nobody published`)
-      const { qos, packetId, dup } = delivery
+      const { qos, packetId, dup, retain } = delivery
       this.#referee.trace?.(`  to ${life.name}#${connection.number}: ${publication.key} on ${publication.topic} ` +
         `(offset ${publication.offset ?? '-'}, q${qos}, id ${packetId}${dup ? ', dup' : ''})`)
+      if (retain) {
+        this.#sendRetained(connection, life, publication, delivery)
+        continue
+      }
       const claim = life.claims.get(publication.key) ?? this.#claimLate(life, publication)
       this.#checkAllowed(life, claim, delivery)
       if (delivery.qos === 0) this.#sendOnce(life, claim, delivery)
@@ -80,9 +84,34 @@ export class Deliveries {
     return life.claim(publication, { ...coverage, qosMin: 0 })
   }
 
-  #checkAllowed (life: Life, claim: Claim, { qos, retain, dup }: Delivery): void {
+  /** What was retained at the place of a SUBSCRIBE, for that (MQTT 3.3.1-6, -8); again after a crash, perhaps. */
+  #sendRetained (connection: Connection, life: Life, publication: Publication, { packetId, qos, dup }: Delivery): void {
+    const { key, topic, retainedFrom, retainedTo } = publication
+    const claim = life.retainedClaim(publication)
+    // What is not in the log can't be told from what was there when a SUBSCRIBE had its place at the same end of the log.
+    const isUnplaced = publication.offset === undefined
+    const isDue = life.subscribes.some(({ filter, calledAt, answeredAt }) => matchesTopic(filter, topic) &&
+      (retainedFrom <= answeredAt || isUnplaced) && calledAt <= retainedTo)
+    if (!isDue) this.#violate('contract', `${life.name} was sent ${key} as retained; it was not when it subscribed`)
+    if (qos > publication.qos) this.#violate('contract', `${life.name} was sent ${key} at QoS ${qos}, retained at less`)
+    this.#referee.count('sent as retained')
+    claim.sends++
+    claim.sentOn = connection.number
+    if (qos === 0) return
+    const owner = life.inUse.get(packetId)
+    if (owner !== undefined && owner !== claim) {
+      this.#violate('G4', `${life.name}: identifier ${packetId} was given to ${key}, which is retained, but ` +
+        `${owner.publication.key} still has it`)
+    }
+    if (owner === claim && !dup) this.#violate('G4', `${life.name} was sent ${key}, which is retained, again without DUP`)
+    claim.packetId = packetId
+    claim.received = false
+    claim.acknowledgedMs = undefined
+    life.inUse.set(packetId, claim)
+  }
+
+  #checkAllowed (life: Life, claim: Claim, { qos, dup }: Delivery): void {
     const { publication } = claim
-    if (retain) this.#violate('contract', `${publication.key} was sent with RETAIN`)
     // It is completed whatever was unsubscribed meanwhile, also if it was only about to be sent [MQTT-3.10.4-3].
     if (qos > 0 && (claim.sends > 0 || (dup && this.#isPossiblySent(life, claim)))) return
     // A session that is not kept has no positions: what waits for it counts for any filter that it has now.
@@ -285,12 +314,16 @@ export class Deliveries {
 
   // --- what reached the client
 
-  arrived (life: Life, { message, dup, qos }: Sent, wasHandled: boolean): void {
+  arrived (life: Life, { message, dup, qos, retain }: Sent, wasHandled: boolean): void {
     const publication = this.#ledger.find(message)
-    const claim = publication && life.claims.get(publication.key)
+    const claim = publication && (retain ? life.retained : life.claims).get(publication.key)
     if (claim === undefined) return
     const { key, offset } = claim.publication
     claim.seen++
+    if (retain) {
+      if (wasHandled) claim.handled++
+      return
+    }
     if (claim.seen > 1 && !dup) this.#violate('G4', `${life.name} saw ${key} again, without DUP`)
     if (!wasHandled) return
     claim.handled++

@@ -4,7 +4,8 @@
  */
 import type { Clock } from '../../broker/clock.ts'
 import { HoldfastError } from '../../broker/errors.ts'
-import { messageBytes, ORIGIN, Placed, type Entry, type Offset } from '../../broker/message.ts'
+import { messageBytes, ORIGIN, Placed, type Entry, type Message, type Offset } from '../../broker/message.ts'
+import { decodeMessage } from '../../broker/session/records.ts'
 import { checkBatch } from '../../broker/store/check.ts'
 import {
   TABLES, type Batch, type EntryHeader, type Recovery, type Store, type StoredRecord, type StoreUsage, type Table
@@ -29,6 +30,8 @@ export interface DiskWitness {
   durable (entries: readonly Entry[]): void
   trimmed (offsets: readonly Offset[]): void
   damaged (entry: Entry): void
+  /** The retained message of a topic is this from now on. */
+  retained (message: Message): void
   /** The broker broke the contract of the store. */
   misused (what: string): void
   /** The disk was asked for something. */
@@ -108,6 +111,7 @@ export class SimulatedDisk {
       const records = this.tables.get(table)!
       if (value === null) records.delete(key)
       else records.set(key, { key, value, at: before + after as Offset })
+      if (table === 'retained' && value !== null) this.witness.retained(decodeMessage({ key, value, at: before }))
     }
     const gone = trim.filter(offset => this.#remove(offset))
     if (gone.length > 0) this.witness.trimmed(gone)

@@ -12,6 +12,7 @@ export interface Publication {
   readonly topic: string
   readonly qos: QoS
   readonly publisher: ClientId
+  readonly retain: boolean
   /** Steps of the checker, which order all that is seen. */
   calledAt: number
   /** Step of the last call, where it was handed over again. */
@@ -22,6 +23,9 @@ export interface Publication {
   /** Sessions that are kept and that certainly had a matching subscription at QoS 1 or 2 when it was handed over. */
   readonly wantedBy: readonly Life[]
   offset: Offset | undefined
+  /** Steps between which it was the retained message of its topic; from Infinity on for not at all. */
+  retainedFrom: number
+  retainedTo: number
   durableMs: number
   receipt: 'kept' | 'refused' | undefined
   receiptAt: number

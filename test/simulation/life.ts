@@ -10,6 +10,8 @@ import type { Publication } from './ledger.ts'
 /** A message that a session may or must receive, and what became of it. */
 export interface Claim {
   readonly publication: Publication
+  /** As the retained message that a subscription begins with: it has no place in the order of the log. */
+  readonly isRetained: boolean
   /** Subscriptions (filter and generation) that certainly count for it; while there is one, it is owed. */
   readonly certain: Set<string>
   /** Subscriptions that may count for it; when none is left, its first sending is forbidden. */
@@ -59,6 +61,8 @@ export interface FilterCall {
   readonly qos: QoS | undefined
   readonly generation: number
   readonly calledAt: number
+  /** Step of the answer; Infinity while there is none. */
+  answeredAt: number
 }
 
 /** A subscription of a filter until it is unsubscribed is one generation. */
@@ -81,6 +85,11 @@ export class Life {
   readonly expiryMs: number
   readonly number: number
   readonly claims = new Map<string, Claim>()
+  /** Retained messages that it was sent for its subscriptions, and those of them that were set aside. */
+  readonly retained = new Map<string, Claim>()
+  retainedAside = 0
+  /** Every SUBSCRIBE, in order: each brings the messages that are retained at its place. */
+  readonly subscribes: FilterCall[] = []
   readonly #filters = new Map<string, FilterState>()
   /** Claims in the order they came, for whoever looks for the oldest that was not sent. */
   readonly #owed: Claim[] = []
@@ -131,7 +140,8 @@ export class Life {
   called (filter: string, qos: QoS | undefined, step: number): FilterCall {
     let state = this.#filters.get(filter)
     if (state === undefined) this.#filters.set(filter, state = { generation: 0, settled: undefined, open: [] })
-    const call = { filter, qos, generation: state.generation, calledAt: step }
+    const call = { filter, qos, generation: state.generation, calledAt: step, answeredAt: Infinity }
+    if (qos !== undefined) this.subscribes.push(call)
     state.open.push(call)
     // From here on it can't be said that what is queued for the filter alone will still be delivered at QoS 1 or 2.
     if (qos === undefined || qos === 0) this.#revoke(filter, state.generation, claim => claim.certain)
@@ -141,7 +151,8 @@ export class Life {
   }
 
   /** Calls are answered as they were made: those made before do not count any more, except as what was replaced. */
-  succeeded (call: FilterCall): void {
+  succeeded (call: FilterCall, step: number): void {
+    call.answeredAt = step
     const state = this.#filters.get(call.filter)!
     if (state.settled === undefined || state.settled.calledAt < call.calledAt) state.settled = call
     state.open = state.open.filter(one => one.calledAt > call.calledAt)
@@ -158,6 +169,11 @@ export class Life {
   /** Filters that are certainly subscribed. */
   subscribed (): string[] {
     return [...this.#filters].filter(([, state]) => isCertain(state)).map(([filter]) => filter)
+  }
+
+  /** The last SUBSCRIBE of each filter that certainly counts. */
+  granted (): FilterCall[] {
+    return [...this.#filters.values()].filter(isCertain).map(({ settled }) => settled!)
   }
 
   /** It can't be told from outside whether this is still the session that it was. */
@@ -212,33 +228,18 @@ export class Life {
   // --- claims
 
   claim (publication: Publication, coverage: Coverage): Claim {
-    const claim: Claim = {
-      publication,
-      ...coverage,
-      sends: 0,
-      isExactlyOnce: true,
-      sentOn: 0,
-      sentMs: 0,
-      packetId: 0 as PacketId,
-      acknowledgedMs: undefined,
-      isForgotten: false,
-      received: false,
-      seen: 0,
-      handled: 0,
-      damaged: false,
-      isDamageUntold: false,
-      damageFoundBy: 0,
-      reachedOn: 0,
-      handledOn: 0,
-      weaklyProvenOn: 0,
-      droppedOn: 0,
-      isLeftUnheard: false,
-      writtenOn: new Set(),
-      isAsked: false,
-      isAside: false
-    }
+    const claim = makeClaim(publication, coverage, false)
     this.claims.set(publication.key, claim)
     this.#owed.push(claim)
+    return claim
+  }
+
+  retainedClaim (publication: Publication): Claim {
+    const known = this.retained.get(publication.key)
+    if (known !== undefined) return known
+    const coverage: Coverage = { certain: new Set(), possible: new Set(), qosMin: 0, qosPossible: new Set() }
+    const claim = makeClaim(publication, coverage, true)
+    this.retained.set(publication.key, claim)
     return claim
   }
 
@@ -314,4 +315,33 @@ export function matchesTopic (filter: string, topic: string): boolean {
     expressions.set(filter, expression)
   }
   return expression.test(topic)
+}
+
+function makeClaim (publication: Publication, coverage: Coverage, isRetained: boolean): Claim {
+  return {
+    publication,
+    isRetained,
+    ...coverage,
+    sends: 0,
+    isExactlyOnce: true,
+    sentOn: 0,
+    sentMs: 0,
+    packetId: 0 as PacketId,
+    acknowledgedMs: undefined,
+    isForgotten: false,
+    received: false,
+    seen: 0,
+    handled: 0,
+    damaged: false,
+    isDamageUntold: false,
+    damageFoundBy: 0,
+    reachedOn: 0,
+    handledOn: 0,
+    weaklyProvenOn: 0,
+    droppedOn: 0,
+    isLeftUnheard: false,
+    writtenOn: new Set(),
+    isAsked: false,
+    isAside: false
+  }
 }

@@ -22,7 +22,7 @@ export function publishFor (server: ServerProcess, clientId: ClientId, { key, to
   publish: (request: PublishRequest, receipt: Parameters<Broker['publish']>[2]) => void, done: () => void,
   refused: Refused): void {
   const { checker, referee } = server.options
-  const publication = checker.publishing(clientId, key, topic, qos)
+  const publication = checker.publishing(clientId, key, topic, qos, retain)
   publish({ topic, payload: payloadOf(key, padding), qos, retain, id: '' }, error => {
     if (server.isGone) return referee.violate('G1', `${key} got a receipt from a dead process`)
     checker.receipt(publication, error)

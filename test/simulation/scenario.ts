@@ -57,6 +57,8 @@ export interface Scenario {
   /** Mean milliseconds between two clean connects amid which an administrator ends the session. */
   readonly contestedEndMs: number | undefined
   readonly sockets: Sockets
+  /** Probability that a message at QoS 1 or 2 is to be retained. */
+  readonly retains: number
 }
 
 /** What there is of Socket.IO clients. */
@@ -136,7 +138,8 @@ export function makeScenario (random: Random): Scenario {
       pingTimeoutMs: random.between(300, 1_500),
       poisoned: random.chance(0.15) ? 0.5 : 0,
       redeliveriesMax: random.between(2, 6)
-    }
+    },
+    retains: random.chance(0.2) ? random.pick([0.02, 0.3]) : 0
   }
 }
 

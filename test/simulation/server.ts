@@ -68,8 +68,8 @@ export class ServerProcess {
       options.referee.working()
       options.checker.sessions.told(clientId, reason)
     })
-    this.broker.events.on('set-aside', ({ clientId, id, attempts }) => {
-      options.checker.setAside(clientId, Number(id) as Offset, attempts)
+    this.broker.events.on('set-aside', ({ clientId, id, topic, attempts }) => {
+      options.checker.setAside(clientId, topic, Number(id) as Offset, attempts)
     })
   }
 
@@ -252,9 +252,9 @@ export class ServerEnd implements Link, End {
     })
   }
 
-  #publish ({ key, topic, qos, padding, packetId }: ToServer & { type: 'publish' }): void {
+  #publish ({ key, topic, qos, padding, retain, packetId }: ToServer & { type: 'publish' }): void {
     const { broker } = this.#server
-    publishFor(this.#server, this.#connection!.clientId, { key, topic, qos, padding, retain: false },
+    publishFor(this.#server, this.#connection!.clientId, { key, topic, qos, padding, retain },
       (request, receipt) => {
         if (qos === 2) broker.publishOnce(this.#session!, packetId, request, receipt)
         else broker.publish(this.#session!, request, receipt)

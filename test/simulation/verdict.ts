@@ -4,7 +4,8 @@ import { readFilter, readSession } from '../../broker/session/records.ts'
 import { splitSessionKey } from '../../broker/store/keys.ts'
 import type { Checker } from './checker.ts'
 import type { SimulatedDisk } from './disk.ts'
-import { isExcused, isOwed, type Claim, type Life } from './life.ts'
+import type { Publication } from './ledger.ts'
+import { isExcused, isOwed, matchesTopic, type Claim, type Life } from './life.ts'
 import type { Referee } from './referee.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerProcess } from './server.ts'
@@ -55,6 +56,7 @@ export function isAtRest (evidence: Evidence): boolean {
     if (life.kept && life.attached === 0 && !life.mayHaveEnded) return false
     if (life.inUse.size > 0 || (life.attached !== 0 && life.unsent(life.gapTold + 1).count > life.gapTold)) return false
   }
+  for (const life of checker.sessions.alive()) if (lacksRetained(checker, life) !== undefined) return false
   return differsFromDisk(evidence) === undefined
 }
 
@@ -95,6 +97,10 @@ export function checkEnd (evidence: Evidence): void {
       continue
     }
     checkReceived(evidence, life)
+    const lacking = lacksRetained(checker, life)
+    if (lacking !== undefined) {
+      referee.violate('G2', `${life.name} subscribed while ${lacking.key} was retained on ${lacking.topic}, and never got it`)
+    }
     for (const claim of life.inUse.values()) {
       referee.violate('G2', `${life.name} still has ${claim.publication.key} in flight (id ${claim.packetId}), ` +
         (claim.received ? 'for which PUBREL never came' : 'though it acknowledges everything'))
@@ -114,10 +120,23 @@ export function checkEnd (evidence: Evidence): void {
   }
 }
 
+/** A message that was retained when the session subscribed, and still is, but never reached it. */
+function lacksRetained (checker: Checker, life: Life): Publication | undefined {
+  if (life.isUncertain || life.attached === 0) return undefined
+  const calls = life.granted()
+  for (const publication of checker.retainedNow()) {
+    const isDue = calls.some(({ filter, qos, calledAt }) => qos !== undefined && Math.min(qos, publication.qos) > 0 &&
+      publication.retainedFrom < calledAt && matchesTopic(filter, publication.topic))
+    const claim = life.retained.get(publication.key)
+    if (isDue && (claim === undefined || (claim.handled === 0 && !claim.isAside && !isExcused(claim)))) return publication
+  }
+  return undefined
+}
+
 /** Received is what was owed, but for what it was told of [G2, G5]. */
 function checkReceived ({ referee }: Evidence, life: Life): void {
   const missing: Claim[] = []
-  let possiblyMissing = 0
+  let possiblyMissing = life.retainedAside
   for (const claim of life.claims.values()) {
     if (claim.isAside) {
       if (claim.handled === 0 && isOwed(claim)) missing.push(claim)

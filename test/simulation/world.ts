@@ -224,9 +224,11 @@ class World {
   }
 
   #publish (client: Participant, random: Random): void {
-    const { topics, qosPublished, burstMax, payloadPaddingMax } = this.#scenario
+    const { topics, qosPublished, burstMax, payloadPaddingMax, retains } = this.#scenario
     for (let left = random.between(0, burstMax); left > 0; left--) {
-      client.publish(random.pick(topics), random.pick(qosPublished), random.int(payloadPaddingMax + 1))
+      const qos = random.pick(qosPublished)
+      const isRetained = retains > 0 && qos > 0 && random.chance(retains)
+      client.publish(random.pick(topics), qos, random.int(payloadPaddingMax + 1), isRetained)
     }
   }
 

@@ -3,7 +3,7 @@
  * back, is what socket.io-client of its version does. It may lose its process at any moment; what it had not handled by
  * then is gone, and it comes back under its name, knowing nothing.
  */
-import { formatToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
+import { formatToken, readToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
 import type { Offset, QoS } from '../../../broker/message.ts'
 import type { Checker } from '../checker.ts'
 import { isPoisonous } from '../ledger.ts'
@@ -17,7 +17,7 @@ import type { ToClient } from './packets.ts'
 
 export interface SocketClientOptions extends Omit<ClientOptions, 'arrived'>, HeartbeatOptions {
   readonly kind: Kind
-  /** Some messages end its process, whenever it handles them. */
+  /** Some messages end its process whenever it handles them, until everything heals. */
   readonly isPoisoned: boolean
   readonly checker: Checker
 }
@@ -27,6 +27,7 @@ type Event = ToClient & { type: 'event' }
 interface Emit {
   readonly topic: string
   readonly padding: number
+  readonly retain: boolean
   readonly sequence: number
   attempts: number
   key: string
@@ -189,8 +190,8 @@ export class SocketClient implements Participant {
       referee.count('a wrong offset was shown')
       this.#showsOwn = false
       offset = random.pick([
-        formatToken(`${epoch}-before`, BEYOND_ANY_LOG), formatToken(epoch, BEYOND_ANY_LOG), offset.slice(0, -1),
-        'an argument', formatToken(`${epoch}-before`, 3 as Offset)
+        formatToken(epoch, BEYOND_ANY_LOG), offset.slice(0, -1), 'an argument',
+        formatToken(`${epoch}-before`, (readToken(epoch, offset) ?? 0) + random.between(1, 30) as Offset)
       ])
     }
     engine.send({ type: 'connect', clientId, expiryMs: scenario.expiryMs, pid, offset })
@@ -245,10 +246,8 @@ export class SocketClient implements Participant {
         if (!this.#isExact) page.handled.clear() // what it shows next time says nothing of what was before this
         page.pid = this.options.kind.recovers ? packet.pid : undefined
         this.#isConnected = true
-        const { receiveBuffer } = page
-        page.receiveBuffer = []
         let busyMs = 0
-        for (const event of receiveBuffer) {
+        for (let event = page.receiveBuffer.shift(); event !== undefined; event = page.receiveBuffer.shift()) {
           busyMs += this.#run(event)
           if (this.#page !== page) return 0 // its process is gone
         }
@@ -281,7 +280,7 @@ export class SocketClient implements Participant {
     const { checker, referee, random, scenario, clock, clientId } = this.options
     const page = this.#page
     const key = keyOf(sent.message.payload)
-    if (this.options.isPoisoned && isPoisonous(key)) {
+    if (this.options.isPoisoned && !this.#isHealed && isPoisonous(key)) {
       referee.count('a handler ended its process')
       checker.dropped(life, sent, connection, false)
       this.die()
@@ -309,9 +308,9 @@ export class SocketClient implements Participant {
 
   // --- emits
 
-  publish (topic: string, _qos: QoS, padding: number): void {
+  publish (topic: string, _qos: QoS, padding: number, retain: boolean): void {
     if (this.#outbox.length >= EMITS_MAX) return
-    this.#outbox.push({ topic, padding, sequence: ++this.#sequence, attempts: 0, key: '' })
+    this.#outbox.push({ topic, padding, retain, sequence: ++this.#sequence, attempts: 0, key: '' })
     this.#pump()
   }
 
@@ -322,7 +321,8 @@ export class SocketClient implements Participant {
       const attempt = ++emit.attempts
       emit.key = `${clientId}.${emit.sequence}${attempt > 1 ? `.${attempt}` : ''}`
       this.#outstanding.push(emit)
-      this.#engine!.send({ type: 'publish', key: emit.key, topic: emit.topic, padding: emit.padding })
+      const { key, topic, padding, retain } = emit
+      this.#engine!.send({ type: 'publish', key, topic, padding, retain })
     }
   }
 

@@ -233,8 +233,8 @@ export class SocketEnd implements Link, Channel {
         this.#server.clock.after(this.#server.options.random.pick([0, 1, 30]), () => { this.#connection.close() })
         return
       case 'publish': {
-        const { key, topic, padding } = packet
-        return publishFor(this.#server, this.#seen!.clientId, { key, topic, padding, qos: 1, retain: false },
+        const { key, topic, padding, retain } = packet
+        return publishFor(this.#server, this.#seen!.clientId, { key, topic, padding, qos: 1, retain },
           (request, receipt) => { broker.publish(this.#session!, request, receipt) },
           () => { this.#send({ type: 'receipt', key }) }, refused)
       }

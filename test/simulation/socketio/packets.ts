@@ -8,7 +8,8 @@ export type ToServer =
     /** What a client from 4.6 on brings when it comes back. */
     readonly pid: string | undefined, readonly offset: string | undefined }
   | { readonly type: 'disconnect' }
-  | { readonly type: 'publish', readonly key: string, readonly topic: string, readonly padding: number }
+  | { readonly type: 'publish', readonly key: string, readonly topic: string, readonly padding: number,
+    readonly retain: boolean }
   | { readonly type: 'subscribe' | 'unsubscribe', readonly filter: string }
   /** The application's own ack. */
   | { readonly type: 'answer', readonly ackId: number }
