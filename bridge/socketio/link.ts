@@ -27,6 +27,8 @@ export interface SocketLinkOptions {
   readonly suspects: Suspects | undefined
   /** As Broker.setAside(), for the session. */
   readonly setAside: (delivery: Delivery, attempts: number) => Promise<boolean>
+  /** Told when events are written before CONNECT, and when the client is through with both; see leftovers.ts. */
+  readonly early: { begin (): void, end (): void }
 }
 
 /** What is gathered for one write. Used again and again: no link is called while another one is. */
@@ -53,6 +55,8 @@ export class SocketLink implements Link, Channel {
   /** After a connection that broke: decides what is written, until the message that it broke with is proven. */
   #trial: Trial | undefined
   #hasBegun = false
+  readonly #early: SocketLinkOptions['early']
+  #isEarly = false
   /** Written, and neither proven nor left out. */
   #unproven = 0
   #attachment: Attachment | undefined
@@ -60,7 +64,7 @@ export class SocketLink implements Link, Channel {
   #isOver = false
 
   constructor (options: SocketLinkOptions) {
-    const { socket, clientId, connection, frames, recoveryOffset, repeats, suspects, setAside } = options
+    const { socket, clientId, connection, frames, recoveryOffset, repeats, suspects, setAside, early } = options
     this.namespace = socket.nsp.name
     this.#socket = socket
     this.#clientId = clientId
@@ -70,6 +74,7 @@ export class SocketLink implements Link, Channel {
     this.#repeats = repeats
     this.#suspects = suspects
     this.#setAside = setAside
+    this.#early = early
     answerThrough(socket, connection.wire, frames)
   }
 
@@ -111,6 +116,10 @@ export class SocketLink implements Link, Channel {
 
   deliver (deliveries: readonly Delivery[]): void {
     if (!this.#hasBegun) this.#begin()
+    if (!this.connectSent && !this.#isEarly) {
+      this.#isEarly = true
+      this.#early.begin()
+    }
     if (this.#trial === undefined) this.#write(deliveries)
     else this.#trial.take(deliveries)
   }
@@ -260,6 +269,10 @@ export class SocketLink implements Link, Channel {
     if (packetId === CONTROL_ID) {
       this.#trial?.proven(packetId)
       return
+    }
+    if (this.#isEarly) { // a probe that was asked for behind CONNECT
+      this.#isEarly = false
+      this.#early.end()
     }
     this.#unproven--
     const repeatKey = this.#repeatKeys?.get(packetId)

@@ -18,6 +18,8 @@ import { guardPolling } from './guard.ts'
 import type { Identify } from './identity.ts'
 import { randomIds } from './ids.ts'
 import { Inbound } from './inbound.ts'
+import { Leftovers } from './leftovers.ts'
+import { Holders } from './liveness.ts'
 import { SocketLink } from './link.ts'
 import { hookedNamespaces, hookNamespaces, rename } from './namespace-hook.ts'
 import { createOwnIo, guardProgramIo } from './own-io.ts'
@@ -126,8 +128,14 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const makeSecret = options.makeSecret ?? randomIds(18)
   const cookies = new DeviceCookies(
     { name: options.deviceCookie ?? 'holdfast', path: programs?.path() ?? path, maxAgeMs: sessionExpiryMs, makeSecret })
+  const holders = new Holders(broker.clock)
   const seats = new Seats({
-    broker, makeSecret, makeId, sessionExpiryMs, recoveryExpiryMs: options.recoveryExpiryMs ?? RECOVERY_EXPIRY_MS
+    broker,
+    makeSecret,
+    makeId,
+    sessionExpiryMs,
+    recoveryExpiryMs: options.recoveryExpiryMs ?? RECOVERY_EXPIRY_MS,
+    clear: clientIds => holders.clear(clientIds)
   })
   const admission = new Admission({ broker, connections, rules, seats, cookies, identify: options.identify, log })
   /** Clients of Engine.IO 4 that are here now. */
@@ -135,6 +143,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   /** By the id of the socket: for the emits of a program of its own. */
   const members = new Map<string, Member>()
   const carriers = new Map<Namespace, Carrier>()
+  const leftovers = new Leftovers()
   let frames: Frames | undefined
 
   const gate = (request: EngineRequest): string | undefined =>
@@ -233,15 +242,19 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }
     members.set(socket.id, { session, name })
     carriers.get(socket.nsp)?.restore(socket.id, session)
+    const { clientId } = session
+    if (!recovered) leftovers.end(clientId)
+    const holdsLeftovers = recovered && receivedThrough !== undefined && leftovers.has(clientId)
     const link = new SocketLink({
       socket,
-      clientId: session.clientId,
+      clientId,
       connection,
       frames: (frames ??= newFrames()).namespace(socket.nsp.name, here),
       recoveryOffset: connection.engine.protocol === 3 ? 'off' : options.recoveryOffset ?? 'argument',
       repeats: () => repeats.of(session.clientId),
       suspects: session.clean ? undefined : suspects,
-      setAside: (delivery, attempts) => broker.setAside(session, delivery, attempts)
+      setAside: (delivery, attempts) => broker.setAside(session, delivery, attempts),
+      early: { begin: () => leftovers.begin(clientId), end: () => leftovers.end(clientId) }
     })
     const inbound = new Inbound({
       socket,
@@ -256,9 +269,11 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     })
     connection.add(link)
     inbounds.add(inbound)
+    if (name === undefined) holders.hold(clientId, connection)
     socket.on('disconnect', safely(log, reason => {
       if (sid !== undefined && bySid.get(sid) === socket) bySid.delete(sid)
       if (members.get(socket.id)?.session === session) members.delete(socket.id)
+      holders.leave(clientId, connection)
       connection.remove(link)
       link.detach()
       inbound.stop().then(() => inbounds.delete(inbound), () => {})
@@ -270,13 +285,16 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       if (!inbound.handle(packet) && programs !== undefined) next()
     }, () => connection.close()))
     // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
-    if (recovered) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
+    if (recovered && !holdsLeftovers) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
     try {
       connect()
     } finally {
       link.connected()
       if (!socket.connected) { // an application's handler has sent it away
-        if (!recovered) broker.release(session)
+        if (!recovered || holdsLeftovers) broker.release(session)
+      } else if (holdsLeftovers) {
+        socket.on('disconnect', () => broker.release(session))
+        leftovers.clear(clientId, connection, socket.nsp.name)
       } else {
         if (!recovered) link.attached(broker.attach(session, link))
         link.tell('session', { clientId: name, present }) // [G5]

@@ -56,7 +56,9 @@ t.test('examples/fleet: raw telemetry reaches pages as events, commands of pages
     t.match(await page.emitWithAck('command', 'van-7', { do: 'explode' }), { status: 'error', code: 'REFUSED' })
     const back = connect(`mqtt://127.0.0.1:${server.mqtt.port}`, { clientId: 'van-7', clean: false })
     t.teardown(() => back.endAsync(true))
-    const [topic, payload] = await within(once(back, 'message') as Promise<[string, Buffer]>, 'the command')
+    const [topic, payload] = await within(new Promise<[string, Buffer]>(resolve => {
+      back.once('message', (name, bytes) => resolve([name, bytes]))
+    }), 'the command')
     t.equal(topic, 'fleet/van-7/command')
     t.same(JSON.parse(payload.toString()), { do: 'lock', id: 'c1' })
     const elsewhere = newClient(t, `http://127.0.0.1:${server.http.port}/other`, {})

@@ -1,0 +1,45 @@
+/** Links that break between what was missed and CONNECT: the client keeps what it has read, and gets it once. */
+import t from 'tap'
+import { createProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/wait.ts'
+import { connected, connectMqtt, newClient, startBridged } from './socketio-harness.ts'
+
+const STEP_BYTES = 60
+const ROUNDS = 24
+const MISSED = 6
+
+t.test('[G4] a link that breaks before CONNECT, after any number of bytes, makes nobody handle a message twice', async t => {
+  const { port, mqttUrl, broker } = await startBridged(t, { pingIntervalMs: 200, pingTimeoutMs: 200 })
+  const proxy = await createProxy(t, { port })
+  const publisher = await connectMqtt(t, mqttUrl)
+  const socket = newClient(t, `http://127.0.0.1:${proxy.port}`, {
+    auth: { clientId: 'c' },
+    timeout: 1_000 // a link that ends before the handshake does is noticed by nothing else
+  })
+  const seen: number[] = []
+  const recovered: boolean[] = []
+  socket.on('m', (number: number) => seen.push(number))
+  socket.on('connect', () => recovered.push(socket.recovered))
+  await connected(socket)
+  let sent = 0
+  let cleared = 0
+  for (let round = 0; round < ROUNDS; round++) {
+    // the whole conversation of a reconnect is some 1,500 bytes
+    proxy.cutAfter(250 + round * STEP_BYTES, 'down', round % 2 === 0 ? 'reset' : 'finish')
+    proxy.cut('reset')
+    for (let i = 0; i < MISSED; i++) {
+      await publisher.publishAsync('io/_/user/c/m', String(sent++), { qos: 1 })
+    }
+    await proxy.accepted() // the attempt that is cut
+    await until(() => proxy.connections === 0 || socket.connected, 'the cut')
+    proxy.pass()
+    const before = recovered.length
+    await until(() => seen.length >= sent, `message ${sent}`)
+    await until(() => socket.connected, 'the connection')
+    await until(() => broker.session('io:_:c' as never)?.inflightMessages === 0, 'all receipts')
+    if (recovered.length > before + 1) cleared++
+  }
+  t.same(seen, Array.from({ length: sent }, (_, number) => number), 'each once, in order')
+  t.notOk(recovered.slice(1).includes(false), 'recovered each time')
+  t.comment(`${recovered.length} connects in ${ROUNDS} rounds, ${cleared} rounds with more than one`)
+})
