@@ -77,9 +77,9 @@ export const CUTS: readonly Cut[] = [
       proxy.cut('finish')
     })
   },
-  { name: 'rst-down', says: 'RST after n bytes to the client, inside a frame or a response', run: budget('down', 'reset') },
+  { name: 'rst-down', says: 'RST after n bytes to the client, inside a frame or response', run: budget('down', 'reset') },
   { name: 'fin-down', says: 'FIN after n bytes to the client', run: budget('down', 'finish') },
-  { name: 'rst-up', says: 'RST after n bytes to the server, inside a frame or a request', run: budget('up', 'reset') },
+  { name: 'rst-up', says: 'RST after n bytes to the server, inside a frame or request', run: budget('up', 'reset') },
   { name: 'fin-up', says: 'FIN after n bytes to the server', run: budget('up', 'finish') },
   {
     name: 'no-answer',
@@ -210,7 +210,8 @@ export const CUTS: readonly Cut[] = [
     says: 'every connection is cut after 50 to 900 bytes: during the handshake, CONNECT, the upgrade, what was missed',
     run: async ({ proxy, random }) => {
       await times(12, async () => {
-        proxy.cutAfter(random.between(50, FIRST_BYTES_MAX), random.pick(['up', 'down']), random.pick(['reset', 'finish']))
+        const kind = random.pick(['reset', 'finish'] as const)
+        proxy.cutAfter(random.between(50, FIRST_BYTES_MAX), random.pick(['up', 'down']), kind)
         await Promise.race([proxy.accepted(), pause(400)])
         await pause(random.between(5, 150))
         proxy.pass()

@@ -41,7 +41,7 @@ export interface Life {
   noticed (ms: number): Promise<void>
   /** Its TCP connections are gone, and it knows; it connects again. */
   dropConnections (): void
-  /** Dies without a word inside the handler after so many more have run; resolves then. At once where it can't be told. */
+  /** Dies without a word inside the handler after so many more have run; resolves then. */
   dieAfter (handlers: number): Promise<void>
   /** Another client of its name has come: it is expected to be thrown out. */
   replaced (): void
@@ -63,7 +63,7 @@ const JOIN_MS_MAX = 20_000
 
 export class InProcessLife implements Life {
   readonly socket: LegacySocket
-  readonly leftovers = new Map<string, number>()
+  readonly leftovers: ReadonlyMap<string, number> | undefined
   readonly #agent: MortalAgent
   readonly #options: LifeOptions
   #dead = false
@@ -90,7 +90,10 @@ export class InProcessLife implements Life {
       reconnectionDelayMax: 2 * RECONNECT_DELAY_MS
     })
     this.#noticeCrash()
-    if (RECOVERING.includes(version)) this.#countLeftovers()
+    if (RECOVERING.includes(version)) {
+      this.leftovers = countLeftovers(this.socket,
+        ([event, source, number]) => event === 'm' ? [`${source} ${number}`] : [])
+    }
     this.socket.on('connect', () => {
       if (this.#connects++ > 0 && this.socket.recovered === true) this.#recovered++
     })
@@ -153,18 +156,6 @@ export class InProcessLife implements Life {
     this.#died()
   }
 
-  #countLeftovers (): void {
-    const socket = this.socket as unknown as { readonly receiveBuffer: ReadonlyArray<readonly unknown[]> }
-    let left: string[] = []
-    this.socket.io.on('close', () => {
-      left = socket.receiveBuffer.flatMap(([event, source, number]) => event === 'm' ? [`${source} ${number}`] : [])
-    })
-    this.socket.on('connect', () => {
-      for (const key of left) this.leftovers.set(key, (this.leftovers.get(key) ?? 0) + 1)
-      left = []
-    })
-  }
-
   /** An exception that nobody catches says not whose it is, so it is caught on its way. */
   #noticeCrash (): void {
     const manager = this.socket.io as unknown as { ondata (data: unknown): void }
@@ -180,6 +171,21 @@ export class InProcessLife implements Life {
       }
     }
   }
+}
+
+/** Leftovers as in Life, of a client that was just made; `keysOf` gives the message of an event that is of interest. */
+export function countLeftovers (
+  client: LegacySocket, keysOf: (event: readonly string[]) => string[]
+): ReadonlyMap<string, number> {
+  const inside = client as unknown as { readonly receiveBuffer: ReadonlyArray<readonly string[]> }
+  const counts = new Map<string, number>()
+  let left: string[] = []
+  client.io.on('close', () => { left = inside.receiveBuffer.flatMap(keysOf) })
+  client.on('connect', () => {
+    for (const key of left) counts.set(key, (counts.get(key) ?? 0) + 1)
+    left = []
+  })
+  return counts
 }
 
 /** Knows the TCP connections of a client. */
@@ -199,7 +205,8 @@ class MortalAgent extends Agent {
   override createConnection (
     options: ClientRequestArgs, done?: (error: Error | null, socket: Duplex) => void
   ): Duplex {
-    if (this.#dead) return new Duplex({ read () {}, write () {} }) // nothing leaves a dead client, and it gets no answer
+    // nothing leaves a dead client, and it gets no answer
+    if (this.#dead) return new Duplex({ read () {}, write () {} })
     const socket = super.createConnection(options, done)!
     this.#open.add(socket)
     socket.on('close', () => this.#open.delete(socket))

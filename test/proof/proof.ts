@@ -1,76 +1,110 @@
 /**
- * `npm run proof`: every client version over every transport, with every way to cut, and docs/proof.md from what was
- * counted. With --only or --quick nothing is written. `npm run proof -- --help` has the options.
+ * `npm run proof`: every client version over every transport, with every way to cut, one conversation of all of them,
+ * and docs/proof.md from what was counted. `npm run proof -- --help` has the options.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus, release } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { BROWSER_CUTS } from '../browser/cuts.ts'
+import { chromiumCells, CHROMIUM_CONCURRENCY, CHROMIUM_FLAGS, chromiumLives } from '../browser/matrix.ts'
 import { chooseSeed } from '../helpers/random.ts'
 import type { Scope } from '../helpers/temp.ts'
-import { allCells, runMatrix } from './matrix.ts'
-import { nameOf, type Row } from './row.ts'
+import { converse } from './conversation.ts'
+import { CUTS } from './cuts.ts'
+import { allCells, fewCells, FLAGS, runMatrix } from './matrix.ts'
+import { nameOf, type Cell, type Row } from './row.ts'
+import { document } from './table.ts'
+import { conversationLines, hasFailed, lineOf, summary, type Counted } from './tell.ts'
 
+const DOCUMENT = fileURLToPath(new URL('../../docs/proof.md', import.meta.url))
 const HELP = `npm run proof -- [options]
-  --only NAME        only cells whose name has this in it, like 4.6/polling/rst or upgrade/hole; may be repeated;
-                     a name that ends in $ is the end of the cell's name
+  --only NAME        only cells whose name followed by $ has this in it, like 4.6/polling/rst$ or upgrade/hole, or
+                     "conversation"; may be repeated; docs/proof.md is left alone
+  --few              every version, transport and cut once, in less than a minute; docs/proof.md is left alone
   --seed N           repeats the moments of a run
   --concurrency N    cells at a time (default 32)
   --server FLAG      a flag for the server, like --server=--recovery-offset=off; may be repeated
+  --json FILE        also what was counted, as JSON
+  --from FILE        writes docs/proof.md from such files instead of running anything; may be repeated
 `
 const CONCURRENCY = 32
+const CONVERSATION = 'conversation'
+const CONVERSATION_SECONDS = 30
+/** Below the clients in Node, throws when a request fails that was just given up: no harm. */
+const HARMLESS = /ClientRequest\.errorHandler .*xmlhttprequest-ssl/
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string', multiple: true },
+    few: { type: 'boolean', default: false },
     seed: { type: 'string' },
-    concurrency: { type: 'string' },
-    server: { type: 'string', multiple: true },
+    concurrency: { type: 'string', default: String(CONCURRENCY) },
+    server: { type: 'string', multiple: true, default: [] },
+    json: { type: 'string' },
+    from: { type: 'string', multiple: true },
     help: { type: 'boolean', default: false }
   }
 })
 
 process.on('uncaughtException', error => {
-  // below the clients in Node, throws when a request fails that was just given up: no harm
-  if (!(error instanceof TypeError) || !/ClientRequest\.errorHandler .*xmlhttprequest-ssl/.test(error.stack ?? '')) throw error
+  if (!(error instanceof TypeError) || !HARMLESS.test(error.stack ?? '')) throw error
 })
+
 if (values.help) console.log(HELP)
-else await run()
+else if (values.from !== undefined) {
+  writeDocument(values.from.map(file => JSON.parse(readFileSync(file, 'utf8')) as Counted))
+} else await run()
 
 async function run (): Promise<void> {
+  const { only, few, server, json } = values
   const seed = values.seed === undefined ? chooseSeed() : Number(values.seed)
   const startedAt = Date.now()
-  const only = values.only
-  const cells = allCells().filter(cell => only === undefined || only.some(part => isIn(`${nameOf(cell)}$`, part)))
-  if (cells.length === 0) throw new Error(`--only: there is no cell ${only?.join(', ')}`)
-  console.log(`${cells.length} cells, seed ${seed}`)
+  const isChosen = (name: string): boolean => only?.some(part => `${name}$`.includes(part)) ?? !few
+  const node = few ? fewCells() : allCells().filter(cell => isChosen(nameOf(cell)))
+  const chromium = chromiumCells().filter(cell => isChosen(nameOf(cell)))
+  const converses = isChosen(CONVERSATION)
+  if (node.length + chromium.length === 0 && !converses) throw new Error(`--only: nothing is called ${only?.join(', ')}`)
+  console.log(`${node.length + chromium.length} cells, seed ${seed}`)
   const scope = newScope()
   try {
-    const rows = await runMatrix(scope, cells, {
-      seed,
-      concurrency: Number(values.concurrency ?? CONCURRENCY),
-      flags: values.server,
-      onRow: row => console.log(lineOf(row))
-    })
-    const failed = rows.filter(({ problems }) => problems.length > 0)
-    const sum = (of: (row: Row) => number): string => rows.reduce((total, row) => total + of(row), 0).toLocaleString('en')
-    console.log(`${Math.round((Date.now() - startedAt) / 1_000)} s, seed ${seed}: ${rows.length - failed.length} passed, ` +
-      `${failed.length} failed; ${sum(({ expected }) => expected)} messages with a receipt, ${sum(({ lost }) => lost)} lost, ` +
-      `${sum(({ disordered }) => disordered)} out of order, ${sum(({ duplicates }) => duplicates)} handled twice, ` +
-      `${sum(({ falseReceipts }) => falseReceipts)} false receipts`)
-    if (failed.length > 0) process.exitCode = 1
+    const rows = await runCells(scope, node, chromium, seed)
+    const conversation = converses
+      ? await converse(scope, { seed, seconds: CONVERSATION_SECONDS, flags: [...FLAGS, ...server] })
+      : undefined
+    if (conversation !== undefined) console.log(conversationLines(conversation))
+    const when = new Date(startedAt).toISOString().slice(0, 10)
+    const counted: Counted = { when, seed, ms: Date.now() - startedAt, rows, conversation }
+    if (json !== undefined) writeFileSync(json, JSON.stringify(counted) + '\n')
+    if (only === undefined && !few) writeDocument([counted])
+    console.log(summary(counted))
+    if (hasFailed(counted)) process.exitCode = 1
   } finally {
     await scope.close()
   }
 }
 
-function isIn (name: string, part: string): boolean {
-  return name.includes(part)
+async function runCells (scope: Scope, node: readonly Cell[], chromium: readonly Cell[], seed: number): Promise<Row[]> {
+  const { server } = values
+  const onRow = (row: Row): void => console.log(lineOf(row))
+  const rows = await runMatrix(scope, node, { seed, concurrency: Number(values.concurrency), flags: server, onRow })
+  if (chromium.length === 0) return rows
+  const lives = await chromiumLives(scope)
+  return [...rows, ...await runMatrix(scope, chromium, {
+    seed, concurrency: CHROMIUM_CONCURRENCY, flags: [...CHROMIUM_FLAGS, ...server], lives, onRow
+  })]
 }
 
-function lineOf (row: Row): string {
-  const { expected, lost, falseReceipts, disordered, duplicates, retried, again, deaths, reconnects, recovered } = row
-  return `${row.problems.length === 0 ? 'ok    ' : 'FAILED'} ${nameOf(row).padEnd(40)} ${expected} expected, ${lost} lost, ` +
-    `${falseReceipts} false, ${disordered} disordered, ${duplicates} twice, ${row.leftover} leftover, ${retried} retried, ${again} again, ` +
-    `${deaths} deaths, ${row.crashes > 0 ? `${row.crashes} crashes, ` : ''}${recovered}/${reconnects} recovered${row.thrownOut > 0 ? `, ${row.thrownOut} thrown out` : ''}, ` +
-    `${row.ms} ms${row.problems.map(problem => `\n         ${problem}`).join('')}`
+function writeDocument (parts: readonly Counted[]): void {
+  writeFileSync(DOCUMENT, document({
+    when: parts[0].when,
+    seeds: [...new Set(parts.map(({ seed }) => seed))],
+    minutes: Math.ceil(parts.reduce((sum, { ms }) => sum + ms, 0) / 60_000),
+    system: `${cpus()[0].model.trim()}, ${cpus().length} cores, Linux ${release()}, Node ${process.version}`,
+    rows: parts.flatMap(({ rows }) => rows),
+    conversation: parts.findLast(({ conversation }) => conversation !== undefined)?.conversation,
+    cuts: new Map([...CUTS, ...BROWSER_CUTS].map(({ name, says }) => [name, says]))
+  }))
 }
 
 function newScope (): Scope & { close (): Promise<void> } {

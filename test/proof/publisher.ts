@@ -8,13 +8,9 @@ import type { Random } from '../helpers/random.ts'
 import type { Address } from '../helpers/server.ts'
 import type { LegacySocket } from '../helpers/socketio-clients.ts'
 import { until } from '../helpers/wait.ts'
+import type { Promised } from './verdict.ts'
 
-export interface Publisher {
-  readonly source: string
-  /** Numbers that got a receipt [G1]. */
-  readonly receipts: ReadonlySet<number>
-  /** How often a number was sent again. */
-  readonly resent: ReadonlyMap<number, number>
+export interface Publisher extends Promised {
   /** Answers that say that something will never work; there should be none. */
   readonly refusals: readonly string[]
   /** Up to so many more, as far as its window has room. */
@@ -43,6 +39,12 @@ export class DevicePublisher implements Publisher {
   readonly #topic: string
   readonly #random: Random
   readonly #client: MqttClient
+  /** Payloads without a receipt. */
+  readonly #open = new Map<number, Buffer>()
+  /** What mqtt.js gave up, as it was not connected. */
+  readonly #givenUp = new Set<number>()
+  /** Numbers by packet identifier, of packets that were written. */
+  readonly #written = new Map<number, number>()
   #sent = 0
 
   constructor (source: string, room: string, to: Address, random: Random) {
@@ -51,30 +53,50 @@ export class DevicePublisher implements Publisher {
     this.#random = random
     this.#client = connect(`mqtt://${to.host}:${to.port}`, { clientId: source, clean: false, reconnectPeriod: 20 })
     this.#client.on('error', () => {}) // it connects again
+    this.#client.on('connect', () => {
+      const again = [...this.#givenUp].sort((a, b) => a - b)
+      this.#givenUp.clear()
+      for (const number of again) this.#send(number)
+    })
     this.#client.on('packetsend', packet => {
-      if (packet.cmd !== 'publish' || !packet.dup) return
+      if (packet.cmd !== 'publish') return
       const number = decodeEnvelope(packet.payload as Buffer)!.args[1] as number
-      this.resent.set(number, (this.resent.get(number) ?? 0) + 1)
+      if (this.#written.get(packet.messageId!) === number) this.#countAgain(number)
+      this.#written.set(packet.messageId!, number)
     })
   }
 
   publish (count: number): void {
-    for (let left = count; left > 0 && this.#sent - this.receipts.size < DEVICE_WINDOW; left--) {
+    for (let left = count; left > 0 && this.#open.size < DEVICE_WINDOW && this.#client.connected; left--) {
       const number = this.#sent++
       const args = [this.source, number, filling(this.#random)]
-      const payload = encodeEnvelope({ id: `${this.source}-${number}`, args })
-      this.#client.publish(this.#topic, Buffer.from(payload), { qos: 1 }, error => {
-        if (error == null) this.receipts.add(number)
-      })
+      this.#open.set(number, Buffer.from(encodeEnvelope({ id: `${this.source}-${number}`, args })))
+      this.#send(number)
     }
   }
 
   async finish (ms: number): Promise<void> {
-    await until(() => this.receipts.size === this.#sent, `receipts of ${this.source}`, ms)
+    await until(() => this.#open.size === 0, `receipts of ${this.source}`, ms)
   }
 
   end (): void {
     this.#client.end(true)
+  }
+
+  #send (number: number): void {
+    this.#client.publish(this.#topic, this.#open.get(number)!, { qos: 1 }, error => {
+      if (error == null) {
+        this.receipts.add(number)
+        this.#open.delete(number)
+      } else {
+        this.#givenUp.add(number)
+        this.#countAgain(number) // it may have been written all the same
+      }
+    })
+  }
+
+  #countAgain (number: number): void {
+    this.resent.set(number, (this.resent.get(number) ?? 0) + 1)
   }
 }
 

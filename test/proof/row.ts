@@ -1,7 +1,7 @@
 /** What one run of the proof is called, and what it found. */
 import type { Transport, Version } from '../helpers/socketio-clients.ts'
 
-/** What happens to the server while the link is cut: nothing, SIGKILL and start, SIGTERM and start, every few seconds. */
+/** What happens to the server while the link is cut, every few seconds: nothing; SIGKILL, or SIGTERM, and start. */
 export const MEANWHILES = ['steady', 'sigkill', 'stop'] as const
 export type Meanwhile = typeof MEANWHILES[number]
 

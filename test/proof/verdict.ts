@@ -1,5 +1,13 @@
 /** Compares what was promised with what was seen. */
-import type { Publisher } from './publisher.ts'
+
+/** What a publisher was promised. */
+export interface Promised {
+  readonly source: string
+  /** Numbers that got a receipt [G1]. */
+  readonly receipts: ReadonlySet<number>
+  /** How often a number was sent again. */
+  readonly resent: ReadonlyMap<number, number>
+}
 
 /** One message as a handler saw it. */
 export interface Sighting {
@@ -25,7 +33,7 @@ export interface Verdict {
  * @param leftovers of all clients, as in Life
  */
 export function judge (
-  sightings: readonly Sighting[], publishers: readonly Publisher[], log: ReadonlyMap<string, number>,
+  sightings: readonly Sighting[], publishers: readonly Promised[], log: ReadonlyMap<string, number>,
   leftovers: ReadonlyArray<ReadonlyMap<string, number>>
 ): Verdict {
   /** For each message, how often each client object saw it. */
@@ -74,7 +82,7 @@ export function judge (
 
 /** True when the client and the witness have seen every message that got a receipt. */
 export function isComplete (
-  sightings: readonly Sighting[], publishers: readonly Publisher[], log: ReadonlyMap<string, number>
+  sightings: readonly Sighting[], publishers: readonly Promised[], log: ReadonlyMap<string, number>
 ): boolean {
   const seen = new Set(sightings.map(({ key }) => key))
   for (const { source, receipts } of publishers) {
