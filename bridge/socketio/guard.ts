@@ -23,6 +23,8 @@ export const T_CHARS_MAX = 64
 export const MISSING_T =
   'long polling needs the query parameter t; leave timestampRequests on, or use transports: ["websocket"]'
 const LONG_T = `long polling: the query parameter t is longer than ${T_CHARS_MAX} characters`
+/** Each would hold as much as may be written to a connection; no client has read an answer before it was sent [G6]. */
+const EARLY = 'a poll came before the answer to the one before it was taken'
 const STALE = 'an older copy of a request that was answered long ago'
 
 /** `answerBytesMax` bounds what is kept of a connection, until its next request; 0 keeps nothing. */
@@ -39,11 +41,16 @@ export function guardPolling (engine: EngineServer, log: Logger, answerBytesMax:
       connection.on('upgrade', () => seen.delete(connection)) // an idle WebSocket keeps no answer
     }
     const verdict = t === undefined ? MISSING_T : t.length > T_CHARS_MAX ? LONG_T : requests[method].judge(t, request)
-    if (verdict === 'new') {
+    if (verdict === 'new' && !(method === 'GET' && requests.GET.answer?.isStuck === true)) {
       requests[method].answer = new Answer(response, answerBytesMax)
       return next()
     }
     const fields = { connection: connection.id, method }
+    if (verdict === 'new') {
+      refuse(response, EARLY)
+      log.info(fields, `long polling: ${EARLY}; the connection is closed`)
+      return connection.close(true)
+    }
     if (verdict === 'again') {
       log.debug(fields, 'long polling: a request was sent again by a browser or proxy; it gets the same answer')
       requests[method].answer?.giveAgain(response)
@@ -99,10 +106,14 @@ class Answer {
   #body: Array<string | Uint8Array> = []
   #bytes = 0
   #ended = false
+  #isTaken = false
   readonly #bytesMax: number
 
   constructor (response: ServerResponse, bytesMax: number) {
     this.#bytesMax = bytesMax
+    const taken = (): void => { this.#isTaken = true }
+    response.once('finish', taken)
+    response.once('close', taken)
     const { writeHead, write, end } = response
     response.writeHead = ((...args: unknown[]) => {
       this.#head = args
@@ -117,6 +128,11 @@ class Answer {
       this.#ended = true
       return Reflect.apply(end, response, args)
     }) as typeof end
+  }
+
+  /** The system has not yet taken all of it from this process. */
+  get isStuck (): boolean {
+    return this.#ended && !this.#isTaken
   }
 
   /** It was handed to its connection, all of it, and was kept. */

@@ -30,6 +30,11 @@ export interface Link {
   /** False while the connection does not take more; the transport calls Attachment.drained() afterwards. */
   readonly writable: boolean
   /**
+   * Bytes of messages that it takes now, counted as every limit counts them; default: limits.writeBufferBytesMax. One
+   * message is handed over while it is writable, whatever its size [G6].
+   */
+  readonly roomBytes?: number | undefined
+  /**
    * How many messages may be out unacknowledged; default: limits.inflightMessagesMax. For a link whose proof takes
    * long, and that bounds what is written by itself. Asked once, at attach; at most 65,535 [G6].
    */

@@ -129,13 +129,18 @@ export class Outbox {
   #deliver (live: Live): void {
     while (live.outbox.length > 0 && live.link.writable) {
       let some = live.outbox
-      if (live.outboxBytes <= this.#bytesMax) {
+      const bytesMax = Math.min(live.link.roomBytes ?? this.#bytesMax, this.#bytesMax)
+      if (live.outboxBytes <= bytesMax) {
         live.outbox = []
         live.outboxBytes = 0
       } else {
-        let bytes = 0
-        let count = 0
-        while (bytes < this.#bytesMax) bytes += messageBytes(some[count++].message)
+        let count = 1
+        let bytes = messageBytes(some[0].message)
+        for (; count < some.length; count++) {
+          const more = messageBytes(some[count].message)
+          if (bytes + more > bytesMax) break
+          bytes += more
+        }
         live.outbox = some.slice(count)
         live.outboxBytes -= bytes
         some = some.slice(0, count)
