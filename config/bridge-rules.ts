@@ -127,7 +127,7 @@ function emitRule (rule: EmitRuleOption, path: string, reader: Reader): EmitRule
   const namespace = reader.pattern('namespace', rule.namespace)
   const captured = reader.setting('event', [], () => capturedBy([namespace, event], EMIT_NAMES))
   const action = reader.oneOf(rule, EMIT_ACTIONS)
-  if (action !== 'topic') reader.beside(rule, ['payload', 'args', 'value', 'qos', 'retain', 'id'], 'topic')
+  if (action !== 'topic') reader.beside(rule, ['payload', 'args', 'value', 'qos', 'retain', 'echo', 'id'], 'topic')
   const scope: Scope = { known: EMIT_NAMES, captured, args: true }
   return { path, namespace, event, action: emitAction(rule, action, scope, reader) }
 }
@@ -148,7 +148,7 @@ function emitAction (
 }
 
 function publishAction (rule: EmitRuleOption, topic: string, scope: Scope, reader: Reader): PublishAction {
-  const { payload = 'envelope', args, value, qos = 1, retain = false, id } = rule
+  const { payload = 'envelope', args, value, qos = 1, retain = false, echo = true, id } = rule
   if (payload === 'envelope') reader.beside(rule, ['value'], 'a payload that is no envelope; an envelope has args')
   else reader.beside(rule, ['args'], 'an envelope; the other payloads have value')
   if (qos === 0 && id !== undefined) {
@@ -164,6 +164,7 @@ function publishAction (rule: EmitRuleOption, topic: string, scope: Scope, reade
       : reader.setting('value', FIRST_ARGUMENT, () => parseValue(value, scope)),
     qos,
     retain,
+    echo,
     id: id === undefined ? undefined : reader.setting('id', undefined, () => {
       const parsed = parseValue(id, { known: [], captured: [], args: true })
       if (parsed.kind !== 'hole') throw new TextError('must be one place in the arguments, like {0.id}')

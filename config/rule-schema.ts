@@ -39,6 +39,7 @@ export const EMIT = z.strictObject({
   value: z.unknown().optional(),
   qos: z.union([z.literal(0), z.literal(1)], { error: 'must be 0 or 1' }).optional(),
   retain: flag.optional(),
+  echo: flag.optional(),
   id: text.optional(),
   subscribe: texts.optional(),
   unsubscribe: texts.optional(),

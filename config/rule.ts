@@ -97,6 +97,8 @@ export interface PublishAction {
   readonly value: ValueTemplate
   readonly qos: 0 | 1
   readonly retain: boolean
+  /** False where the session that emits it is not to get it. */
+  readonly echo: boolean
   readonly id: Hole | undefined
 }
 
@@ -156,6 +158,7 @@ export interface EmitRuleOption {
   readonly value?: unknown
   readonly qos?: 0 | 1
   readonly retain?: boolean
+  readonly echo?: boolean
   readonly id?: string
   readonly subscribe?: string | readonly string[]
   readonly unsubscribe?: string | readonly string[]
@@ -188,6 +191,7 @@ export type EmitOutcome =
     readonly value?: unknown
     readonly qos?: 0 | 1
     readonly retain?: boolean
+    readonly echo?: boolean
     readonly id?: string
   }
   | { readonly subscribe: string | readonly string[] }

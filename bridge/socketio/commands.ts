@@ -17,8 +17,10 @@ export interface PublishCommand {
   readonly topic: string
   readonly payload: Buffer
   readonly view?: Made['view']
-  /** Of the message in the log: one of the bridge's own making, or CLIENT_ID_MARK and the one that the client gave. */
+  /** Of the message in the log, with the marks of translate.ts. */
   readonly id: string
+  /** As the client gave it, by which the emit is known when it is sent again. */
+  readonly retryId?: string | undefined
   readonly qos: 0 | 1
   readonly retain: boolean
 }

@@ -6,7 +6,7 @@ import type { Command } from './commands.ts'
 import { decodeName } from './names.ts'
 import type { Retries } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
-import { CLIENT_ID_MARK, OWN_EVENTS } from './translate.ts'
+import { OWN_EVENTS } from './translate.ts'
 
 /** What an emit's ack callback gets. Never before the message, or the change of rooms, is durable [G1]. */
 export type Answer =
@@ -102,10 +102,10 @@ export class Inbound {
     const settle = (error?: unknown): void => this.#settle(slot, error)
     switch (command.kind) {
       case 'publish': {
-        const { topic, payload, view, id, qos, retain } = command
+        const { topic, payload, view, id, qos, retain, retryId } = command
         const message = { topic, payload, view, id, qos, retain }
-        if (!id.startsWith(CLIENT_ID_MARK)) return broker.publish(this.#session, message, settle)
-        return this.#options.retries().once(topic, id, receipt => { // [G4]
+        if (retryId === undefined) return broker.publish(this.#session, message, settle)
+        return this.#options.retries().once(topic, retryId, receipt => { // [G4]
           broker.publish(this.#session, message, receipt)
         }, settle)
       }

@@ -241,7 +241,7 @@ t.test('whatever a function answers, nothing breaks and the operator is told', a
   circle.push(circle)
   const thenable = { then (_: unknown, refuse: (why: Error) => void) { refuse(new Error('late')) } }
   for (const answer of [
-    undefined, null, 5, 'x', [], {}, { topic: 5 }, { topic: 'a', payload: 'xml' },
+    undefined, null, 5, 'x', [], {}, { topic: 5 }, { topic: 'a', payload: 'xml' }, { topic: 'a', echo: 0 },
     { topic: 'a', event: 'e', ignore: true, list: true, next: true },
     { topic: 'a', qos: 2 }, { topic: 'a', retain: 1 }, { topic: 'a', args: 5 }, { subscribe: 5 }, { refuse: {} },
     { subscribe: Array.from({ length: 33 }, () => 'a') }, { list: 'x' }, { next: 1 }, Promise.reject(new Error('late')),
@@ -294,8 +294,12 @@ t.test('messages whose client gave the id by a rule are recognised as repeats, a
   t.same([{ id: 7 }, { id: '7' }, { id: 8 }].map(idOf), ['~7', '~7', '~8'])
   t.same([{}, { id: null }, { id: '' }].map(idOf), ['made', 'made', 'made'])
   t.same([{ id: true }, { id: [] }, { id: 'x'.repeat(257) }].map(idOf), ['refused', 'refused', 'refused'])
+  const quiet = compile({ emit: [{ event: 'a', topic: 't', echo: false, id: '{0.id}' }] }).namespace('/')
+    .command({ packet: ['a', { id: 7 }], asks: true, name: undefined, principal: 'p' })
+  t.match(quiet, { id: '!~7', retryId: '7' })
   const key = (topic: string, id: string) => rules.translate(messageOf(topic, '1', id)).repeatKey
   t.equal(key('t', '~7'), key('t', '~7'))
+  t.equal(key('t', '!~7'), key('t', '!~7'))
   t.not(key('t', '~7'), key('t', '~8'))
   t.not(key('t', '~7'), key('u', '~7'))
   t.equal(key('t', 'made'), undefined)

@@ -3,7 +3,7 @@ import { refuse, type Command } from '../commands.ts'
 import { EnvelopeError, MESSAGE_ID_LENGTH_MAX } from '../envelope.ts'
 import { makeEnvelope, type Made } from '../made.ts'
 import { encodeName, roomFilterAround } from '../names.ts'
-import { CLIENT_ID_MARK } from '../translate.ts'
+import { CLIENT_ID_MARK, NO_ECHO_MARK } from '../translate.ts'
 import type { Faults } from './faults.ts'
 import { FillError, fillList, fillTopic, fillValue, nameOf, valueOf, type Source } from './fill.ts'
 import { matchText, NOTHING_CAPTURED, type Captured } from './match.ts'
@@ -112,7 +112,7 @@ export class EmitRules {
   }
 
   #publish (action: PublishAction, source: EmitSource): Command {
-    const { payload, args, qos, retain } = action
+    const { payload, args, qos, retain, echo } = action
     const topic = fillTopic(action.topic, source)
     const given = action.id && idOf(valueOf(action.id, source), nameOf(action.id))
     return this.#message({
@@ -122,6 +122,7 @@ export class EmitRules {
       value: payload === 'envelope' ? undefined : fillValue(action.value, source),
       qos,
       retain,
+      echo,
       given
     })
   }
@@ -147,9 +148,9 @@ export class EmitRules {
 
   #message (message: {
     topic: string, payload: PayloadForm, args: readonly unknown[], value: unknown, qos: 0 | 1, retain: boolean,
-    given: string | undefined
+    echo: boolean, given: string | undefined
   }): Command {
-    const { topic, payload: form, args, value, qos, retain, given } = message
+    const { topic, payload: form, args, value, qos, retain, echo, given } = message
     const id = given ?? this.#tools.makeId()
     const made: Made = form === 'envelope'
       ? makeEnvelope({ id, args })
@@ -158,7 +159,8 @@ export class EmitRules {
       kind: 'publish',
       topic,
       ...made,
-      id: given === undefined ? id : CLIENT_ID_MARK + given,
+      id: (echo ? '' : NO_ECHO_MARK) + (given === undefined ? id : CLIENT_ID_MARK + given),
+      retryId: given,
       qos,
       retain
     }

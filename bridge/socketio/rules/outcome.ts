@@ -16,6 +16,7 @@ export type EmitAnswer =
     readonly value: unknown
     readonly qos: 0 | 1
     readonly retain: boolean
+    readonly echo: boolean
     readonly id: string | undefined
   }
   | { readonly kind: 'subscribe' | 'unsubscribe', readonly filters: readonly string[] }
@@ -44,6 +45,7 @@ export function readEmitAnswer (value: unknown): EmitAnswer {
       value: answer.value,
       qos: word('qos', [0, 1] as const, answer.qos ?? 1),
       retain: word('retain', [true, false], answer.retain ?? false),
+      echo: word('echo', [true, false], answer.echo ?? true),
       id: answer.id === undefined ? undefined : text('id', answer.id)
     }
     case 'subscribe':
