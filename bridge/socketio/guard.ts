@@ -106,14 +106,12 @@ class Answer {
   #body: Array<string | Uint8Array> = []
   #bytes = 0
   #ended = false
-  #isTaken = false
+  readonly #response: ServerResponse
   readonly #bytesMax: number
 
   constructor (response: ServerResponse, bytesMax: number) {
     this.#bytesMax = bytesMax
-    const taken = (): void => { this.#isTaken = true }
-    response.once('finish', taken)
-    response.once('close', taken)
+    this.#response = response
     const { writeHead, write, end } = response
     response.writeHead = ((...args: unknown[]) => {
       this.#head = args
@@ -132,7 +130,8 @@ class Answer {
 
   /** The system has not yet taken all of it from this process. */
   get isStuck (): boolean {
-    return this.#ended && !this.#isTaken
+    const { writableFinished, destroyed } = this.#response
+    return this.#ended && !writableFinished && !destroyed
   }
 
   /** It was handed to its connection, all of it, and was kept. */

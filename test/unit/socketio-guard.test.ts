@@ -14,7 +14,11 @@ class FakeResponse {
   head: unknown[] = []
   body: Buffer[] = []
   ended = false
+  /** The system takes nothing of it. */
+  stuck = false
+  destroyed = false
 
+  get writableFinished (): boolean { return this.ended && !this.stuck }
   writeHead (...head: unknown[]): this { this.head = head; return this }
   write (chunk: string | Buffer): boolean { this.body.push(Buffer.from(chunk as string)); return true }
   end (chunk?: string | Buffer): this {
@@ -162,4 +166,18 @@ t.test('after the upgrade nothing of the polling is kept', async t => {
   socket.emit('upgrade')
   request('a', { port: 2 })
   t.equal(passed.length, 2)
+})
+
+t.test('a poll that comes before the answer to the one before it was taken is refused [G6]', async t => {
+  for (const [how, isRefused] of [['stuck', true], ['taken', false], ['broken', false]] as const) {
+    const { socket, request, passed } = setUp()
+    const first = request('a')
+    first.stuck = how !== 'taken'
+    first.destroyed = how === 'broken'
+    first.writeHead(200, {}).end('4x')
+    const second = request('b')
+    t.equal(passed.includes(second), !isRefused, how)
+    t.equal(socket.closed, isRefused, how)
+    if (isRefused) t.match(second.seen, { head: [400], ended: true })
+  }
 })
