@@ -32,6 +32,8 @@ export interface EngineWebSocket {
 export interface EngineWebSocketTransport {
   readonly name: 'websocket'
   readonly socket: EngineWebSocket
+  /** The system has taken what was written before. */
+  writable: boolean
   /** False where the client wants binary packets as text. */
   readonly supportsBinary: boolean
 }

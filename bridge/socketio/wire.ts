@@ -70,10 +70,19 @@ export class Wire {
     return protocol === 4 && transport.name === 'websocket' && transport.supportsBinary
   }
 
-  /** Events in Engine.IO's own way. */
+  /** Events in Engine.IO's own way; the pieces of one go together, as far as the transport lets them. */
   write (event: EncodedEvent): void {
     this.#hold()
+    const { transport } = this.#engine
+    const isTogether = event.pieces.length > 1 && transport.name === 'websocket' && transport.writable
+    if (isTogether) {
+      this.gather()
+      transport.writable = false
+    }
     for (const { data, options } of event.pieces) this.#engine.write(data, options)
+    if (!isTogether) return
+    transport.writable = true
+    this.#engine.flush()
   }
 
   /** In whichever way is open. */

@@ -1,13 +1,20 @@
 import t from 'tap'
-import { connect as connectTcp } from 'node:net'
+import { WebSocket } from 'ws'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { once } from 'node:events'
 import type { ClientId } from '../../broker/index.ts'
 import { until, within } from '../helpers/wait.ts'
-import { collect, connectClient, connected, heard, newClient, startBridged } from './socketio-harness.ts'
+import { collect, connectClient, connected, heard, newClient, nextPacket, startBridged } from './socketio-harness.ts'
 
 const HEADERS = { 'content-type': 'text/plain;charset=UTF-8' }
 
 interface Answer { readonly status: number, readonly text: string }
+
+/** What is under the methods of a stream. */
+interface Writing extends Socket {
+  _write (chunk: unknown, encoding: BufferEncoding, done: () => void): void
+  _writev (chunks: Array<{ chunk: unknown, encoding: BufferEncoding }>, done: () => void): void
+}
 
 type Poll = (t: string | undefined, body?: string) => Promise<Answer>
 
@@ -56,6 +63,37 @@ for (const eio of ['EIO=4', 'EIO=3&b64=1']) {
     t.equal(text.match(/YWJj/g)?.length, text.match(/451-/g)?.length)
   })
 }
+
+t.test('the pieces of a binary event are one write to a WebSocket, of version 2 too', async t => {
+  const { http, port, url } = await startBridged(t)
+  const sender = await connectClient(t, url)
+  const writes: string[] = []
+  http.on('connection', (socket: Writing) => {
+    const { _write, _writev } = socket
+    socket._write = function (chunk, ...rest) {
+      writes.push(String(chunk))
+      _write.call(this, chunk, ...rest)
+    }
+    socket._writev = function (chunks, ...rest) {
+      writes.push(chunks.map(({ chunk }) => String(chunk)).join(''))
+      _writev.call(this, chunks, ...rest)
+    }
+  })
+  for (const eio of [3, 4]) {
+    const raw = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=${eio}&transport=websocket&clientId=U${eio}`)
+    t.teardown(() => raw.terminate())
+    const connected = nextPacket(raw, '40')
+    if (eio === 4) raw.once('message', () => raw.send('40'))
+    await connected
+    const attachment = new Promise<void>(resolve => raw.on('message', data => {
+      if (String(data).includes('abc')) resolve()
+    }))
+    sender.emit('send', { user: `U${eio}` }, 'x', Buffer.from('abc'))
+    await within(attachment, 'the attachment')
+    t.match(writes.filter(text => text.includes('451-["x"')), [/451-.*abc/s], `EIO=${eio}`)
+    writes.length = 0
+  }
+})
 
 t.test('polling without t is refused with what to do about it', async t => {
   const { url } = await startBridged(t)
