@@ -77,9 +77,9 @@ export const CUTS: readonly Cut[] = [
       proxy.cut('finish')
     })
   },
-  { name: 'rst-down', says: 'RST after n bytes to the client, inside a frame or response', run: budget('down', 'reset') },
+  { name: 'rst-down', says: 'RST after n bytes to the client, in a frame or response', run: budget('down', 'reset') },
   { name: 'fin-down', says: 'FIN after n bytes to the client', run: budget('down', 'finish') },
-  { name: 'rst-up', says: 'RST after n bytes to the server, inside a frame or request', run: budget('up', 'reset') },
+  { name: 'rst-up', says: 'RST after n bytes to the server, in a frame or request', run: budget('up', 'reset') },
   { name: 'fin-up', says: 'FIN after n bytes to the server', run: budget('up', 'finish') },
   {
     name: 'no-answer',

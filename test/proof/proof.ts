@@ -64,7 +64,9 @@ async function run (): Promise<void> {
   const node = few ? fewCells() : allCells().filter(cell => isChosen(nameOf(cell)))
   const chromium = chromiumCells().filter(cell => isChosen(nameOf(cell)))
   const converses = isChosen(CONVERSATION)
-  if (node.length + chromium.length === 0 && !converses) throw new Error(`--only: nothing is called ${only?.join(', ')}`)
+  if (node.length + chromium.length === 0 && !converses) {
+    throw new Error(`--only: no cell has ${only?.join(' or ')} in its name, which is like 4.6/polling/rst`)
+  }
   console.log(`${node.length + chromium.length} cells, seed ${seed}`)
   const scope = newScope()
   try {

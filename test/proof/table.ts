@@ -35,7 +35,7 @@ const MEANINGS: ReadonlyArray<readonly [string, string]> = [
     'the same, because the link broke between the message and CONNECT: a client of 4.6 or later keeps what it got ' +
     'before CONNECT, and does not count it in the offset that it tells'],
   ['sent twice', 'the same, because the publisher got no receipt and sent it again'],
-  ['successor', 'handled by a client that then died, and again by the next one of its name: the proof had not come yet'],
+  ['successor', 'handled by a client that then died, and by the next one of its name: the proof had not come yet'],
   ['recovered', 'reconnects with `socket.recovered`, which clients from 4.6 have'],
   ['crashed',
     'a fault of the client\'s own ended it: before 4.5 it throws for ever once a link was cut inside a binary event'],
@@ -47,9 +47,9 @@ export function document (report: Report): string {
   const failed = rows.filter(({ problems }) => problems.length > 0)
   const parts = [
     HEAD,
-    `Run on ${report.when} in ${report.minutes} minutes, seed ${report.seeds.join(', ')}; ${report.system}. A cell is ` +
-    'repeated alone with `npm run proof -- --only NAME --seed N`, where the name is like `4.6/polling/rst$`, or ' +
-    '`4.6/polling/rst+sigkill` for the server killed meanwhile. The moments are the same then; what the machine does ' +
+    `Run on ${report.when} in ${report.minutes} minutes, seed ${report.seeds.join(', ')}; ${report.system}. ` +
+    'A cell is repeated alone with `npm run proof -- --only NAME --seed N`, where the name is like ' +
+    '`4.6/polling/rst$`, or `4.6/polling/rst+sigkill` for the server killed meanwhile. The moments are the same then; what the machine does ' +
     'in between is not.',
     table(['word', 'means'], MEANINGS),
     `## Result\n\n${rows.length - failed.length} of ${rows.length} runs are as they should be.\n\n${totals(rows)}`,
@@ -135,7 +135,9 @@ function cellOf (row: Row | undefined): string {
 }
 
 function conversationPart ({ seed, seconds, cuts, kills, rows, problems }: Conversation): string {
-  const columns = ['said', 'expected', 'lost', 'out of order', 'twice', 'leftover', 'sent twice', 'reconnects', 'recovered']
+  const columns = [
+    'said', 'expected', 'lost', 'out of order', 'twice', 'leftover', 'sent twice', 'reconnects', 'recovered'
+  ]
   return [
     '## One conversation',
     'The event `chat message` of Socket.IO\'s own chat, to everyone: clients of every version over every transport, ' +

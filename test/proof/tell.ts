@@ -49,7 +49,8 @@ export function summary ({ seed, ms, rows }: Counted): string {
   return [
     `${Math.round(ms / 1_000)} s, seed ${seed}: ${rows.length - failed} passed, ${failed} failed`,
     `${sum(({ expected }) => expected)} messages with a receipt`, `${sum(({ lost }) => lost)} lost`,
-    `${sum(({ falseReceipts }) => falseReceipts)} false receipts`, `${sum(({ disordered }) => disordered)} out of order`,
+    `${sum(({ falseReceipts }) => falseReceipts)} false receipts`,
+    `${sum(({ disordered }) => disordered)} out of order`,
     `${sum(({ duplicates }) => duplicates)} handled twice`, `${sum(({ leftover }) => leftover)} leftover`
   ].join(', ')
 }
