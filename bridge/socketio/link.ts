@@ -128,7 +128,7 @@ export class SocketLink implements Link, Channel {
     const { wire } = this.#connection
     const takesBinary = wire.takesBinary
     let isDirect = wire.direct
-    for (const { message, qos, packetId } of deliveries) {
+    for (const { message, qos, packetId, retain } of deliveries) {
       const shared = this.#frames.of(message)
       const { repeatKey, level, ignored } = shared.event
       if (ignored || (message.publisher === this.#clientId && message.id.startsWith(NO_ECHO_MARK))) {
@@ -136,7 +136,8 @@ export class SocketLink implements Link, Channel {
         continue
       }
       const { offset } = message as Partial<Entry>
-      const isRepeated = repeatKey !== undefined && this.#repeats().repeated(repeatKey, this) // [G4]
+      // a retained message that a new subscription asks for is no repeat of the one that was delivered live
+      const isRepeated = repeatKey !== undefined && !retain && this.#repeats().repeated(repeatKey, this) // [G4]
       const asks = level === 'ack' && qos > 0 && !isRepeated
       if (!isRepeated) {
         const event = asks ? this.#asking(shared, packetId, offset) : this.#encoded(shared, offset)

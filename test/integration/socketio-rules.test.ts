@@ -160,6 +160,23 @@ t.test('without echo an emit reaches everybody but the session that sent it, wha
   t.same([own.values.length, others.values.length], [1, 1])
 })
 
+t.test('who subscribes again gets the retained message again, though its id was seen', async t => {
+  const { url } = await startRuled(t, {
+    emit: [
+      { event: 'set', topic: 'state', payload: 'json', retain: true, id: '{0.id}' },
+      { event: 'watch', subscribe: 'state' }, { event: 'unwatch', unsubscribe: 'state' }
+    ]
+  })
+  const page = await connectClient(t, url, { auth: { clientId: 'P1' } })
+  const got = collect(page, 'state')
+  await page.emitWithAck('watch')
+  await page.emitWithAck('set', { id: 1 })
+  await got.wait(1)
+  await page.emitWithAck('unwatch')
+  await page.emitWithAck('watch')
+  t.same(await got.wait(2), [{ id: 1 }, { id: 1 }])
+})
+
 t.test('a rule can subscribe, unsubscribe, list, ignore and refuse', async t => {
   const { url } = await startRuled(t, {
     emit: [
