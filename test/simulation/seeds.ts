@@ -29,6 +29,18 @@ export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]>
   [729, 'two SUBSCRIBEs in a row, the first of which failed: the second was granted, but did not count [G1]'],
   [819, 'a clean connect on a full disk was answered before the old session was gone for good [G5]'],
   [1394, 'a session ended by a clean connect was written once more behind its own removal [G5]'],
+  [23, 'an UNSUBSCRIBE that failed left its filter on the disk, also when it was tried again [G5]'],
+  [77, 'a removal that a full disk refused was forgotten when its client came back clean [G5]'],
+  [111, 'a retained message that is not in the log came twice: live, and as the retained message of a SUBSCRIBE'],
+  [125, 'a removal that a full disk refused was forgotten while a connect of the same name had its turn [G5]'],
+  [131, 'a clean connect was answered while the removal of a session of its name was owed to a full disk [G5]'],
+  [170, 'a session that ended while a clean connect replaced it took the records of the new one along [G5]'],
+  [222, 'a filter whose removal had failed came back with a restart [G5]'],
+  [321, 'a removal was tried again after the store was closed'],
+  [340, 'a session that had ended on a full disk was there again after a crash, behind a clean connect [G5]'],
+  [417, 'what came behind a disconnect() on long polling counts as handled, if two polls overtake the POST [G2]'],
+  [1747, 'damage that was found by a process that was killed at once was told to nobody [G5]'],
+  [1978, 'three SUBSCRIBEs of one filter in a row left the QoS of the second on the disk [G2]'],
   [4524, 'three SUBSCRIBEs of one filter in a row, at QoS 1, 0 and 2: a message came at two of them [G4]'],
   [5591, 'an identifier that could not be written down was used all the same, and given away after a crash [G2]']
 ]

@@ -228,7 +228,8 @@ class World {
     for (let left = random.between(0, burstMax); left > 0; left--) {
       const qos = random.pick(qosPublished)
       const isRetained = retains > 0 && qos > 0 && random.chance(retains)
-      client.publish(random.pick(topics), qos, random.int(payloadPaddingMax + 1), isRetained)
+      // At QoS 2 a kill of the server may give the identifier of a retained message to another one.
+      client.publish(random.pick(topics), isRetained ? 1 : qos, random.int(payloadPaddingMax + 1), isRetained)
     }
   }
 

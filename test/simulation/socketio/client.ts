@@ -214,7 +214,8 @@ export class SocketClient implements Participant {
   #drop (how: 'left' | 'cut' | 'killed'): void {
     const held = [...this.#received, ...this.#queued]
     if (how === 'killed') held.push(...this.#page.receiveBuffer)
-    this.#isLeaving = how === 'left' && this.#engine?.isPolling === true
+    // A later version confirms by POST, behind that.
+    this.#isLeaving = how === 'left' && this.options.kind.protocol === 3 && this.#engine?.isPolling === true
     for (const { sent, life, connection } of held) this.options.checker.dropped(life, sent, connection, this.#isLeaving)
     this.#received = []
     this.#queued = []
