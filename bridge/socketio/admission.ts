@@ -144,7 +144,7 @@ export class Admission {
     const principal = await this.#options.broker.auth.authenticate(
       { ...identity.credentials, clientId, via: 'socketio', remoteAddress: socket.handshake.address })
     if (principal === undefined) throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
-    for (const candidate of seats.candidates({ ...seeker, principal })) {
+    for await (const candidate of seats.candidates({ ...seeker, principal })) {
       const taken = await this.#connect(candidate, principal, seeker.claimed, auth.offset)
       if (taken !== undefined) return taken
     }

@@ -8,7 +8,7 @@
  *
  * - With a name: `io:<namespace>:<name>`, kept for sessionExpiryMs.
  * - With a pid alone: the one that it was given for; it holds the place of it.
- * - With the device cookie: `io:<namespace>:::<hash of the cookie>:<slot>`, the lowest slot without a connection, kept
+ * - With the device cookie: `io:<namespace>:::<hash of the cookie>:<slot>`, the lowest slot without a living connection, kept
  *   for sessionExpiryMs; until the cookie has come back once, recoveryExpiryMs.
  * - With none of them: `io:<namespace>::<sid>`, kept for recoveryExpiryMs; without a pid (Engine.IO 3) it ends with its
  *   connection.
@@ -62,6 +62,8 @@ export interface SeatsOptions {
   readonly makeId: () => string
   readonly sessionExpiryMs: number
   readonly recoveryExpiryMs: number
+  /** Frees those of the sessions whose connection is dead, which may take a while to find out. */
+  readonly clear: (clientIds: readonly ClientId[]) => Promise<void>
 }
 
 /** Finds sessions for clients. */
@@ -84,14 +86,14 @@ export class Seats {
   }
 
   /** In the order of preference; the next one is looked for when the one before could not be had. */
-  * candidates (seeker: Seeker): IterableIterator<Candidate> {
+  async * candidates (seeker: Seeker): AsyncGenerator<Candidate, undefined> {
     const { sessionExpiryMs, recoveryExpiryMs, makeSecret, makeId } = this.#options
     const { namespace, name, claimed, device, takesPid } = seeker
     const fresh = (place = ''): Pid | undefined => takesPid ? `${makeSecret()}${place}` as Pid : undefined
     const kept = { clean: false, isClaim: false }
     if (name !== undefined) {
       yield { ...kept, clientId: sessionId(namespace, name) as ClientId, expiryMs: sessionExpiryMs, pid: fresh() }
-      return
+      return undefined
     }
     const ofDevice = device?.returned === true ? sessionExpiryMs : recoveryExpiryMs
     if (claimed !== undefined) {
@@ -104,6 +106,7 @@ export class Seats {
       }
     }
     if (device !== undefined) {
+      if (device.returned) await this.#options.clear(this.#taken(namespace, device, seeker.principal))
       for (let slot = 0; slot < SLOTS_PER_DEVICE_MAX; slot++) {
         const clientId = deviceSessionId(namespace, device.key, slot) as ClientId
         if (!this.#isFree(clientId, seeker.principal)) continue
@@ -119,6 +122,15 @@ export class Seats {
     if (pid === undefined) {
       yield { ...kept, clean: true, clientId: transientSessionId(namespace, makeId()) as ClientId, expiryMs: 0, pid }
     } else yield { ...kept, clientId: placeOf(namespace, pid), expiryMs: recoveryExpiryMs, pid }
+    return undefined
+  }
+
+  #taken (namespace: string, device: Device, principal: Principal): ClientId[] {
+    return Array.from({ length: SLOTS_PER_DEVICE_MAX }, (_, slot) =>
+      deviceSessionId(namespace, device.key, slot) as ClientId).filter(clientId => {
+      const session = this.#options.broker.session(clientId)
+      return session?.attached === true && session.principal === principal
+    })
   }
 
   /** No connection has it, and none is about to. */

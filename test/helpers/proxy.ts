@@ -30,6 +30,8 @@ export interface Proxy {
   stall (direction: Direction): void
   /** Ends the connections that are open, towards both sides. */
   cut (kind: CutKind): void
+  /** The client changes its network: its side of what is open is reset, and the server hears nothing any more. */
+  roam (): void
   /** Ends a connection after so many bytes of a direction, possibly inside a packet; each connection has the budget. */
   cutAfter (bytes: number, direction: 'up' | 'down', kind: CutKind): void
   /** Latency in each direction. */
@@ -100,6 +102,13 @@ export async function createProxy (t: Scope, target: { host?: string, port: numb
     throttle: bytesPerSecond => set('both', { bytesPerSecond }),
     cutAfter: (budget, direction, kind) => set(direction, { cutAfter: { bytes: budget, kind } }),
     cut (kind) { for (const connection of [...open]) endConnection(connection, kind) },
+    roam () {
+      for (const { client, up, down } of open) {
+        up.stop()
+        down.stop()
+        reset(client)
+      }
+    },
     refuse () { refusing = true },
     async accepted () { await once(listener, 'connection') },
     async close () {

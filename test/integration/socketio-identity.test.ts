@@ -3,7 +3,9 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import type { Identify } from '../../bridge/socketio/identity.ts'
+import { ANSWER_MS_MAX } from '../../bridge/socketio/liveness.ts'
 import type { Auth, Principal, SessionInfo } from '../../broker/index.ts'
+import { createProxy } from '../helpers/proxy.ts'
 import { legacyClient, TRANSPORTS, VERSIONS, type LegacyOptions, type LegacySocket, type Transport, type Version
 } from '../helpers/socketio-clients.ts'
 import { until, within } from '../helpers/wait.ts'
@@ -168,6 +170,8 @@ Promise<string | undefined> {
   }), 'the upgrade')
 }
 
+/** As a browser sends one back. */
+const COOKIE = 'holdfast=a-secret-of-24-characters'
 /** As a browser sends it back. */
 const sentBack = (header: string | undefined): string => String(header).split(';')[0]
 
@@ -190,8 +194,7 @@ for (const version of OLD_AND_NEW) {
     t.test(`${version} ${transport}: after a reload the cookie alone leads to the session [G2]`, async t => {
       const bridged = await startBridged(t)
       const { url, broker } = bridged
-      const cookie = sentBack(await setCookie(t, bridged, 4, 'polling'))
-      const options = { transports: TRANSPORTS[transport], extraHeaders: { Cookie: `a=b; ${cookie}` } }
+      const options = { transports: TRANSPORTS[transport], extraHeaders: { Cookie: `a=b; ${COOKIE}` } }
       const first = await connect(t, version, url, options)
       await new Promise(resolve => first.emit('join', 'r', resolve))
       t.match(sessions(bridged), [{ clientId: /^io:_:::[\w-]{22}:0$/, clean: false, expiryMs: 3_600_000 }])
@@ -210,8 +213,7 @@ for (const version of OLD_AND_NEW) {
   t.test(`${version}: two tabs with the cookie alone are two sessions, and come back each to its own [G7]`, async t => {
     const bridged = await startBridged(t)
     const { url, broker } = bridged
-    const cookie = sentBack(await setCookie(t, bridged, 4, 'polling'))
-    const options = { extraHeaders: { Cookie: cookie } }
+    const options = { extraHeaders: { Cookie: COOKIE } }
     const [one, two] = await Promise.all([connect(t, version, url, options), connect(t, version, url, options)])
     t.same(names(bridged).map(name => name.slice(-2)), [':0', ':1'])
     t.ok(one.connected && two.connected)
@@ -228,8 +230,7 @@ for (const version of OLD_AND_NEW) {
 
   t.test(`${version}: whoever logs in on the same browser gets a session of his own [G7]`, async t => {
     const bridged = await startBridged(t, { auth })
-    const cookie = sentBack(await setCookie(t, bridged, 4, 'polling'))
-    const as = (who: string): LegacyOptions => ({ extraHeaders: { Cookie: cookie }, query: { token: `I-am-${who}` } })
+    const as = (who: string): LegacyOptions => ({ extraHeaders: { Cookie: COOKIE }, query: { token: `I-am-${who}` } })
     await leave(bridged, await connect(t, version, bridged.url, as('me')))
     await leave(bridged, await connect(t, version, bridged.url, as('she')))
     await leave(bridged, await connect(t, version, bridged.url, as('me')))
@@ -261,3 +262,55 @@ t.test('the session of a client without name is kept for a while, in version 2 i
   for (const version of VERSIONS) await connect(t, version, without.url)
   t.equal(sessions(without).filter(({ clean }) => clean).length, 1, 'version 2: as long as the connection')
 })
+
+const BEFORE_RECOVERY = ['2.5', '4.5'] as const
+
+for (const version of BEFORE_RECOVERY) {
+  t.test(`${version}: back with the cookie alone, before the server has noticed, a page goes on in its session [G2]`,
+    async t => {
+      await Promise.all(transports.map(async transport => {
+        const bridged = await startBridged(t)
+        const proxy = await createProxy(t, { port: bridged.port })
+        const socket = await connect(t, version, `http://127.0.0.1:${proxy.port}`,
+          { transports: TRANSPORTS[transport], extraHeaders: { Cookie: COOKIE } })
+        const got: number[] = []
+        socket.on('x', (n: number) => { got.push(n) })
+        if (transport === 'upgrade') {
+          await until(() => socket.io.engine.transport.name === 'websocket', 'the upgrade', undefined, 2)
+        }
+        await new Promise(resolve => socket.emit('x', 0, resolve))
+        await until(() => got.length === 1, 'the first')
+        const other = await connect(t, '4.8', bridged.url, { auth: { clientId: 'other' } })
+        const before = bridged.bridge.connections
+        proxy.hole('down')
+        for (const n of [1, 2, 3]) await new Promise(resolve => other.emit('x', n, resolve))
+        proxy.roam()
+        proxy.pass()
+        t.equal(bridged.bridge.connections, before, 'the server has not noticed')
+        await until(() => got.includes(3), `${transport}: what was missed`)
+        t.same(got.filter((n, i) => got.indexOf(n) === i), [0, 1, 2, 3], transport)
+        t.equal(bridged.broker.stats().sessions, 2)
+        socket.disconnect()
+        other.disconnect()
+      }))
+    })
+
+  t.test(`${version}: a living tab is not taken for a dead one, on no transport, busy or idle [G7]`, async t => {
+    await Promise.all(transports.map(async transport => {
+      const bridged = await startBridged(t)
+      const options = { transports: TRANSPORTS[transport], extraHeaders: { Cookie: COOKIE } }
+      const tabs = [await connect(t, version, bridged.url, options)]
+      let disconnects = 0
+      for (let n = 0; n < 3; n++) {
+        tabs[n].on('disconnect', () => { disconnects++ })
+        tabs[n].emit('x', n)
+        const begin = Date.now()
+        tabs.push(await connect(t, version, bridged.url, options))
+        t.ok(Date.now() - begin < ANSWER_MS_MAX, `${transport}: nobody waits`)
+      }
+      t.equal(disconnects, 0, transport)
+      t.equal(bridged.broker.stats().attached, 4)
+      for (const tab of tabs) tab.disconnect()
+    }))
+  })
+}

@@ -42,6 +42,17 @@ t.test('a proxy passes bytes and FIN both ways', async t => {
   t.pass('the other side has answered FIN with FIN')
 })
 
+t.test('a client that changes its network loses its connections, and the server is told nothing', async t => {
+  const { proxy, client, seen } = await setUp(t)
+  const socket = await client()
+  await echo(socket, 'a')
+  const reset = once(socket, 'error')
+  proxy.roam()
+  t.match(await reset, [{ code: 'ECONNRESET' }])
+  t.equal(await echo(await client(), 'b'), 'b', 'new connections pass')
+  t.notOk(seen[0].destroyed, 'the server was told nothing')
+})
+
 t.test('a hole swallows bytes and RST without a word, and the connection stays dead after it', async t => {
   const { proxy, client, seen } = await setUp(t)
   const socket = await client()

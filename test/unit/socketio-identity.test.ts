@@ -3,8 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import t from 'tap'
 import { DeviceCookies } from '../../bridge/socketio/cookie.ts'
 import { readIdentity, type Handshake, type Identified } from '../../bridge/socketio/identity.ts'
-import { readPid, Seats, sidOf, SLOTS_PER_DEVICE_MAX, type Pid, type Seeker } from '../../bridge/socketio/recovery.ts'
-import type { Principal, SessionInfo, TimeMs } from '../../broker/index.ts'
+import { readPid, Seats, sidOf, SLOTS_PER_DEVICE_MAX, type Candidate, type Pid, type Seeker
+} from '../../bridge/socketio/recovery.ts'
+import type { ClientId, Principal, SessionInfo, TimeMs } from '../../broker/index.ts'
 
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`
 const handshake = (some: object): Handshake =>
@@ -135,8 +136,22 @@ function seatsOver (sessions: Readonly<Record<string, Partial<SessionInfo>>>): S
     broker: { session: clientId => sessions[clientId] as SessionInfo | undefined },
     makeSecret: () => `${String(made++).padStart(24, 's')}`,
     makeId: () => 'made',
+    clear: async clientIds => { cleared.push(...clientIds) },
     ...EXPIRY
   })
+}
+
+/** The sessions that were to be freed if nobody lives there. */
+const cleared: ClientId[] = []
+
+async function all (candidates: AsyncIterable<Candidate>): Promise<Candidate[]> {
+  const list: Candidate[] = []
+  for await (const one of candidates) list.push(one)
+  return list
+}
+
+async function nextOf (candidates: AsyncGenerator<Candidate, undefined>): Promise<string | undefined> {
+  return (await candidates.next()).value?.clientId
 }
 
 const SEEKER: Seeker = {
@@ -148,12 +163,12 @@ const attached = { ...detached, detachedAt: undefined }
 
 t.test('a name has one session; a client without any gets a new one each time', async t => {
   const seats = seatsOver({})
-  t.match([...seats.candidates({ ...SEEKER, name: 'U1', device: DEVICE })],
+  t.match(await all(seats.candidates({ ...SEEKER, name: 'U1', device: DEVICE })),
     [{ clientId: 'io:_:U1', clean: false, isClaim: false, expiryMs: 1_000, pid: /^s+0$/ }])
-  const [one, ...others] = seats.candidates(SEEKER)
+  const [one, ...others] = await all(seats.candidates(SEEKER))
   t.same(others, [])
   t.match(one, { clientId: `io:_::${sidOf(one.pid!)}`, clean: false, expiryMs: 10 })
-  t.match([...seats.candidates({ ...SEEKER, takesPid: false })],
+  t.match(await all(seats.candidates({ ...SEEKER, takesPid: false })),
     [{ clientId: 'io:_::made', clean: true, pid: undefined }])
   t.equal(seats.first({ ...SEEKER, name: 'U1' }), 'io:_:U1')
   t.equal(seats.first(SEEKER), 'io:_::made')
@@ -164,44 +179,48 @@ t.test('[G7] a pid alone leads to the session that it was given for, if that is 
   const claim = { ...SEEKER, claimed: pid }
   const here = { ...attached, tag: sidOf(pid) }
   const id = `io:_::${sidOf(pid)}`
-  const ids = (sessions: Record<string, Partial<SessionInfo>>): unknown[] =>
-    [...seatsOver(sessions).candidates(claim)].map(({ isClaim, clientId }) => isClaim ? clientId : 'a new one')
-  t.same(ids({ [id]: here }), [id, 'a new one'], 'an open connection, too: it is the client\'s own')
-  t.same(ids({}), ['a new one'], 'it has ended')
-  t.same(ids({ [id]: { ...here, principal: 'she' as Principal } }), ['a new one'])
-  t.same(ids({ [id]: { ...here, tag: 'another' } }), ['a new one'])
+  const ids = async (sessions: Record<string, Partial<SessionInfo>>): Promise<unknown[]> =>
+    (await all(seatsOver(sessions).candidates(claim))).map(({ isClaim, clientId }) => isClaim ? clientId : 'a new one')
+  t.same(await ids({ [id]: here }), [id, 'a new one'], 'an open connection, too: it is the client\'s own')
+  t.same(await ids({}), ['a new one'], 'it has ended')
+  t.same(await ids({ [id]: { ...here, principal: 'she' as Principal } }), ['a new one'])
+  t.same(await ids({ [id]: { ...here, tag: 'another' } }), ['a new one'])
   t.equal(seatsOver({}).first(claim), id)
 
   const tab = `${'p'.repeat(24)}.${DEVICE.key}.3` as Pid
   const place = `io:_:::${DEVICE.key}:3`
   const seats = seatsOver({ [place]: { ...here, tag: sidOf(tab) } })
-  const found = (device: Seeker['device']): unknown[] =>
-    [...seats.candidates({ ...SEEKER, claimed: tab, device })].slice(0, 1)
-  t.match(found(undefined), [{ isClaim: true, clientId: place, expiryMs: 777, pid: tab }], 'without the cookie, too')
-  t.match(found(DEVICE), [{ isClaim: true, expiryMs: 1_000 }], 'now that the cookie has come back it is kept longer')
+  const found = async (device: Seeker['device']): Promise<unknown[]> =>
+    (await all(seats.candidates({ ...SEEKER, claimed: tab, device }))).slice(0, 1)
+  t.match(await found(undefined), [{ isClaim: true, clientId: place, expiryMs: 777, pid: tab }], 'without the cookie, too')
+  t.match(await found(DEVICE), [{ isClaim: true, expiryMs: 1_000 }], 'now that the cookie has come back it is kept longer')
 })
 
 t.test('[G7] tabs of a browser: each gets the lowest slot that is free, and none takes one from another', async t => {
   const slot = (n: number): string => `io:_:::${DEVICE.key}:${n}`
   const seeker = { ...SEEKER, device: DEVICE }
-  const next = (sessions: Record<string, Partial<SessionInfo>>): string =>
-    seatsOver(sessions).candidates(seeker).next().value.clientId
-  t.equal(next({}), slot(0))
-  t.equal(next({ [slot(0)]: attached }), slot(1))
-  t.equal(next({ [slot(0)]: detached, [slot(1)]: attached }), slot(0))
-  t.equal(next({ [slot(0)]: { ...detached, principal: 'she' as Principal } }), slot(1), 'who logged in before')
+  const next = async (sessions: Record<string, Partial<SessionInfo>>): Promise<string | undefined> =>
+    await nextOf(seatsOver(sessions).candidates(seeker))
+  const open = { ...attached, attached: true }
+  t.equal(await next({}), slot(0))
+  t.equal(await next({ [slot(0)]: attached }), slot(1))
+  t.equal(await next({ [slot(0)]: detached, [slot(1)]: attached }), slot(0))
+  t.equal(await next({ [slot(0)]: { ...detached, principal: 'she' as Principal } }), slot(1), 'who logged in before')
+  t.same(cleared.splice(0), [])
+  await next({ [slot(0)]: open, [slot(2)]: open, [slot(3)]: { ...open, principal: 'she' as Principal } })
+  t.same(cleared.splice(0), [slot(0), slot(2)], 'those of the principal are asked whether they live')
 
   const seats = seatsOver({})
   const first = seats.candidates(seeker)
   const second = seats.candidates(seeker)
-  t.same([first.next().value.clientId, second.next().value.clientId], [slot(0), slot(1)], 'both at once')
-  first.return!()
-  t.equal(seats.candidates(seeker).next().value.clientId, slot(0), 'it is given back')
+  t.same(await Promise.all([nextOf(first), nextOf(second)]), [slot(0), slot(1)], 'both at once')
+  await first.return(undefined)
+  t.equal(await nextOf(seats.candidates(seeker)), slot(0), 'it is given back')
 
   const full = Object.fromEntries(Array.from({ length: SLOTS_PER_DEVICE_MAX }, (_, n) => [slot(n), attached]))
-  t.match(next(full), /^io:_::[\w-]{20}$/, 'one tab more goes without')
-  t.match([...seatsOver(full).candidates({ ...seeker, takesPid: false })], [{ clean: true }])
-  const [made] = seatsOver({}).candidates({ ...seeker, device: { ...DEVICE, returned: false } })
+  t.match(await next(full), /^io:_::[\w-]{20}$/, 'one tab more goes without')
+  t.match(await all(seatsOver(full).candidates({ ...seeker, takesPid: false })), [{ clean: true }])
+  const [made] = await all(seatsOver({}).candidates({ ...seeker, device: { ...DEVICE, returned: false } }))
   t.match(made, { clientId: slot(0), expiryMs: 10, pid: new RegExp(`^s+0\\.${DEVICE.key}\\.0$`) },
     'until the cookie has come back it is kept for a short time')
 })

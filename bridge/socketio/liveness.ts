@@ -1,0 +1,62 @@
+/**
+ * Whether the connections of a device live. A page that only the cookie tells comes back on a new connection, perhaps
+ * before the server has noticed that the old one is dead (another Wi-Fi, a laptop's lid). It may have the session of
+ * the old one only if that is dead; so the old one is asked, and has ANSWER_MS_MAX for an answer, which takes a living
+ * client one round trip.
+ */
+import type { Clock, ClientId, PacketId } from '../../broker/index.ts'
+import type { Connection } from './connection.ts'
+
+/** A page whose script is busy for longer loses its session to the other tab, and gets another one. */
+export const ANSWER_MS_MAX = 2_000
+
+const NO_ID = 0 as PacketId
+
+export class Holders {
+  readonly #clock: Clock
+  readonly #connections = new Map<ClientId, Connection>()
+  /** Connections that are being asked. */
+  readonly #asked = new Map<Connection, Promise<boolean>>()
+
+  constructor (clock: Clock) {
+    this.#clock = clock
+  }
+
+  hold (clientId: ClientId, connection: Connection): void { this.#connections.set(clientId, connection) }
+
+  leave (clientId: ClientId, connection: Connection): void {
+    if (this.#connections.get(clientId) === connection) this.#connections.delete(clientId)
+  }
+
+  /** Resolves when those sessions are free whose connection is dead. */
+  async clear (clientIds: readonly ClientId[]): Promise<void> {
+    await Promise.all(clientIds.map(async clientId => {
+      const connection = this.#connections.get(clientId)
+      if (connection !== undefined && !await this.#answers(connection)) connection.cut()
+    }))
+  }
+
+  #answers (connection: Connection): Promise<boolean> {
+    let asked = this.#asked.get(connection)
+    if (asked === undefined) {
+      asked = answers(connection, this.#clock)
+      this.#asked.set(connection, asked)
+      void asked.then(() => this.#asked.delete(connection))
+    }
+    return asked
+  }
+}
+
+function answers (connection: Connection, clock: Clock): Promise<boolean> {
+  return new Promise(resolve => {
+    const cancel = clock.after(ANSWER_MS_MAX, () => resolve(false))
+    const { engine } = connection
+    const proven = (): void => {
+      cancel()
+      resolve(true)
+    }
+    // On no list of the connection: nothing but the answer concerns it.
+    connection.delivered({ namespace: '', connectSent: true, proven, left () {}, drained () {} }, NO_ID, 'received')
+    if (engine.transport.name === 'polling') engine.sendPacket('noop', undefined, {}, () => {}) // so that it polls again
+  })
+}
