@@ -12,7 +12,9 @@ import { watch, type Witness } from './socketio-witness.ts'
 const CELLS = VERSIONS.flatMap(version => (Object.keys(TRANSPORTS) as Transport[]).map(transport => ({
   version, transport, name: `${version}-${transport}`
 })))
-const FAST = { pingIntervalMs: 150, pingTimeoutMs: 250, bridge: { eio3PingIntervalMs: 100 } }
+const FAST = { pingIntervalMs: 300, pingTimeoutMs: 700, bridge: { eio3PingIntervalMs: 150 } }
+/** All cells at once keep a small machine busy. */
+const PATIENCE_MS = 25_000
 
 interface Watched extends Bridged {
   readonly witness: Witness
@@ -62,7 +64,7 @@ function handle (
 }
 
 async function connected ({ socket }: Handling, what: string): Promise<void> {
-  await within(new Promise<void>(resolve => socket.once('connect', () => resolve())), what)
+  await within(new Promise<void>(resolve => socket.once('connect', () => resolve())), what, PATIENCE_MS)
 }
 
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index)
@@ -92,11 +94,11 @@ async function attacked (t: Test, options: BridgedOptions, filling?: string): Pr
       for (let n = 0; n < 15; n++) await send(name, sent++, filling)
       // until what was there is gone or has been through, whatever the fault does to it
       await until(() => witness.acknowledged(name).includes(sent - 1) || client.disconnects > disconnects ||
-        !client.socket.connected, `${name}: an end of fault ${index}`)
+        !client.socket.connected, `${name}: an end of fault ${index}`, PATIENCE_MS)
       proxy.pass()
-      if (sent % 40 === 0) await witness.wait(name, sent)
+      if (sent % 40 === 0) await witness.wait(name, sent, PATIENCE_MS)
     }
-    await witness.wait(name, sent)
+    await witness.wait(name, sent, PATIENCE_MS)
     t.same([...client.seen], numbers(0, sent), `${name}: all, in the order of first sight`)
     return `${name} ${client.calls - sent}`
   }))

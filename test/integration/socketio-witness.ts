@@ -12,7 +12,7 @@ export interface Witness {
   readonly lies: string[]
   /** To be called by the handlers. */
   handled (name: string, n: number): void
-  /** Numbers that the session of that client has acknowledged, in that order. */
+  /** Numbers that the session of that client has acknowledged, in that order; a recovery offset does so, too. */
   acknowledged (name: string): readonly number[]
   /** Resolves when so many are acknowledged. */
   wait (name: string, count: number, ms?: number): Promise<void>
@@ -20,6 +20,8 @@ export interface Witness {
 
 export function watch (broker: Broker): Witness {
   const handled = new Map<string, Set<number>>()
+  /** What each session was sent, by its place in the log. */
+  const places = new Map<string, Map<number, number>>()
   const acknowledged = new Map<string, number[]>()
   const lies: string[] = []
   const handledBy = (name: string): Set<number> => {
@@ -30,21 +32,31 @@ export function watch (broker: Broker): Witness {
   }
   const attach = broker.attach.bind(broker)
 
-  broker.attach = (session, link, ...rest): Attachment => {
+  const count = (name: string, n: number): void => {
+    if (!handledBy(name).has(n)) lies.push(`${name} ${n}`)
+    acknowledgedBy(name).push(n)
+  }
+
+  broker.attach = (session, link, claim): Attachment => {
     const name = session.clientId.replace(/^io:[^:]*:/, '')
     const sent = new Map<PacketId, number>()
+    const placed = places.get(name) ?? places.set(name, new Map()).get(name)!
+    for (const [place, n] of placed) {
+      if (claim?.receivedThrough === undefined || place > claim.receivedThrough) continue
+      count(name, n)
+      placed.delete(place)
+    }
     watchDeliveries(link, ({ packetId, message }) => {
       const [n] = decodePayload(message.payload).args
-      if (typeof n === 'number') sent.set(packetId, n)
+      if (typeof n !== 'number') return
+      sent.set(packetId, n)
+      if ('offset' in message) placed.set(message.offset, n)
     })
-    const attachment = attach(session, link, ...rest)
+    const attachment = attach(session, link, claim)
     const acknowledge = attachment.acknowledge.bind(attachment)
     attachment.acknowledge = packetId => {
       const n = sent.get(packetId)
-      if (n !== undefined) {
-        if (!handledBy(name).has(n)) lies.push(`${name} ${n}`)
-        acknowledgedBy(name).push(n)
-      }
+      if (n !== undefined) count(name, n)
       acknowledge(packetId)
     }
     return attachment
