@@ -26,11 +26,13 @@ export interface Found {
 export class TreeRead {
   readonly #file: number
   readonly #path: string
+  readonly #readSync: typeof readSync
 
   /** @param path for the errors */
-  constructor (file: number, path: string) {
+  constructor (file: number, path: string, read = readSync) {
     this.#file = file
     this.#path = path
+    this.#readSync = read
   }
 
   /**
@@ -99,7 +101,7 @@ export class TreeRead {
   /** One page, or several in a row with one head. */
   #read (head: Head, number: number, bytes: number): Buffer {
     const page = Buffer.allocUnsafe(bytes)
-    const read = readSync(this.#file, page, 0, bytes, number * head.pageBytes)
+    const read = this.#readSync(this.#file, page, 0, bytes, number * head.pageBytes)
     const isThis = read === bytes && page.readBigUInt64LE(0) === BigInt(number) &&
       page.readBigUInt64LE(8) <= head.transaction
     if (!isThis) throw new ChangedError()
