@@ -1,6 +1,9 @@
 /** Leaving a room: what is delivered of it ends there, whatever was on its way. */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import t from 'tap'
 import type { WebSocket } from 'ws'
+import { legacyClient } from '../helpers/socketio-clients.ts'
 import { until } from '../helpers/wait.ts'
 import { collect, connectClient, heard, startBridged } from './socketio-harness.ts'
 
@@ -25,6 +28,37 @@ t.test('a full window and a backlog of a room end with leave, while the client d
   await until(() => got.values.includes(-100), 'the last message of the other room')
   t.same(got.values.slice(0, 8), [0, -1, 1, -2, 2, -3, 3, -4], 'what was written before')
   t.same(got.values.slice(8), Array.from({ length: 96 }, (_, n) => -n - 5), 'and then the other room alone')
+  t.equal(atLeave, 8)
+})
+
+t.test('the same for a client of version 2 without a name, whose backlog is in memory', async t => {
+  const { url, broker } = await startBridged(t, {
+    bridge: { eio3InflightMessagesMax: 8, eio3PingIntervalMs: 100, deviceCookie: '' }
+  })
+  const page = legacyClient('2.5', url, { transports: ['websocket'] })
+  t.teardown(() => page.disconnect())
+  await once(page as never, 'connect')
+  const answered = (...emit: [string, ...unknown[]]) => new Promise(resolve => page.emit(...emit, resolve))
+  await answered('join', 'r')
+  await answered('join', 's')
+  const got: number[] = []
+  page.on('x', (n: number) => got.push(n))
+  const { ws } = (page.io.engine as unknown as { transport: { ws: { _socket: Socket } } }).transport
+  ws._socket.pause()
+  const sender = await connectClient(t, url)
+  for (let n = 0; n < 100; n++) {
+    await sender.emitWithAck('send', { room: 'r' }, 'x', n)
+    await sender.emitWithAck('send', { room: 's' }, 'x', -n - 1)
+  }
+  t.ok([...broker.sessions()].some(({ clean }) => clean), 'its session is a clean one')
+  let atLeave = Infinity
+  page.emit('leave', 'r', () => { atLeave = got.length })
+  await until(() => ![...broker.sessions()].some(({ filters }) => filters.some(({ filter }) => /room.r/.test(filter))),
+    'the end of the subscription')
+  ws._socket.resume()
+  await until(() => got.includes(-100), 'the last message of the other room')
+  t.same(got.slice(0, 8), [0, -1, 1, -2, 2, -3, 3, -4], 'what was written before')
+  t.same(got.slice(8), Array.from({ length: 96 }, (_, n) => -n - 5), 'and then the other room alone')
   t.equal(atLeave, 8)
 })
 
