@@ -57,6 +57,7 @@ function answers (connection: Connection, clock: Clock): Promise<boolean> {
     }
     // On no list of the connection: nothing but the answer concerns it.
     connection.delivered({ namespace: '', connectSent: true, proven, left () {}, drained () {} }, NO_ID, 'received')
-    if (engine.transport.name === 'polling') engine.sendPacket('noop', undefined, {}, () => {}) // so that it polls again
+    // so that it polls again
+    if (engine.transport.name === 'polling') engine.sendPacket('noop', undefined, {}, () => {})
   })
 }

@@ -8,8 +8,8 @@
  *
  * - With a name: `io:<namespace>:<name>`, kept for sessionExpiryMs.
  * - With a pid alone: the one that it was given for; it holds the place of it.
- * - With the device cookie: `io:<namespace>:::<hash of the cookie>:<slot>`, the lowest slot without a living connection, kept
- *   for sessionExpiryMs; until the cookie has come back once, recoveryExpiryMs.
+ * - With the device cookie: `io:<namespace>:::<hash of the cookie>:<slot>`, the lowest slot without a living
+ *   connection, kept for sessionExpiryMs; until the cookie has come back once, recoveryExpiryMs.
  * - With none of them: `io:<namespace>::<sid>`, kept for recoveryExpiryMs; without a pid (Engine.IO 3) it ends with its
  *   connection.
  *

@@ -1,4 +1,4 @@
-/** What a session promises, further part: a client that says how far it has come, and which of several clients it is. */
+/** What a session promises, further part: a client that says how far it has come, and which of several it is. */
 import t from 'tap'
 import type { Test } from 'tap'
 import type { Offset } from '../../broker/message.ts'

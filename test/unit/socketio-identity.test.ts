@@ -94,7 +94,8 @@ t.test('the device cookie: made once, known again, never taken from anybody\'s h
   t.match(given(request(`holdfast=${value}`))['Set-Cookie'], header, 'it is given again, so that it lives on')
   const hostile = ['holdfast', 'holdfast=', 'holdfast==', `holdfast="${value}"`, `Holdfast=${value}`,
     `xholdfast=${value}`, `holdfast=${value.slice(1)}`, `holdfast=${'x'.repeat(65)}`, `holdfast=${value}\u0000`,
-    'holdfast=%2e%2e%2f'.padEnd(40, 'a'), 'holdfast=__proto__', `holdfast=${'é'.repeat(24)}`, ';;;=;=', `holdfast=${'a:b'.repeat(9)}`]
+    'holdfast=%2e%2e%2f'.padEnd(40, 'a'), 'holdfast=__proto__',
+    `holdfast=${'é'.repeat(24)}`, ';;;=;=', `holdfast=${'a:b'.repeat(9)}`]
   for (const cookie of hostile) {
     const other = cookies.device(request(cookie))
     t.equal(other?.returned, false, JSON.stringify(cookie.slice(0, 40)))
@@ -192,8 +193,8 @@ t.test('[G7] a pid alone leads to the session that it was given for, if that is 
   const seats = seatsOver({ [place]: { ...here, tag: sidOf(tab) } })
   const found = async (device: Seeker['device']): Promise<unknown[]> =>
     (await all(seats.candidates({ ...SEEKER, claimed: tab, device }))).slice(0, 1)
-  t.match(await found(undefined), [{ isClaim: true, clientId: place, expiryMs: 777, pid: tab }], 'without the cookie, too')
-  t.match(await found(DEVICE), [{ isClaim: true, expiryMs: 1_000 }], 'now that the cookie has come back it is kept longer')
+  t.match(await found(undefined), [{ isClaim: true, clientId: place, expiryMs: 777, pid: tab }], 'without the cookie')
+  t.match(await found(DEVICE), [{ isClaim: true, expiryMs: 1_000 }], 'the cookie has come back: it is kept longer')
 })
 
 t.test('[G7] tabs of a browser: each gets the lowest slot that is free, and none takes one from another', async t => {
