@@ -22,21 +22,24 @@ const SHOWN_CHARS_MAX = 160
 
 export function ruleExamples (rules: RuleSet): RuleExample[] {
   return [
-    ...rules.namespaces.map((rule, index) => namespaceExample(rule, rules.namespaces.slice(0, index))),
+    ...rules.namespaces.map((rule, index) =>
+      namespaceExample(rule, rules.namespaces.slice(0, index), rules.defaults)),
     ...rules.emit.map((rule, index) => emitExample(rule, rules.emit.slice(0, index))),
     ...rules.deliver.map((rule, index) => deliverExample(rule, rules.deliver.slice(0, index)))
   ]
 }
 
-function namespaceExample (rule: NamespaceRule, earlier: readonly NamespaceRule[]): RuleExample {
+function namespaceExample (
+  rule: NamespaceRule, earlier: readonly NamespaceRule[], defaults: RuleSet['defaults']
+): RuleExample {
   const name = sampleName(rule.match, '/')
-  const here = only({ namespaces: [rule], defaults: true }).rules.namespace(name)
+  const here = only({ namespaces: [rule], defaults }).rules.namespace(name)
   const first = earlier.find(({ match }) => matchText(match, name) !== undefined)
   return {
     rule: rule.path,
     given: `${WHO.name} opens ${name}`,
     becomes: here.allowed
-      ? `${here.name}, subscribed to ${here.filters(WHO).join(', ')}`
+      ? `${here.name}, subscribed to ${here.filters(WHO).join(', ') || 'nothing'}`
       : 'refused: Invalid namespace',
     note: noteOf(first, undefined)
   }

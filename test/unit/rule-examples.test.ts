@@ -53,6 +53,11 @@ t.test('every rule has an example of what it is for and what becomes of it', asy
   ].map(([rule, given, becomes, note]) => ({ rule, given, becomes, note })))
 })
 
+t.test('without the defaults a session has no filters but those of the rules', async t => {
+  const rules = { defaults: false, namespaces: [{ match: '/a', subscribe: 'x/#' }, { match: '/b' }] }
+  t.same(examples(rules).map(({ becomes }) => becomes), ['/a, subscribed to x/#', '/b, subscribed to nothing'])
+})
+
 t.test('check prints the examples of the file, or of the module', async t => {
   const file = JSON.stringify({ rules: { emit: [{ event: 'a', topic: 'b/{0}' }] } })
   const line = { args: ['--config', 'h.json'], env: {}, read: () => file }
