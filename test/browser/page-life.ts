@@ -92,7 +92,7 @@ export class PageLife implements Life {
   }
 
   async dieAfter (handlers: number): Promise<void> {
-    this.#tab?.hangAfter(handlers)
+    void this.#tab?.hangAfter(handlers)
     await this.over
   }
 

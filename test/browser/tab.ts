@@ -28,6 +28,7 @@ export class Tab {
   readonly #page: Page
   /** By document, counted from 0. */
   readonly #listeners: Listener[] = []
+  #hangs = false
 
   private constructor (page: Page) {
     this.#page = page
@@ -47,6 +48,7 @@ export class Tab {
   }
 
   heard (life: number, told: Told): void {
+    if (told[0] === 'dying') this.#hangs = true
     this.#listeners[life]?.(told)
   }
 
@@ -62,8 +64,12 @@ export class Tab {
     await this.#page.reload({ waitUntil: 'commit' })
   }
 
-  /** A page that hangs in a handler is closed with its process. */
+  /**
+   * No handler returns any more: while a tab is closed its page goes on for a moment, and what it tells is not heard.
+   * A page that hangs is closed with its process.
+   */
   async close (): Promise<void> {
+    if (!this.#hangs) await this.hangAfter(0)
     await this.#page.close()
   }
 
@@ -81,9 +87,9 @@ export class Tab {
     void this.#run(() => { socket.io.engine.close() }, undefined)
   }
 
-  /** After so many more, the next handler never returns. */
-  hangAfter (handlers: number): void {
-    void this.#run(count => { handlersLeft = count }, handlers)
+  /** After so many more, the next handler never returns. Resolves when the page knows. */
+  async hangAfter (handlers: number): Promise<void> {
+    await this.#run(count => { handlersLeft = count }, handlers)
   }
 
   /** The next handler takes so long, and nothing else of the page runs meanwhile. Resolves when the page knows. */
