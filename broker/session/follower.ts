@@ -191,7 +191,10 @@ export class Follower {
     if (flight.offset > 0) {
       this.#index.moved(session)
       this.#events.cursorMoved(session)
-    } else if (session.retainedSent !== undefined) this.#puller.retainedAcknowledged(session)
+    } else {
+      if (flight.qos === 2) this.#events.cursorMoved(session)
+      if (session.retainedSent !== undefined) this.#puller.retainedAcknowledged(session)
+    }
     if (this.#puller.isBehind(session, live)) this.wake(session)
   }
 

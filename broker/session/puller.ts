@@ -191,8 +191,11 @@ export class Puller {
       }
       if (message !== undefined && isSubscribed) {
         const qos = Math.min(message.qos, subscription.qos) as QoS
-        if (qos > 0) this.#outbox.send(session, live, message, qos, ORIGIN, false, false, true)
-        else this.#outbox.sendVolatile(session, live, message, true)
+        const isHeld = qos === 2 && !session.clean
+        if (qos > 0) {
+          const flight = this.#outbox.send(session, live, message, qos, ORIGIN, false, isHeld, true)
+          if (isHeld) this.hold(session, live, [flight])
+        } else this.#outbox.sendVolatile(session, live, message, true)
       }
       if (isLast && isSubscribed) {
         (session.retainedSent ??= []).push(filter)

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { startInProcess } from '../helpers/in-process.ts'
+import { startServer } from '../helpers/server.ts'
 import {
   connectWire, publish1, publish2, publishPacket, subscribe, take, text, uniqueId, type WireClient
 } from '../helpers/mqtt-wire.ts'
@@ -148,3 +149,19 @@ t.test('overlapping filters of one SUBSCRIBE bring a retained message, and it is
 async function drain (client: WireClient): Promise<number> {
   return (await client.untilPong()).filter(({ cmd }) => cmd === 'publish').length
 }
+
+t.test('[G4] [MQTT-4.3.3-1] the identifier of a retained message at QoS 2 is not given away after a SIGKILL', async t => {
+  const server = await startServer(t)
+  const { client: publisher } = await connectWire(t, server.mqtt)
+  await publish2(publisher, 'r', 'retained', 1, RETAIN)
+  const { client: before } = await connectWire(t, server.mqtt, { clientId: 'c', clean: false })
+  await subscribe(before, { r: 2 })
+  const { messageId } = await take(before)
+  await server.kill()
+  await server.restart()
+  const { client: again } = await connectWire(t, server.mqtt, { clientId: 'c', clean: false })
+  t.match(await again.expect('pubrel'), { messageId }, 'it is set free first')
+  const repeated = await take(again)
+  t.match(repeated, { topic: 'r', qos: 2, retain: true })
+  t.not(repeated.messageId, messageId, 'and not used meanwhile')
+})
