@@ -1,7 +1,7 @@
 /** `holdfast help`, `holdfast help options`, `holdfast help mqttPort`. */
 import { didYouMean } from '../config/near.ts'
 import { flagOf, variableOf } from '../config/option.ts'
-import { GROUPS, OPTIONS, OPTION_NAMES, type OptionName, allowedOf } from '../config/schema.ts'
+import { GROUPS, OPTIONS, OPTION_NAMES, type OptionName, allowedOf, kindOf } from '../config/schema.ts'
 import { human } from '../config/units.ts'
 import { UsageError } from './usage.ts'
 
@@ -35,13 +35,16 @@ export function help (topic: string | undefined): string {
   const name = OPTION_NAMES.find((name) => spellings(name).includes(topic))
   if (name === undefined) throw new UsageError(`help: there is no option ${topic}${didYouMean(topic, OPTION_NAMES)}`)
   const { says } = OPTIONS[name]
-  return `${name}\n  ${says}\n  flag ${flagOf(name)}, variable ${variableOf(name)}\n` +
+  const where = kindOf(name) === 'object'
+    ? 'in the file (--config), or by a program'
+    : `flag ${flagOf(name)}, variable ${variableOf(name)}`
+  return `${name}\n  ${says}\n  ${where}\n` +
     `  allowed: ${allowedOf(name)}\n  default: ${fallback(name)}\n`
 }
 
 function everyOption (): string {
   return Object.entries(GROUPS).map(([group, title]) => {
-    const names = OPTION_NAMES.filter((name) => OPTIONS[name].group === group)
+    const names = OPTION_NAMES.filter((name) => OPTIONS[name].group === group && kindOf(name) !== 'object')
     return `${title}\n` + names.map((name) => `  ${flagOf(name).padEnd(FLAG_WIDTH)}  ${fallback(name)}\n`).join('')
   }).join('\n') + '\n"holdfast help OPTION" says what an option does; docs/configuration.md has them all.\n'
 }
@@ -50,7 +53,7 @@ const FLAG_WIDTH = Math.max(...OPTION_NAMES.map((name) => flagOf(name).length))
 
 function fallback (name: OptionName): string {
   const { default: value, unit } = OPTIONS[name]
-  if (value === '') return 'none'
+  if (value === '' || kindOf(name) === 'object') return 'none'
   const readable = unit === 'bytes' || unit === 'ms' ? human(unit, value) : String(value)
   return readable.startsWith(String(value)) ? readable : `${value} (${readable})`
 }
