@@ -12,6 +12,7 @@ import type { Claim, FilterCall, Life } from './life.ts'
 import type { Referee } from './referee.ts'
 import type { Scenario } from './scenario.ts'
 import { Sessions, type ConnectCall } from './sessions.ts'
+import { Wills } from './wills.ts'
 import type { Sent } from './wire.ts'
 
 /** Slack for what the broker writes behind: a few syncs of a slow disk. */
@@ -28,6 +29,7 @@ export class Checker implements DiskWitness {
   readonly ledger = new Ledger()
   readonly sessions: Sessions
   readonly deliveries: Deliveries
+  readonly wills: Wills
   readonly #referee: Referee
   readonly #limits: Limits
   readonly #scenario: Scenario
@@ -56,6 +58,7 @@ export class Checker implements DiskWitness {
     this.#flushSlackMs = flushSlackMs
     this.sessions = new Sessions(referee, 2 * limits.sweepMs + WRITE_SLACK_MS, flushSlackMs)
     this.deliveries = new Deliveries(referee, this.ledger, limits)
+    this.wills = new Wills(referee, this)
     this.#scenario = scenario
   }
 
@@ -134,7 +137,10 @@ export class Checker implements DiskWitness {
 
   // --- the server process
 
-  started (): void { this.#process++ }
+  started (): void {
+    this.#process++
+    this.wills.started()
+  }
 
   opened (): void {
     this.#openedMs = this.#referee.nowMs
@@ -149,6 +155,7 @@ export class Checker implements DiskWitness {
     this.#openedMs = Infinity
     this.sessions.crashed(this.#diskTroubleMs)
     this.ledger.forgetWaiting()
+    this.wills.crashed()
   }
 
   /** Damage is found once; who is to be told of it is written behind. */
@@ -165,6 +172,7 @@ export class Checker implements DiskWitness {
     this.#referee.trace?.(`=== server ${this.#process} has stopped`)
     this.#referee.count('graceful stop')
     this.sessions.stopped(this.#lastFullMs >= sinceMs ? this.#fullSinceMs : undefined)
+    this.wills.crashed()
     const waiting = this.ledger.oldestWaiting()
     if (waiting !== undefined) this.#referee.violate('G1', `the server stopped without an answer for ${waiting.key}`)
   }
@@ -426,6 +434,18 @@ export class Checker implements DiskWitness {
     // A session that is not kept is owed what it asked for before; one that is kept, what stands in the log after.
     for (const life of lives) if (!life.kept && life.attached !== 0) this.#claim(life, publication)
     return publication
+  }
+
+  /** Nobody waits for a receipt of it. */
+  publishingWill (publisher: ClientId, key: string, topic: string, qos: QoS): Publication {
+    const publication = this.publishing(publisher, key, topic, qos)
+    this.ledger.settle(publication)
+    return publication
+  }
+
+  /** A session that wanted it when it was handed over still does. */
+  isCertainlyWanted ({ wantedBy, topic, qos }: Publication): boolean {
+    return wantedBy.some(life => this.#certainlyWants(life, topic, qos))
   }
 
   receipt (publication: Publication, error: Error | undefined): void {

@@ -16,6 +16,7 @@ export interface ClientOptions {
   /** False for a client that connects with CleanSession. */
   readonly isKept: boolean
   readonly publishes: boolean
+  readonly hasWill: boolean
   readonly scenario: Scenario
   readonly clock: VirtualClock
   readonly random: Random
@@ -130,7 +131,7 @@ export class Client implements Participant {
   }
 
   #dial (): void {
-    const { clock, random, scenario, clientId, server } = this.options
+    const { clock, random, scenario, clientId, hasWill, server } = this.options
     const process = server()
     if (process === undefined || !process.isOpen) return this.#comeBack()
     const wire = new Wire({
@@ -144,7 +145,7 @@ export class Client implements Participant {
     })
     this.#wire = wire
     this.#withheld = 0
-    wire.up({ type: 'connect', clientId, clean: this.#connectsClean, expiryMs: scenario.expiryMs })
+    wire.up({ type: 'connect', clientId, clean: this.#connectsClean, expiryMs: scenario.expiryMs, hasWill })
     this.#connectsClean = !this.options.isKept
   }
 

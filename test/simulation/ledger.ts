@@ -118,6 +118,9 @@ export class Ledger {
     this.#waiting.clear()
   }
 
+  /** No receipt is to come. */
+  settle (publication: Publication): void { this.#waiting.delete(publication) }
+
   oldestWaiting (): Publication | undefined {
     for (const publication of this.#waiting) return publication
     return undefined

@@ -49,7 +49,7 @@ export const MUTATIONS = [
   {
     name: 'the cursor is written ahead of what was acknowledged',
     file: 'broker/session/records.ts',
-    from: 'if (flight.offset > 0) flights.push(flight)',
+    from: 'if (flight.offset > 0 || flight.qos === 2) flights.push(flight)',
     to: 'if (flight.offset < 0) flights.push(flight)'
   },
   {
@@ -209,6 +209,43 @@ export const MUTATIONS = [
     file: 'broker/owed.ts',
     from: 'if (!session.ended) this.#filters.set(key, owed)',
     to: 'if (!session.ended) this.#filters.delete(key)'
+  },
+  // --- retained messages and wills
+  {
+    name: 'a restart forgets who is owed retained messages',
+    file: 'broker/session/records.ts',
+    from: 'value[1] = qos | (retainedDue ? RETAINED_DUE : 0)',
+    to: 'value[1] = qos'
+  },
+  {
+    name: 'what was retained after a SUBSCRIBE is sent for it',
+    file: 'broker/retained.ts',
+    from: 'if (at === undefined || at > notAfter) return undefined',
+    to: 'if (at !== undefined) notAfter = Infinity as Offset'
+  },
+  {
+    name: 'the identifier of a retained message at QoS 2 is forgotten in a crash',
+    file: 'broker/session/records.ts',
+    from: 'if (flight.offset > 0 || flight.qos === 2) flights.push(flight)',
+    to: 'if (flight.offset > 0) flights.push(flight)'
+  },
+  {
+    name: 'a will is published, and stays',
+    file: 'broker/wills.ts',
+    from: "this.#stored.get(publisher) === message ? [{ table: 'wills', key: publisher, value: null }] : []",
+    to: '[]'
+  },
+  {
+    name: 'a will whose client has taken leave stays',
+    file: 'broker/wills.ts',
+    from: "await this.#options.log.recorded([{ table: 'wills', key: clientId, value: null }])",
+    to: ''
+  },
+  {
+    name: 'a will that the disk refuses is forgotten',
+    file: 'broker/wills.ts',
+    from: '        this.#owed.add(message)\n',
+    to: ''
   },
   // --- proofs of receipt
   {

@@ -59,6 +59,8 @@ export interface Scenario {
   readonly sockets: Sockets
   /** Probability that a message at QoS 1 or 2 is to be retained. */
   readonly retains: number
+  /** Probability that a client of MQTT has a will. */
+  readonly wills: number
 }
 
 /** What there is of Socket.IO clients. */
@@ -139,7 +141,8 @@ export function makeScenario (random: Random): Scenario {
       poisoned: random.chance(0.15) ? 0.5 : 0,
       redeliveriesMax: random.between(2, 6)
     },
-    retains: random.chance(0.2) ? random.pick([0.02, 0.3]) : 0
+    retains: random.chance(0.2) ? random.pick([0.02, 0.3]) : 0,
+    wills: random.chance(0.2) ? 0.5 : 0
   }
 }
 

@@ -28,6 +28,8 @@ export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]>
   [665, 'a session that an administrator had ended came back in part after a crash'],
   [729, 'two SUBSCRIBEs in a row, the first of which failed: the second was granted, but did not count [G1]'],
   [819, 'a clean connect on a full disk was answered before the old session was gone for good [G5]'],
+  [507, 'a kill gave the identifier of a retained message at QoS 2 to another one [G4]'],
+  [811, 'a clean session got a window of retained messages, and no more [G2]'],
   [1394, 'a session ended by a clean connect was written once more behind its own removal [G5]'],
   [23, 'an UNSUBSCRIBE that failed left its filter on the disk, also when it was tried again [G5]'],
   [77, 'a removal that a full disk refused was forgotten when its client came back clean [G5]'],

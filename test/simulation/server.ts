@@ -5,7 +5,7 @@ import type { Broker } from '../../broker/broker.ts'
 import { createBroker } from '../../broker/holdfast-broker.ts'
 import type { Limits } from '../../broker/limits.ts'
 import { silent } from '../../broker/logger.ts'
-import { messageBytes, type Message, type Offset, type PacketId, type QoS } from '../../broker/message.ts'
+import { messageBytes, type ClientId, type Message, type Offset, type PacketId, type QoS } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Session } from '../../broker/session/session.ts'
 import type { Checker } from './checker.ts'
@@ -14,6 +14,8 @@ import type { Connection } from './deliveries.ts'
 import type { SimulatedDisk } from './disk.ts'
 import type { Referee } from './referee.ts'
 import type { Random } from './random.ts'
+import type { Scenario } from './scenario.ts'
+import { ConnectionWill } from './wills.ts'
 import { describe, publishFor, subscribeFor } from './requests.ts'
 import type { ToClient, ToServer } from './wire.ts'
 
@@ -27,8 +29,7 @@ export interface ServerOptions {
   readonly checker: Checker
   readonly referee: Referee
   readonly random: Random
-  /** Deliveries that break the connection until a message is set aside. */
-  readonly redeliveriesMax: number
+  readonly scenario: Scenario
 }
 
 /** What a connection is to the process that it ends in. */
@@ -43,6 +44,8 @@ export class ServerProcess {
   readonly clock: ProcessClock
   #state: 'starting' | 'open' | 'stopping' | 'gone' = 'starting'
   readonly #ends = new Set<End>()
+  /** The connection whose will was put last, of each client. */
+  readonly lastWill = new Map<ClientId, ConnectionWill>()
   /** Who a broken connection is held against. */
   readonly suspects: Suspects
   /** Of the events that ask the application for an answer; a process begins anywhere. */
@@ -53,7 +56,7 @@ export class ServerProcess {
     this.options = options
     this.clock = options.clock.forProcess()
     this.#lastAckId = options.random.int(1_000_000_000)
-    const { redeliveriesMax } = options
+    const { redeliveriesMax } = options.scenario.sockets
     this.suspects = new Suspects({ clock: this.clock, log: silent, redeliveriesMax, holdMsMin: HOLD_MS_MIN })
     let made = 0
     this.broker = createBroker({
@@ -136,6 +139,8 @@ export class ServerEnd implements Link, End {
   #connection: Connection | undefined
   #session: Session | undefined
   #attachment: Attachment | undefined
+  #will: ConnectionWill | undefined
+  #hasTakenLeave = false
 
   constructor (server: ServerProcess, down: Downstream) {
     this.#server = server
@@ -187,6 +192,8 @@ export class ServerEnd implements Link, End {
     this.#server.forget(this)
     this.#isOpen = false
     if (this.#connection === undefined || this.#server.isGone) return
+    this.#will?.over(this.#hasTakenLeave)
+    this.#will = undefined
     const attachment = this.#attachment
     this.#attachment = undefined
     if (attachment !== undefined) {
@@ -225,11 +232,13 @@ export class ServerEnd implements Link, End {
       case 'received': return this.#received(packet.packetId)
       case 'subscribe': return this.#subscribe(packet.filter, packet.qos)
       case 'unsubscribe': return this.#subscribe(packet.filter, undefined)
-      case 'disconnect': return this.lost()
+      case 'disconnect':
+        this.#hasTakenLeave = true
+        return this.lost()
     }
   }
 
-  #connect ({ clientId, clean, expiryMs }: ToServer & { type: 'connect' }): void {
+  #connect ({ clientId, clean, expiryMs, hasWill }: ToServer & { type: 'connect' }): void {
     const { checker, random } = this.#server.options
     const { call, connection } = checker.connecting(clientId, clean, expiryMs, () => this.writable)
     this.#connection = connection
@@ -241,15 +250,32 @@ export class ServerEnd implements Link, End {
         return checker.released(connection)
       }
       this.#session = session
-      this.#down.send({ type: 'connected', present, life: connection.life!.number })
-      checker.attached(connection)
-      this.#attachment = this.#server.broker.attach(session, this)
-      if (!this.#isOpen) this.lost()
+      if (!hasWill) return this.#attach(session, connection, present)
+      const will = new ConnectionWill(this.#server, clientId)
+      will.put().then(() => { // before CONNACK
+        if (this.#server.isGone) return
+        this.#will = will
+        this.#attach(session, connection, present)
+      }, (error: unknown) => {
+        if (this.#server.isGone) return
+        checker.wills.leaving(will.message)
+        this.#server.broker.release(session)
+        checker.released(connection)
+        this.#refused('will', error)
+      })
     }, (error: unknown) => {
       if (this.#server.isGone) return
       checker.sessions.failed(call)
       this.#refused('connect', error)
     })
+  }
+
+  #attach (session: Session, connection: Connection, present: boolean): void {
+    const { checker } = this.#server.options
+    this.#down.send({ type: 'connected', present, life: connection.life!.number })
+    checker.attached(connection)
+    this.#attachment = this.#server.broker.attach(session, this)
+    if (!this.#isOpen) this.lost()
   }
 
   #publish ({ key, topic, qos, padding, retain, packetId }: ToServer & { type: 'publish' }): void {

@@ -17,7 +17,7 @@ const MUST_MEET = [
   'gap: queue-full', 'published again', 'refused', 'sent at QoS 1', 'sent at QoS 2', 'unsubscribed', 'trimmed',
   'checked sessions', 'theft: SESSION_FOREIGN', 'ended amid a clean connect', 'retained', 'sent as retained', 'recovered',
   'not recovered', 'offset honoured', 'a wrong offset was shown', 'an older page came back', 'client killed',
-  'proven: handled', 'proven: received', 'proven: answered', 'lost by a client that had received it', 'set aside'
+  'will to be published', 'proven: handled', 'proven: received', 'proven: answered', 'lost by a client that had received it', 'set aside'
 ]
 
 t.setTimeout(TIMEOUT_MS)

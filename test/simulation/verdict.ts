@@ -57,7 +57,7 @@ export function isAtRest (evidence: Evidence): boolean {
     if (life.inUse.size > 0 || (life.attached !== 0 && life.unsent(life.gapTold + 1).count > life.gapTold)) return false
   }
   for (const life of checker.sessions.alive()) if (lacksRetained(checker, life) !== undefined) return false
-  return differsFromDisk(evidence) === undefined
+  return checker.wills.missing() === undefined && differsFromDisk(evidence) === undefined
 }
 
 /**
@@ -110,6 +110,8 @@ export function checkEnd (evidence: Evidence): void {
     const offsets = [...disk.entries.keys()].slice(0, 5).join(' ')
     referee.violate('G6', `all is acknowledged, but ${disk.entries.size} entries were not trimmed: ${offsets}`)
   }
+  const will = checker.wills.missing()
+  if (will !== undefined) referee.violate('G2', `the will ${will.key} of ${will.clientId} was never published`)
   const difference = differsFromDisk(evidence)
   if (difference !== undefined) referee.violate('G5', difference)
   const backlogged = [...evidence.server()!.broker.sessions()]

@@ -11,7 +11,8 @@ export interface Sent {
 }
 
 export type ToServer =
-  | { readonly type: 'connect', readonly clientId: ClientId, readonly clean: boolean, readonly expiryMs: number }
+  | { readonly type: 'connect', readonly clientId: ClientId, readonly clean: boolean, readonly expiryMs: number,
+    readonly hasWill: boolean }
   | { readonly type: 'publish', readonly key: string, readonly topic: string, readonly qos: QoS,
     readonly padding: number, readonly retain: boolean, readonly packetId: PacketId }
   /** PUBREL of a message that the client published */

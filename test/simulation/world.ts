@@ -139,7 +139,7 @@ class World {
       checker: this.#checker,
       referee: this.#referee,
       random: this.#random.fork(),
-      redeliveriesMax: this.#scenario.sockets.redeliveriesMax
+      scenario: this.#scenario
     })
     this.#server = server
     server.start(() => { this.#openSinceMs = this.#clock.elapsedMs })
@@ -182,6 +182,7 @@ class World {
     const options = this.#clientOptions(clientId, isKept, publishes)
     this.#begin(new Client({
       ...options,
+      hasWill: this.#scenario.wills > 0 && options.random.chance(this.#scenario.wills),
       arrived: (life, sent, wasHandled) => { this.#checker.arrived(clientId, life, sent, wasHandled) }
     }), options, !name.startsWith('p'))
   }
@@ -200,7 +201,7 @@ class World {
     }
   }
 
-  #clientOptions (clientId: ClientId, isKept: boolean, publishes: boolean): Omit<ClientOptions, 'arrived'> {
+  #clientOptions (clientId: ClientId, isKept: boolean, publishes: boolean): Omit<ClientOptions, 'arrived' | 'hasWill'> {
     return {
       clientId,
       isKept,
@@ -213,7 +214,7 @@ class World {
     }
   }
 
-  #begin (client: Participant, { random, publishes }: Omit<ClientOptions, 'arrived'>, subscribes: boolean): void {
+  #begin (client: Participant, { random, publishes }: Pick<ClientOptions, 'random' | 'publishes'>, subscribes: boolean): void {
     this.#clients.push(client)
     this.#every(this.#scenario.paceMs, random, () => {
       if (client.wire === undefined) client.come()
@@ -228,8 +229,7 @@ class World {
     for (let left = random.between(0, burstMax); left > 0; left--) {
       const qos = random.pick(qosPublished)
       const isRetained = retains > 0 && qos > 0 && random.chance(retains)
-      // At QoS 2 a kill of the server may give the identifier of a retained message to another one.
-      client.publish(random.pick(topics), isRetained ? 1 : qos, random.int(payloadPaddingMax + 1), isRetained)
+      client.publish(random.pick(topics), qos, random.int(payloadPaddingMax + 1), isRetained)
     }
   }
 

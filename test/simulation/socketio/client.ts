@@ -15,7 +15,7 @@ import { Line } from './line.ts'
 import type { HeartbeatOptions } from './engine.ts'
 import type { ToClient } from './packets.ts'
 
-export interface SocketClientOptions extends Omit<ClientOptions, 'arrived'>, HeartbeatOptions {
+export interface SocketClientOptions extends Omit<ClientOptions, 'arrived' | 'hasWill'>, HeartbeatOptions {
   readonly kind: Kind
   /** Some messages end its process whenever it handles them, until everything heals. */
   readonly isPoisoned: boolean
