@@ -11,7 +11,8 @@ Every option can be set in four places. The first of them that sets it counts:
 
 1. a flag of the command: \`holdfast start --mqtt-port 1884\`
 2. an environment variable: \`HOLDFAST_MQTT_PORT=1884\` (an empty one counts as not set)
-3. a JSON file named by \`--config\` or \`HOLDFAST_CONFIG\`: \`{ "mqttPort": 1884 }\`, with no nesting
+3. a JSON file named by \`--config\` or \`HOLDFAST_CONFIG\`: \`{ "mqttPort": 1884 }\`, with no nesting but
+   inside \`rules\`
 4. the default
 
 A program that calls \`createHoldfast()\` sets the same names in its options; environment and files are then left to the
@@ -30,6 +31,7 @@ Some options must hold together:
 - \`mqttPort\` and \`httpPort\` differ, unless they are 0.
 - \`host\` is a loopback address, unless there is authentication or \`allowAnonymous\` is set.
 - \`connectPacketBytesMax\` is at most \`packetBytesMax\`.
+- \`rules\` and \`rulesModule\` are not both set.
 - \`clientIdBytesMax\` and \`topicBytesMax\` together are at most 1,899.
 
 \`packetBytesMax\` also bounds a Socket.IO message (its \`maxHttpBufferSize\`).
