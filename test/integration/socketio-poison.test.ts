@@ -150,14 +150,14 @@ const BAD_LINKS: readonly Cut[] = [
 for (const [version, transport] of [['2.5', 'websocket'], ['4.0', 'polling'], ['4.8', 'websocket']] as const) {
   t.test(`${version} ${transport}: a link that is cut ${CUTS} times, in whatever way, has nothing set aside [G2]`,
     async t => {
-      const { broker, port } = await startBridged(t, QUICK)
+      const { broker, port } = await startBridged(t, { ...QUICK, pingIntervalMs: 300, pingTimeoutMs: 1_500 })
       const asides: unknown[] = []
       broker.events.on('set-aside', (aside) => asides.push(aside))
       await Promise.all(BAD_LINKS.map(async ({ name, make }, number) => {
         const user = `U${number}`
         const proxy = await createProxy(t, { port })
         const client = legacyClient(version, `http://127.0.0.1:${proxy.port}`,
-          { transports: [transport], auth: { clientId: user }, query: { clientId: user }, timeout: 300 })
+          { transports: [transport], auth: { clientId: user }, query: { clientId: user }, timeout: 3_000 })
         t.teardown(() => client.disconnect())
         const seen: number[] = []
         client.on('n', (value: number) => { seen.push(value) })
