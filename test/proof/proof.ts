@@ -6,11 +6,13 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { chatPages } from '../browser/chat-page.ts'
+import { startChromium } from '../browser/chromium.ts'
 import { BROWSER_CUTS } from '../browser/cuts.ts'
 import { chromiumCells, CHROMIUM_CONCURRENCY, CHROMIUM_FLAGS, chromiumLives } from '../browser/matrix.ts'
 import { chooseSeed } from '../helpers/random.ts'
 import type { Scope } from '../helpers/temp.ts'
-import { converse } from './conversation.ts'
+import { converse, type Conversation } from './conversation.ts'
 import { CUTS } from './cuts.ts'
 import { allCells, fewCells, FLAGS, runMatrix } from './matrix.ts'
 import { nameOf, type Cell, type Row } from './row.ts'
@@ -57,7 +59,7 @@ else if (values.from !== undefined) {
 } else await run()
 
 async function run (): Promise<void> {
-  const { only, few, server, json } = values
+  const { only, few, json } = values
   const seed = values.seed === undefined ? chooseSeed() : Number(values.seed)
   const startedAt = Date.now()
   const isChosen = (name: string): boolean => only?.some(part => `${name}$`.includes(part)) ?? !few
@@ -71,9 +73,7 @@ async function run (): Promise<void> {
   const scope = newScope()
   try {
     const rows = await runCells(scope, node, chromium, seed)
-    const conversation = converses
-      ? await converse(scope, { seed, seconds: CONVERSATION_SECONDS, flags: [...FLAGS, ...server] })
-      : undefined
+    const conversation = converses ? await converseWithPages(scope, seed) : undefined
     if (conversation !== undefined) console.log(conversationLines(conversation))
     const when = new Date(startedAt).toISOString().slice(0, 10)
     const counted: Counted = { when, seed, ms: Date.now() - startedAt, rows, conversation }
@@ -95,6 +95,12 @@ async function runCells (scope: Scope, node: readonly Cell[], chromium: readonly
   return [...rows, ...await runMatrix(scope, chromium, {
     seed, concurrency: CHROMIUM_CONCURRENCY, flags: [...CHROMIUM_FLAGS, ...server], lives, onRow
   })]
+}
+
+async function converseWithPages (scope: Scope, seed: number): Promise<Conversation> {
+  const more = chatPages(scope, await startChromium(scope))
+  const flags = [...FLAGS, ...CHROMIUM_FLAGS, ...values.server]
+  return await converse(scope, { seed, seconds: CONVERSATION_SECONDS, flags, more })
 }
 
 function writeDocument (parts: readonly Counted[]): void {

@@ -49,8 +49,8 @@ export function document (report: Report): string {
     HEAD,
     `Run on ${report.when} in ${report.minutes} minutes, seed ${report.seeds.join(', ')}; ${report.system}. ` +
     'A cell is repeated alone with `npm run proof -- --only NAME --seed N`, where the name is like ' +
-    '`4.6/polling/rst$`, or `4.6/polling/rst+sigkill` for the server killed meanwhile. The moments are the same then; what the machine does ' +
-    'in between is not.',
+    '`4.6/polling/rst$`, or `4.6/polling/rst+sigkill` for the server killed meanwhile. The moments are the same ' +
+    'then; what the machine does in between is not.',
     table(['word', 'means'], MEANINGS),
     `## Result\n\n${rows.length - failed.length} of ${rows.length} runs are as they should be.\n\n${totals(rows)}`,
     failed.length > 0 && '## Runs that are not as they should be\n\n' + failed.map(row =>
@@ -140,8 +140,9 @@ function conversationPart ({ seed, seconds, cuts, kills, rows, problems }: Conve
   ]
   return [
     '## One conversation',
-    'The event `chat message` of Socket.IO\'s own chat, to everyone: clients of every version over every transport, ' +
-    `and mosquitto_pub and mosquitto_sub. In ${seconds} seconds links were cut ${cuts} times, each apart from the ` +
+    'The event `chat message` of Socket.IO\'s own chat, to everyone: clients of every version over every ' +
+    'transport, the pages of Socket.IO\'s own "get started" in Chromium with the bundles of versions 2 and 4, ' +
+    `mosquitto_pub and mosquitto_sub. In ${seconds} seconds links were cut ${cuts} times, each apart from the ` +
     `others, and the server was killed with SIGKILL ${kills} times (seed ${seed}).`,
     ...problems.map(problem => `**${problem}**`),
     table(['who', ...columns], rows.map(row => [row.problems.length > 0 ? `**${row.kind}**` : row.kind, ...[
