@@ -42,7 +42,7 @@ const RULES: readonly Rule[] = [
     options: ['eio3PingIntervalMs', 'ackTimeoutMs'],
     broken: ({ eio3Proof, eio3PingIntervalMs, ackTimeoutMs }) => eio3Proof === 'heartbeat' &&
       2 * eio3PingIntervalMs >= ackTimeoutMs
-      ? `a proof takes up to two ping intervals, and a client is cut off after ${count(ackTimeoutMs)} ms without one; ` +
+      ? `a proof takes up to two ping intervals; without one a client is cut off after ${count(ackTimeoutMs)} ms; ` +
         'the second must be more than twice the first'
       : undefined
   },

@@ -79,8 +79,8 @@ export const SERVER_OPTIONS = {
     'What counts as received for a client of version 2 on a WebSocket. heartbeat: its handlers ran; transport: its ' +
     'WebSocket took it, known after one round trip; what a client had not handled when it was killed is then lost.'),
   socketioDeflate: flag('socketio', false,
-    'Compresses what goes over the WebSockets of Socket.IO clients (permessage-deflate), from 1 KiB on. It costs time ' +
-    'and memory for each connection. Responses to polls are compressed in any case where the client takes it.'),
+    'Compresses what goes over the WebSockets of Socket.IO clients (permessage-deflate), from 1 KiB on. It costs ' +
+    'time and memory for each connection. Responses to polls are compressed in any case where the client takes it.'),
   redeliveriesMax: count('socketio', { min: 2, max: 1_000 }, 10,
     'Deliveries of a message to a Socket.IO client that break the connection, until it is set aside: kept (see ' +
     'asideMessagesMax), logged, and listed by "holdfast sessions", while the session goes on without it. They count ' +

@@ -74,7 +74,7 @@ export class Evidence<Mark> {
     return proven
   }
 
-  /** What had arrived when the probe was written is handled. Returns what is proven by that, in the order of writing. */
+  /** What had arrived when the probe was written is handled. Returns what that proves, in the order of writing. */
   confirmed (probe: Probe): readonly Mark[] {
     const done = this.#groups.findIndex(group => group.number > probe.confirms)
     const groups = this.#groups.splice(0, done === -1 ? this.#groups.length : done)

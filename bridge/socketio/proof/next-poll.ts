@@ -53,7 +53,7 @@ export class NextPoll<Mark> {
     return this.#confirms ? this.#evidence.answered(response) : this.#evidence.arrived(response)
   }
 
-  /** True when the client should be made to poll again, if nothing else does: it has something that is not confirmed. */
+  /** True when the client should be made to poll again, if nothing else does: what it has is not confirmed. */
   get wantsPoll (): boolean {
     return this.#confirms && !this.#isResponding && this.#evidence.unconfirmed
   }
