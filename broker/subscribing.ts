@@ -99,8 +99,8 @@ export class Subscribing {
   }
 
   /**
-   * The last SUBSCRIBE of a filter that was on its way is applied or has failed: unless the record on the disk is exact,
-   * it is written once more, and those who wait for it are told.
+   * The last SUBSCRIBE of a filter that was on its way is applied or has failed: unless the record on the disk is
+   * exact, it is written once more, and those who wait for it are told.
    */
   #settle (subscription: Subscription<Session>, isExact: boolean): void {
     const waiting = this.#inexact.get(subscription)

@@ -3,8 +3,8 @@
  * wait in the client until it has read CONNECT; if the link breaks between the two it keeps them, and hands them to its
  * handlers at its next CONNECT, whatever comes then. Sent again they would be handled twice [G4].
  *
- * So the next connection of such a client gets its CONNECT alone. When the client has proven that it is through with it,
- * the connection is closed: the client connects once more and brings the offset of what it held.
+ * So the next connection of such a client gets its CONNECT alone. When the client has proven that it is through with
+ * it, the connection is closed: the client connects once more and brings the offset of what it held.
  *
  * In memory: a restart of the server in between forgets it, and the client gets the events twice.
  */

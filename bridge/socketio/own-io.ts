@@ -1,9 +1,16 @@
 /** The Socket.IO server below the bridge: one of our own, or the one that a program has made for itself. */
-import type { Server as HttpServer } from 'node:http'
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { Server } from 'socket.io'
 import type { Limits } from '../../broker/index.ts'
 import type { EngineRequest } from './engine.ts'
-import type { OriginGate } from './server.ts'
+
+/** Asked for every upgrade and every polling request, before anything is done with it. */
+export interface OriginGate {
+  allows (request: Pick<IncomingMessage, 'headers'>, isOpenedByGet?: boolean): boolean
+  /** Answers a request that is not allowed; `to` is the response, or the socket of an upgrade. */
+  refuse (request: IncomingMessage, to: ServerResponse | Duplex): void
+}
 
 /** Says why a connection may not be opened, or undefined where it may. */
 export type Gate = (request: EngineRequest) => string | undefined

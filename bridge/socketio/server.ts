@@ -3,8 +3,7 @@
  * means, is in docs/socketio.md; the proofs of receipt are in proof/.
  */
 import { randomInt } from 'node:crypto'
-import { type IncomingMessage, type Server as HttpServer, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import { type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Namespace, Server, Socket } from 'socket.io'
 import type { Broker, ClientId, Logger, Principal, Publisher } from '../../broker/index.ts'
 import { Admission, type Admitted } from './admission.ts'
@@ -22,7 +21,7 @@ import { Leftovers } from './leftovers.ts'
 import { Holders } from './liveness.ts'
 import { SocketLink } from './link.ts'
 import { hookedNamespaces, hookNamespaces, rename } from './namespace-hook.ts'
-import { createOwnIo, guardProgramIo } from './own-io.ts'
+import { createOwnIo, guardProgramIo, type OriginGate } from './own-io.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import { Seats, type Sid } from './recovery.ts'
 import { Suspects } from './poison.ts'
@@ -82,12 +81,7 @@ export interface SocketioBridgeOptions {
   readonly makeSecret?: () => string
 }
 
-/** Asked for every upgrade and every polling request, before anything is done with it. */
-export interface OriginGate {
-  allows (request: Pick<IncomingMessage, 'headers'>, isOpenedByGet?: boolean): boolean
-  /** Answers a request that is not allowed; `to` is the response, or the socket of an upgrade. */
-  refuse (request: IncomingMessage, to: ServerResponse | Duplex): void
-}
+export type { OriginGate } from './own-io.ts'
 
 export interface SocketioBridge {
   /** Connections that are open now; each can have several namespaces. */
@@ -144,6 +138,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const members = new Map<string, Member>()
   const carriers = new Map<Namespace, Carrier>()
   const leftovers = new Leftovers()
+  const context = { broker, suspects, repeats, leftovers }
   let frames: Frames | undefined
 
   const gate = (request: EngineRequest): string | undefined =>
@@ -247,14 +242,11 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     const holdsLeftovers = recovered && receivedThrough !== undefined && leftovers.has(clientId)
     const link = new SocketLink({
       socket,
-      clientId,
+      session,
       connection,
       frames: (frames ??= newFrames()).namespace(socket.nsp.name, here),
       recoveryOffset: connection.engine.protocol === 3 ? 'off' : options.recoveryOffset ?? 'argument',
-      repeats: () => repeats.of(session.clientId),
-      suspects: session.clean ? undefined : suspects,
-      setAside: (delivery, attempts) => broker.setAside(session, delivery, attempts),
-      early: { begin: () => leftovers.begin(clientId), end: () => leftovers.end(clientId) }
+      context
     })
     const inbound = new Inbound({
       socket,
@@ -263,7 +255,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       broker,
       rules: here,
       name,
-      retries: () => retries.of(session.clientId),
+      retries,
       leavesUnruled: programs !== undefined,
       log
     })

@@ -1,4 +1,4 @@
-/** The clients of Socket.IO as they were shipped, by version: each behaves as in an application that can't be changed. */
+/** The clients of Socket.IO as they were shipped, by version: as in applications that can't be changed. */
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 

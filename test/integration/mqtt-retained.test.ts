@@ -150,7 +150,7 @@ async function drain (client: WireClient): Promise<number> {
   return (await client.untilPong()).filter(({ cmd }) => cmd === 'publish').length
 }
 
-t.test('[G4] [MQTT-4.3.3-1] the identifier of a retained message at QoS 2 is not given away after a SIGKILL', async t => {
+t.test('[G4] [MQTT-4.3.3-1] a SIGKILL does not give away the identifier of a retained message at QoS 2', async t => {
   const server = await startServer(t)
   const { client: publisher } = await connectWire(t, server.mqtt)
   await publish2(publisher, 'r', 'retained', 1, RETAIN)

@@ -11,7 +11,7 @@ import { collect, connectClient, connectMqtt, heard, newClient, refused } from '
 
 const exampleFile = (path: string): string => fileURLToPath(new URL(`../../examples/${path}`, import.meta.url))
 
-t.test('examples/rooms: rooms stay entered and messages wait; names are the server\'s; a message sent twice is taken once',
+t.test('examples/rooms: rooms stay entered, messages wait, and one that is sent twice is taken once',
   async t => {
     const child = spawn(process.execPath, [exampleFile('rooms/rooms.mjs'), '0', tempFolder(t)],
       { stdio: ['ignore', 'pipe', 'inherit'] })
