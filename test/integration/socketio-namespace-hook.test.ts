@@ -37,7 +37,7 @@ async function start (t: Test, admit: Admit): Promise<Started> {
 }
 
 for (const version of VERSIONS) {
-  t.test(`${version}: every namespace, behind every middleware, before CONNECT and handlers of connection`, async t => {
+  t.test(`${version}: every namespace, behind every middleware, before CONNECT and the handlers`, async t => {
     const order: string[] = []
     const { io, client } = await start(t, async socket => {
       order.push(`admit ${socket.nsp.name} ${socket.connected}`)
