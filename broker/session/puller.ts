@@ -45,8 +45,8 @@ export class Puller {
   }
 
   isBehind (session: Session, live: Live): boolean {
-    return this.hasRoom(session, live) &&
-      (session.clean ? live.queueHead < live.queue.length : !live.caughtUp || session.retainedDue !== undefined)
+    return this.hasRoom(session, live) && (session.retainedDue !== undefined ||
+      (session.clean ? live.queueHead < live.queue.length : !live.caughtUp))
   }
 
   fill (session: Session, live: Live): void {

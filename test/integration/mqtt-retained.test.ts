@@ -165,3 +165,21 @@ t.test('[G4] [MQTT-4.3.3-1] a SIGKILL does not give away the identifier of a ret
   t.match(repeated, { topic: 'r', qos: 2, retain: true })
   t.not(repeated.messageId, messageId, 'and not used meanwhile')
 })
+
+t.test('[G2] [MQTT-3.3.1-6] a subscription gets all retained messages, many windows of them, clean or not', async t => {
+  const server = await startInProcess(t, { limits: { inflightMessagesMax: 8 } })
+  const { client: publisher } = await connectWire(t, server)
+  const topics = Array.from({ length: 50 }, (_, index) => `many/${index}`)
+  for (const [index, topic] of topics.entries()) await publish1(publisher, topic, 'x', index + 1, RETAIN)
+  for (const clean of [true, false]) {
+    const { client } = await connectWire(t, server, { clean })
+    await subscribe(client, { 'many/#': 1 })
+    const got: string[] = []
+    while (got.length < topics.length) {
+      const { topic, messageId } = await take(client)
+      got.push(topic)
+      client.send({ cmd: 'puback', messageId: messageId! })
+    }
+    t.same(got.sort(), [...topics].sort(), `clean ${clean}`)
+  }
+})
