@@ -23,6 +23,7 @@ const DOCUMENT = fileURLToPath(new URL('../../docs/proof.md', import.meta.url))
 const HELP = `npm run proof -- [options]
   --only NAME        only cells whose name followed by $ has this in it, like 4.6/polling/rst$ or upgrade/hole, or
                      "conversation"; may be repeated; docs/proof.md is left alone
+  --client NAME      only node, or only chromium; docs/proof.md is left alone
   --few              every version, transport and cut once, in less than a minute; docs/proof.md is left alone
   --seed N           repeats the moments of a run
   --concurrency N    cells at a time (default 32)
@@ -39,6 +40,7 @@ const HARMLESS = /ClientRequest\.errorHandler .*xmlhttprequest-ssl/
 const { values } = parseArgs({
   options: {
     only: { type: 'string', multiple: true },
+    client: { type: 'string' },
     few: { type: 'boolean', default: false },
     seed: { type: 'string' },
     concurrency: { type: 'string', default: String(CONCURRENCY) },
@@ -59,13 +61,15 @@ else if (values.from !== undefined) {
 } else await run()
 
 async function run (): Promise<void> {
-  const { only, few, json } = values
+  const { only, client, few, json } = values
   const seed = values.seed === undefined ? chooseSeed() : Number(values.seed)
   const startedAt = Date.now()
   const isChosen = (name: string): boolean => only?.some(part => `${name}$`.includes(part)) ?? !few
-  const node = few ? fewCells() : allCells().filter(cell => isChosen(nameOf(cell)))
-  const chromium = chromiumCells().filter(cell => isChosen(nameOf(cell)))
-  const converses = isChosen(CONVERSATION)
+  const chosen = [...allCells(), ...chromiumCells()]
+    .filter(cell => isChosen(nameOf(cell)) && (client === undefined || cell.client === client))
+  const node = few ? fewCells() : chosen.filter(cell => cell.client === 'node')
+  const chromium = chosen.filter(cell => cell.client === 'chromium')
+  const converses = isChosen(CONVERSATION) && client === undefined
   if (node.length + chromium.length === 0 && !converses) {
     throw new Error(`--only: no cell has ${only?.join(' or ')} in its name, which is like 4.6/polling/rst`)
   }
@@ -78,7 +82,7 @@ async function run (): Promise<void> {
     const when = new Date(startedAt).toISOString().slice(0, 10)
     const counted: Counted = { when, seed, ms: Date.now() - startedAt, rows, conversation }
     if (json !== undefined) writeFileSync(json, JSON.stringify(counted) + '\n')
-    if (only === undefined && !few) writeDocument([counted])
+    if (only === undefined && client === undefined && !few) writeDocument([counted])
     console.log(summary(counted))
     if (hasFailed(counted)) process.exitCode = 1
   } finally {
