@@ -23,8 +23,8 @@ export const T_CHARS_MAX = 64
 export const MISSING_T =
   'long polling needs the query parameter t; leave timestampRequests on, or use transports: ["websocket"]'
 const LONG_T = `long polling: the query parameter t is longer than ${T_CHARS_MAX} characters`
-/** Each would hold as much as may be written to a connection; no client has read an answer before it was sent [G6]. */
-const EARLY = 'a poll came before the answer to the one before it was taken'
+/** No client goes on before it has its answer; each of those would hold as much as may be written [G6]. */
+const EARLY = 'a request came before the answer to the one before it was taken'
 const STALE = 'an older copy of a request that was answered long ago'
 
 /** `answerBytesMax` bounds what is kept of a connection, until its next request; 0 keeps nothing. */
@@ -41,16 +41,11 @@ export function guardPolling (engine: EngineServer, log: Logger, answerBytesMax:
       connection.on('upgrade', () => seen.delete(connection)) // an idle WebSocket keeps no answer
     }
     const verdict = t === undefined ? MISSING_T : t.length > T_CHARS_MAX ? LONG_T : requests[method].judge(t, request)
-    if (verdict === 'new' && !(method === 'GET' && requests.GET.answer?.isStuck === true)) {
+    if (verdict === 'new') {
       requests[method].answer = new Answer(response, answerBytesMax)
       return next()
     }
     const fields = { connection: connection.id, method }
-    if (verdict === 'new') {
-      refuse(response, EARLY)
-      log.info(fields, `long polling: ${EARLY}; the connection is closed`)
-      return connection.close(true)
-    }
     if (verdict === 'again') {
       log.debug(fields, 'long polling: a request was sent again by a browser or proxy; it gets the same answer')
       requests[method].answer?.giveAgain(response)
@@ -76,6 +71,7 @@ class Requests {
   judge (t: string, request: EngineRequest): string {
     if (t === this.#t) return this.#judgeRepeated(request)
     if (this.#older.includes(t)) return STALE // it may not take what belongs to the next request
+    if (this.answer?.isStuck === true) return EARLY
     if (this.#t !== undefined && this.#older.push(this.#t) > OLDER_REQUESTS_MAX) this.#older.shift()
     this.#t = t
     this.#bytes = request.headers['content-length']

@@ -43,9 +43,11 @@ function told ({ status, headers, body }: Answer): object {
 async function openAs (port: number, eio: 3 | 4, more = ''): Promise<Poll & { readonly path: string }> {
   const poll = await openPolling(port, `EIO=${eio}&clientId=U1${more}`)
   if (eio === 4) await poll('connect', '40{"clientId":"U1"}')
-  let n = 0
-  while (!(await poll(`open${n++}`)).body.includes('holdfast:session'));
-  return poll
+  for (let n = 0; ; n++) {
+    const { status, body } = await poll(`open${n}`)
+    if (status !== 200) throw new Error(`a poll was answered ${status}: ${body.toString()}`)
+    if (body.includes('holdfast:session')) return poll
+  }
 }
 
 /** Resolves to the `t` of a poll that waits, as nothing is left to be sent or proven, and to its answer. */
