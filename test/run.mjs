@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const JOBS = 2
 /** Load: these run alone. */
-const ALONE = /^test\/(crash|browser)\/|hostile/
+const ALONE = /^test\/(crash|browser)\/|hostile|socketio-(poison|cuts)/
 /** Takes nearly as long as all the rest, beside which it runs; tap itself would begin it near the end. */
 const LONG = /^test\/simulation\//
 /** Program, and the Debian package that brings it. */
