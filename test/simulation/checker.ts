@@ -258,7 +258,8 @@ export class Checker implements DiskWitness {
     if (connection.over) this.#referee.violate('contract', `${name} was closed again`)
     connection.over = true
     connection.closedWith = reason
-    if (reason === 'taken-over' && this.#lastAsked.get(connection.clientId) === connection.number) {
+    const mayHaveEnded = connection.life?.mayHaveEnded === true || connection.life?.ended !== undefined
+    if (reason === 'taken-over' && this.#lastAsked.get(connection.clientId) === connection.number && !mayHaveEnded) {
       this.#referee.violate('G7', `${name} was taken over, but its client has made no other connection`)
     }
     this.#referee.count(`closed: ${reason}`)

@@ -99,15 +99,12 @@ export class Deliveries {
     claim.sentOn = connection.number
     if (qos === 0) return
     const owner = life.inUse.get(packetId)
-    if (owner !== undefined && owner !== claim) {
+    if (owner !== undefined && (!owner.isRetained || owner.publication !== publication)) {
       this.#violate('G4', `${life.name}: identifier ${packetId} was given to ${key}, which is retained, but ` +
         `${owner.publication.key} still has it`)
     }
-    if (owner === claim && !dup) this.#violate('G4', `${life.name} was sent ${key}, which is retained, again without DUP`)
-    claim.packetId = packetId
-    claim.received = false
-    claim.acknowledgedMs = undefined
-    life.inUse.set(packetId, claim)
+    if (owner === undefined) life.inUse.set(packetId, life.retainedFlight(publication, packetId))
+    else if (!dup) this.#violate('G4', `${life.name} was sent ${key}, which is retained, again without DUP`)
   }
 
   #checkAllowed (life: Life, claim: Claim, { qos, dup }: Delivery): void {
@@ -273,9 +270,10 @@ export class Deliveries {
   /** The client is said to have handled it, or only to have it: on this very connection [G2]. */
   proven (connection: Connection, packetId: PacketId, level: 'handled' | 'received' | 'answered'): void {
     const { life } = connection
-    const claim = life?.inUse.get(packetId)
-    if (life === undefined || claim === undefined || connection.over) return
-    const { key } = claim.publication
+    const flight = life?.inUse.get(packetId)
+    if (life === undefined || flight === undefined || connection.over) return
+    const { key } = flight.publication
+    const claim = flight.isRetained ? life.retained.get(key)! : flight
     this.#referee.count(`proven: ${level}`)
     const isUnheard = claim.isLeftUnheard && claim.droppedOn === connection.number
     if (isUnheard) this.#referee.count('proven by polls that overtook a leave')

@@ -243,6 +243,12 @@ export class Life {
     return claim
   }
 
+  /** One sending of it; it may be sent for several subscriptions, under an identifier each. */
+  retainedFlight (publication: Publication, packetId: PacketId): Claim {
+    const coverage: Coverage = { certain: new Set(), possible: new Set(), qosMin: 0, qosPossible: new Set() }
+    return { ...makeClaim(publication, coverage, true), packetId }
+  }
+
   /** The oldest that is owed and was never sent, and how many such there are, up to a few. */
   unsent (countMax: number): { oldest: Claim | undefined, count: number } {
     const owed = this.#owed

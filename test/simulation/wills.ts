@@ -18,6 +18,8 @@ interface Will {
   readonly topic: string
   readonly qos: QoS
   state: State
+  /** The next connection of its client has put its own in its place; this one is no more written down. */
+  isReplaced: boolean
   publication: Publication | undefined
 }
 
@@ -34,11 +36,9 @@ export class Wills {
 
   make (clientId: ClientId, topic: string, qos: QoS, nowMs: number): Message {
     const key = `${clientId}/will.${++this.#made}`
-    // The one before is not written down any more; it is published by its own connection, unless the server dies first.
-    for (const will of this.#wills.values()) {
-      if (will.clientId === clientId && (will.state === 'put' || will.state === 'written')) will.state = 'put'
-    }
-    this.#wills.set(key, { key, clientId, topic, qos, state: 'put', publication: undefined })
+    // The one before is published by its own connection, unless the server dies first.
+    for (const will of this.#wills.values()) if (will.clientId === clientId) will.isReplaced = true
+    this.#wills.set(key, { key, clientId, topic, qos, state: 'put', isReplaced: false, publication: undefined })
     return {
       topic, payload: payloadOf(key, 0), qos, retain: false, publisher: clientId, principal: ANONYMOUS,
       time: nowMs as Message['time'], id: '', wire: undefined
@@ -65,8 +65,10 @@ export class Wills {
   /** The server has died, or stopped while its client was connected: the next one publishes what is written down. */
   crashed (): void {
     for (const will of this.#wills.values()) {
-      if (will.state === 'written') will.state = 'owed'
-      else if (will.state === 'put' || will.state === 'leaving') will.state = 'maybe'
+      const isDone = will.publication?.offset !== undefined
+      if (will.state === 'gone' || isDone) continue
+      if (will.state === 'put' || will.state === 'leaving' || will.isReplaced) will.state = 'maybe'
+      else if (will.state === 'written') will.state = 'owed'
     }
   }
 

@@ -290,7 +290,7 @@ export class SocketClient implements Participant {
     if (page.handled.has(key) && this.#isExact && !page.leftOver.has(key) && !sent.retain) {
       referee.violate('G4', `${clientId} had shown how far it was, which counted, and handled ${key} again`)
     }
-    page.handled.add(key)
+    if (!sent.retain) page.handled.add(key)
     checker.arrivedBySocket(clientId, life, sent, connection)
     if (token !== undefined) page.offset = token
     if (ackId !== undefined) {
