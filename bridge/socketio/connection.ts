@@ -91,9 +91,9 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
       this.#queuedBytes = 0
     })
     engine.on('packet', packet => this.#read(packet))
-    engine.on('upgrade', () => this.#prover.upgraded())
     const { transport } = engine
     if (transport.name === 'polling') {
+      engine.on('upgrade', () => this.#prover.upgraded())
       transport.closeTimeout = LINGER_MS_MAX
       transport.prependListener('ready', () => { this.#respondedBytes = 0 }) // before the prover says that it is taken
     }

@@ -4,7 +4,7 @@ import { HoldfastError, type Broker, type Logger, type Session } from '../../bro
 import type { Connection } from './connection.ts'
 import type { Command } from './commands.ts'
 import { decodeName } from './names.ts'
-import type { Retries } from './repeats.ts'
+import type { RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import { OWN_EVENTS } from './translate.ts'
 
@@ -35,7 +35,7 @@ export interface InboundOptions {
   /** As the client gave it; undefined where it gave none. */
   readonly name: string | undefined
   /** What the session remembers of its emits, which only sessions need whose clients give ids. */
-  readonly retries: () => Retries
+  readonly retries: RetriesBySession
   /** Emits that no rule is for are handlers' of a program, and not refused. */
   readonly leavesUnruled: boolean
   readonly log: Logger
@@ -105,7 +105,7 @@ export class Inbound {
         const { topic, payload, view, id, qos, retain, retryId } = command
         const message = { topic, payload, view, id, qos, retain }
         if (retryId === undefined) return broker.publish(this.#session, message, settle)
-        return this.#options.retries().once(topic, retryId, receipt => { // [G4]
+        return this.#options.retries.of(this.#session.clientId).once(topic, retryId, receipt => { // [G4]
           broker.publish(this.#session, message, receipt)
         }, settle)
       }

@@ -1,34 +1,36 @@
 /** A Socket.IO socket as a link of a broker session: deliveries become events, receipts come from the connection. */
 import type { Socket } from 'socket.io'
 import type {
-  Attachment, ClientId, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId
+  Attachment, Broker, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId, Session
 } from '../../broker/index.ts'
 import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
 import { privateSocketOf } from './engine.ts'
 import type { EncodedEvent, NamespaceFrames, SharedEvent } from './frames.ts'
+import type { Leftovers } from './leftovers.ts'
 import { CONTROL_ID, type Suspects, type Trial } from './poison.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
 import { isToken, type RecoveryOffset } from './proof/recovery-offset.ts'
-import type { Repeats } from './repeats.ts'
+import type { Repeats, RepeatsBySession } from './repeats.ts'
 import { NO_ECHO_MARK, OWN_EVENTS } from './translate.ts'
+
+/** What all links of a bridge share. */
+export interface LinkContext {
+  readonly broker: Pick<Broker, 'setAside'>
+  readonly suspects: Suspects
+  readonly repeats: RepeatsBySession
+  /** Told when events are written before CONNECT, and when the client is through with both. */
+  readonly leftovers: Pick<Leftovers, 'begin' | 'end'>
+}
 
 export interface SocketLinkOptions {
   readonly socket: Socket
-  /** Of the session. */
-  readonly clientId: ClientId
+  readonly session: Session
   readonly connection: Connection
   readonly frames: NamespaceFrames
   /** Where this client finds its recovery token; 'off' for one that takes none. */
   readonly recoveryOffset: RecoveryOffset
-  /** What the session remembers, which only few sessions need. */
-  readonly repeats: () => Repeats
-  /** Undefined for a session that ends with its connection: nothing of it is sent twice. */
-  readonly suspects: Suspects | undefined
-  /** As Broker.setAside(), for the session. */
-  readonly setAside: (delivery: Delivery, attempts: number) => Promise<boolean>
-  /** Told when events are written before CONNECT, and when the client is through with both; see leftovers.ts. */
-  readonly early: { begin (): void, end (): void }
+  readonly context: LinkContext
 }
 
 /** What is gathered for one write. Used again and again: no link is called while another one is. */
@@ -38,11 +40,11 @@ export class SocketLink implements Link, Channel {
   readonly namespace: string
   connectSent = false
   readonly #socket: Socket
-  readonly #clientId: ClientId
+  readonly #session: Session
   readonly #connection: Connection
   readonly #frames: NamespaceFrames
   readonly #recoveryOffset: RecoveryOffset
-  readonly #repeats: () => Repeats
+  readonly #context: LinkContext
   /** Of what is in flight: bounded by the window of the session. */
   #repeatKeys: Map<PacketId, string> | undefined
   #acks: ApplicationAcks | undefined
@@ -50,12 +52,9 @@ export class SocketLink implements Link, Channel {
   #ignored: PacketId[] | undefined
   /** What the client was sent up to, as far as a token may say so. */
   #place: Offset | undefined
-  readonly #suspects: Suspects | undefined
-  readonly #setAside: SocketLinkOptions['setAside']
   /** After a connection that broke: decides what is written, until the message that it broke with is proven. */
   #trial: Trial | undefined
   #hasBegun = false
-  readonly #early: SocketLinkOptions['early']
   #isEarly = false
   /** Written, and neither proven nor left out. */
   #unproven = 0
@@ -63,18 +62,14 @@ export class SocketLink implements Link, Channel {
   #left = false
   #isOver = false
 
-  constructor (options: SocketLinkOptions) {
-    const { socket, clientId, connection, frames, recoveryOffset, repeats, suspects, setAside, early } = options
+  constructor ({ socket, session, connection, frames, recoveryOffset, context }: SocketLinkOptions) {
     this.namespace = socket.nsp.name
     this.#socket = socket
-    this.#clientId = clientId
+    this.#session = session
     this.#connection = connection
     this.#frames = frames
     this.#recoveryOffset = recoveryOffset
-    this.#repeats = repeats
-    this.#suspects = suspects
-    this.#setAside = setAside
-    this.#early = early
+    this.#context = context
     answerThrough(socket, connection.wire, frames)
   }
 
@@ -118,7 +113,7 @@ export class SocketLink implements Link, Channel {
     if (!this.#hasBegun) this.#begin()
     if (!this.connectSent && !this.#isEarly) {
       this.#isEarly = true
-      this.#early.begin()
+      this.#context.leftovers.begin(this.#session.clientId)
     }
     if (this.#trial === undefined) this.#write(deliveries)
     else this.#trial.take(deliveries)
@@ -131,13 +126,13 @@ export class SocketLink implements Link, Channel {
     for (const { message, qos, packetId, retain } of deliveries) {
       const shared = this.#frames.of(message)
       const { repeatKey, level, ignored } = shared.event
-      if (ignored || (message.publisher === this.#clientId && message.id.startsWith(NO_ECHO_MARK))) {
+      if (ignored || (message.publisher === this.#session.clientId && message.id.startsWith(NO_ECHO_MARK))) {
         if (qos > 0) this.#acknowledgeSoon(packetId)
         continue
       }
       const { offset } = message as Partial<Entry>
       // a retained message that a new subscription asks for is no repeat of the one that was delivered live
-      const isRepeated = repeatKey !== undefined && !retain && this.#repeats().repeated(repeatKey, this) // [G4]
+      const isRepeated = repeatKey !== undefined && !retain && this.#repeats.repeated(repeatKey, this) // [G4]
       const asks = level === 'ack' && qos > 0 && !isRepeated
       if (!isRepeated) {
         const event = asks ? this.#asking(shared, packetId, offset) : this.#encoded(shared, offset)
@@ -222,6 +217,11 @@ export class SocketLink implements Link, Channel {
     })
   }
 
+  /** What the session remembers, which only few sessions need. */
+  get #repeats (): Repeats {
+    return this.#context.repeats.of(this.#session.clientId)
+  }
+
   /** Never needed: the bridge subscribes with QoS 1, so nothing is delivered with QoS 2. */
   release (): void {}
 
@@ -237,10 +237,15 @@ export class SocketLink implements Link, Channel {
 
   // --- a message that breaks the connection again and again (poison.ts)
 
+  /** None for a session that ends with its connection: nothing of it is sent twice. */
+  get #suspects (): Suspects | undefined {
+    return this.#session.clean ? undefined : this.#context.suspects
+  }
+
   /** The first delivery: what the last connection broke with comes first. */
   #begin (): void {
     this.#hasBegun = true
-    this.#trial = this.#suspects?.trial(this.#clientId, {
+    this.#trial = this.#suspects?.trial(this.#session.clientId, {
       connection: this.#connection,
       write: (deliveries) => { this.#write(deliveries) },
       control: (bytes) => {
@@ -248,7 +253,8 @@ export class SocketLink implements Link, Channel {
         this.#connection.delivered(this, CONTROL_ID)
       },
       setAside: (delivery, attempts) => {
-        this.#setAside(delivery, attempts).then(isKept => this.#trial?.setAside(isKept), () => this.#trial?.setAside())
+        this.#context.broker.setAside(this.#session, delivery, attempts)
+          .then(isKept => this.#trial?.setAside(isKept), () => this.#trial?.setAside())
       },
       over: () => {
         this.#trial = undefined
@@ -262,7 +268,7 @@ export class SocketLink implements Link, Channel {
     if (this.#isOver) return
     this.#isOver = true
     if (this.#trial !== undefined) this.#trial.broke(onPurpose)
-    else if (!onPurpose && this.#unproven > 0) this.#suspects?.broke(this.#clientId)
+    else if (!onPurpose && this.#unproven > 0) this.#suspects?.broke(this.#session.clientId)
   }
 
   proven (packetId: PacketId): void {
@@ -273,13 +279,13 @@ export class SocketLink implements Link, Channel {
     }
     if (this.#isEarly) { // a probe that was asked for behind CONNECT
       this.#isEarly = false
-      this.#early.end()
+      this.#context.leftovers.end(this.#session.clientId)
     }
     this.#unproven--
     const repeatKey = this.#repeatKeys?.get(packetId)
     if (repeatKey !== undefined) {
       this.#repeatKeys!.delete(packetId)
-      this.#repeats().proven(repeatKey)
+      this.#repeats.proven(repeatKey)
     }
     this.#handled(packetId)
   }

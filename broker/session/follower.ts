@@ -106,13 +106,15 @@ export class Follower {
     this.#tellGaps(session, live)
     this.#redeliver(session, live)
     if (session.held !== undefined && !session.isHoldWritten) this.#puller.hold(session, live, session.held)
-    return {
-      position,
-      acknowledge: (packetId) => { if (session.live === live) this.#acknowledge(session, live, packetId) },
-      received: async (packetId) => { if (session.live === live) await this.#received(session, packetId) },
-      drained: () => { if (session.live === live) this.wake(session) },
-      detach: () => { if (session.live === live) this.detach(session) }
-    }
+    return new Attached(position, session, live, this)
+  }
+
+  acknowledge (session: Session, live: Live, packetId: PacketId): void {
+    if (session.live === live) this.#acknowledge(session, live, packetId)
+  }
+
+  async received (session: Session, live: Live, packetId: PacketId): Promise<void> {
+    if (session.live === live) await this.#received(session, packetId)
   }
 
   detach (session: Session): void {
@@ -278,5 +280,34 @@ export class Follower {
     for (const [reason, count] of session.gaps) live.link.gap(count, reason)
     session.gaps = undefined
     this.#events.cursorMoved(session)
+  }
+}
+
+/** One for each attachment of each session, so it is a class: small, and nothing is bound. */
+class Attached implements Attachment {
+  readonly position: Offset
+  readonly #session: Session
+  readonly #live: Live
+  readonly #follower: Follower
+
+  constructor (position: Offset, session: Session, live: Live, follower: Follower) {
+    this.position = position
+    this.#session = session
+    this.#live = live
+    this.#follower = follower
+  }
+
+  acknowledge (packetId: PacketId): void { this.#follower.acknowledge(this.#session, this.#live, packetId) }
+
+  async received (packetId: PacketId): Promise<void> {
+    await this.#follower.received(this.#session, this.#live, packetId)
+  }
+
+  drained (): void {
+    if (this.#session.live === this.#live) this.#follower.wake(this.#session)
+  }
+
+  detach (): void {
+    if (this.#session.live === this.#live) this.#follower.detach(this.#session)
   }
 }
