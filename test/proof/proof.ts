@@ -27,6 +27,7 @@ const HELP = `npm run proof -- [options]
   --few              every version, transport and cut once, in less than a minute; docs/proof.md is left alone
   --seed N           repeats the moments of a run
   --concurrency N    cells at a time (default 32)
+  --seconds N        how long the conversation goes on (default 30)
   --server FLAG      a flag for the server, like --server=--recovery-offset=off; may be repeated
   --json FILE        also what was counted, as JSON
   --from FILE        writes docs/proof.md from such files instead of running anything; may be repeated
@@ -44,6 +45,7 @@ const { values } = parseArgs({
     few: { type: 'boolean', default: false },
     seed: { type: 'string' },
     concurrency: { type: 'string', default: String(CONCURRENCY) },
+    seconds: { type: 'string', default: String(CONVERSATION_SECONDS) },
     server: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
     from: { type: 'string', multiple: true },
@@ -104,7 +106,7 @@ async function runCells (scope: Scope, node: readonly Cell[], chromium: readonly
 async function converseWithPages (scope: Scope, seed: number): Promise<Conversation> {
   const more = chatPages(scope, await startChromium(scope))
   const flags = [...FLAGS, ...CHROMIUM_FLAGS, ...values.server]
-  return await converse(scope, { seed, seconds: CONVERSATION_SECONDS, flags, more })
+  return await converse(scope, { seed, seconds: Number(values.seconds), flags, more })
 }
 
 function writeDocument (parts: readonly Counted[]): void {
