@@ -7,11 +7,12 @@ import type { ClientId, Entry, Message, Offset, PacketId, QoS } from '../../brok
 import type { CloseReason } from '../../broker/session/link.ts'
 import { Deliveries, type Connection } from './deliveries.ts'
 import type { DiskWitness } from './disk.ts'
-import { isPoisonous, Ledger, type Publication } from './ledger.ts'
-import type { Claim, FilterCall, Life } from './life.ts'
+import { Ledger, type Publication } from './ledger.ts'
+import type { FilterCall, Life } from './life.ts'
 import type { Referee } from './referee.ts'
 import type { Scenario } from './scenario.ts'
 import { Sessions, type ConnectCall } from './sessions.ts'
+import { SocketChecker } from './socketio/checker.ts'
 import { Wills } from './wills.ts'
 import type { Sent } from './wire.ts'
 
@@ -30,9 +31,9 @@ export class Checker implements DiskWitness {
   readonly sessions: Sessions
   readonly deliveries: Deliveries
   readonly wills: Wills
+  readonly sockets: SocketChecker
   readonly #referee: Referee
   readonly #limits: Limits
-  readonly #scenario: Scenario
   #process = 0
   #connections = 0
   /** The connections that follow a session, by their number. */
@@ -59,7 +60,8 @@ export class Checker implements DiskWitness {
     this.sessions = new Sessions(referee, 2 * limits.sweepMs + WRITE_SLACK_MS, flushSlackMs)
     this.deliveries = new Deliveries(referee, this.ledger, limits)
     this.wills = new Wills(referee, this)
-    this.#scenario = scenario
+    const { ledger, sessions, deliveries } = this
+    this.sockets = new SocketChecker({ referee, scenario, ledger, sessions, deliveries, lives: this.#lives })
   }
 
   /** When the disk was last full or slow. */
@@ -282,94 +284,6 @@ export class Checker implements DiskWitness {
     const life = this.#lives.get(number)
     this.#referee.trace?.(`${clientId} gets ${this.ledger.find(sent.message)?.key}${wasHandled ? '' : ', again'}`)
     if (life !== undefined) this.deliveries.arrived(life, sent, wasHandled)
-  }
-
-  // --- clients that show how far they have come
-
-  /** What a client shows of itself when it connects; if it does not count it is given another identifier. */
-  showing (connection: Connection, pid: string | undefined, fresh: string): void {
-    connection.shown = { pid, fresh }
-    this.sessions.of(connection.clientId)?.pidsOpen.add(fresh)
-  }
-
-  /** The session is answered: is it the client that had it last? */
-  recovered (connection: Connection, isRecovered: boolean): void {
-    const life = connection.life!
-    const { pid, fresh } = connection.shown!
-    const wasLast = pid !== undefined && life.pid === pid
-    if (isRecovered && !wasLast && !life.pidsOpen.has(pid!)) {
-      this.#referee.violate('G4', `${life.name}#${connection.number} is taken for the client that was there last`)
-    }
-    const others = [...life.pidsOpen].filter(other => other !== fresh)
-    if (!isRecovered && wasLast && others.length === 0 && !life.isUncertain && life.sessionsSeen > 0) {
-      this.#referee.violate('G4', `${life.name}#${connection.number} is not known again, though it was there last`)
-    }
-    this.#referee.count(isRecovered ? 'recovered' : 'not recovered')
-    life.pid = isRecovered ? pid : fresh
-    life.sessionsSeen++
-    life.pidsOpen.clear()
-  }
-
-  receivedThrough (connection: Connection, through: Offset): void {
-    this.deliveries.receivedThrough(connection, through)
-  }
-
-  /**
-   * The broker goes on without a message whose delivery breaks the connection. It was written on as many connections
-   * that broke as the rule asks for at least; and where nothing but the message breaks them, it is one that does.
-   */
-  setAside (clientId: ClientId, topic: string, offset: Offset, attempts: number): void {
-    const life = this.sessions.of(clientId)
-    const claim = offset > 0
-      ? [...life?.claims.values() ?? []].find(({ publication }) => publication.offset === offset)
-      : [...life?.inUse.values() ?? []].find(({ publication, isRetained }) => isRetained && publication.topic === topic)
-    if (life === undefined || claim === undefined) return
-    const { key } = claim.publication
-    const { cutMs, freezeMs, leaves, takesOver, sockets: { killMs, redeliveriesMax } } = this.#scenario
-    this.#referee.trace?.(`${life.name} goes on without ${key}, after ${attempts} attempts`)
-    const scoreMax = Math.max(1, redeliveriesMax - Math.ceil(redeliveriesMax / 2))
-    if (claim.writtenOn.size < scoreMax) {
-      this.#referee.violate('G5', `${key} was set aside for ${life.name}, but written on ${claim.writtenOn.size} ` +
-        `connections; it takes ${scoreMax} at least`)
-    }
-    const isPoison = isPoisonous(key)
-    const isCalm = cutMs === undefined && freezeMs === undefined && killMs === undefined && leaves + takesOver === 0
-    this.#referee.count(isPoison ? 'set aside' : 'set aside, though harmless')
-    if (!isPoison && isCalm) this.#referee.violate('G5', `${key} was set aside for ${life.name}, but breaks nothing`)
-    claim.isAside = true
-    if (claim.isRetained) life.retainedAside++
-    if (life.inUse.get(claim.packetId) === claim) life.inUse.delete(claim.packetId)
-    claim.acknowledgedMs = this.#referee.nowMs
-  }
-
-  /** An event is on the client's machine. */
-  reached (number: number, sent: Sent, connection: number): void {
-    const claim = this.#claimOf(number, sent)
-    if (claim !== undefined) claim.reachedOn = Math.max(claim.reachedOn, connection)
-  }
-
-  /**
-   * The client will not handle it any more: its process is gone, or its connection, or it has left.
-   * @param isUnheard it has left by a POST, which its polls may overtake, each a proof of what came before
-   */
-  dropped (number: number, sent: Sent, connection: number, isUnheard: boolean): void {
-    const claim = this.#claimOf(number, sent)
-    if (claim === undefined || claim.handledOn === connection || claim.droppedOn > connection) return
-    claim.droppedOn = connection
-    claim.isLeftUnheard = isUnheard
-  }
-
-  /** The handlers were called for it, and have returned. */
-  arrivedBySocket (clientId: ClientId, number: number, sent: Sent, connection: number): void {
-    const claim = this.#claimOf(number, sent)
-    if (claim !== undefined) claim.handledOn = connection
-    this.arrived(clientId, number, sent, true)
-  }
-
-  #claimOf (number: number, { message, retain }: Sent): Claim | undefined {
-    const publication = this.ledger.find(message)
-    const life = this.#lives.get(number)
-    return publication && (retain ? life?.retained : life?.claims)?.get(publication.key)
   }
 
   filtersOf (clientId: ClientId): string[] {

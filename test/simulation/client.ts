@@ -174,7 +174,15 @@ export class Client implements Participant {
   publish (topic: string, qos: QoS, padding: number, retain: boolean): void {
     if (this.#outbox.length >= OUTBOX_MAX) return
     this.#outbox.push({
-      topic, qos, sequence: ++this.#sequence, padding, retain, attempts: 0, packetId: 0 as PacketId, key: '', isReceived: false
+      topic,
+      qos,
+      sequence: ++this.#sequence,
+      padding,
+      retain,
+      attempts: 0,
+      packetId: 0 as PacketId,
+      key: '',
+      isReceived: false
     })
     this.#pump()
   }

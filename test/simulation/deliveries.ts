@@ -73,7 +73,8 @@ export class Deliveries {
     }
     const inflightMax = Math.max(connection.inflightMax, inUseBefore)
     if (life.inUse.size > inflightMax) {
-      this.#violate('G6', `${life.name} has ${life.inUse.size} in flight; the most on this connection is ${inflightMax}`)
+      this.#violate('G6',
+        `${life.name} has ${life.inUse.size} in flight; the most on this connection is ${inflightMax}`)
     }
   }
 
@@ -88,7 +89,7 @@ export class Deliveries {
   #sendRetained (connection: Connection, life: Life, publication: Publication, { packetId, qos, dup }: Delivery): void {
     const { key, topic, retainedFrom, retainedTo } = publication
     const claim = life.retainedClaim(publication)
-    // What is not in the log can't be told from what was there when a SUBSCRIBE had its place at the same end of the log.
+    // What is not in the log can't be told from what was there when a SUBSCRIBE had its place at the same end of it.
     const isUnplaced = publication.offset === undefined
     const isDue = life.subscribes.some(({ filter, calledAt, answeredAt }) => matchesTopic(filter, topic) &&
       (retainedFrom <= answeredAt || isUnplaced) && calledAt <= retainedTo)
@@ -278,7 +279,8 @@ export class Deliveries {
     const isUnheard = claim.isLeftUnheard && claim.droppedOn === connection.number
     if (isUnheard) this.#referee.count('proven by polls that overtook a leave')
     if (level === 'answered') { // by a handler that had it, perhaps on an earlier connection
-      if (claim.handled === 0) this.#violate('G2', `${life.name}: an answer counts for ${key}, which no handler has had`)
+      if (claim.handled > 0) return
+      this.#violate('G2', `${life.name}: an answer counts for ${key}, which no handler has had`)
       return
     }
     if (level === 'handled' && claim.handledOn !== connection.number && !isUnheard) {

@@ -5,7 +5,8 @@ import type { Broker } from '../../broker/broker.ts'
 import { createBroker } from '../../broker/holdfast-broker.ts'
 import type { Limits } from '../../broker/limits.ts'
 import { silent } from '../../broker/logger.ts'
-import { messageBytes, type ClientId, type Message, type Offset, type PacketId, type QoS } from '../../broker/message.ts'
+import { messageBytes, type ClientId, type Message, type Offset, type PacketId, type QoS
+} from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Session } from '../../broker/session/session.ts'
 import type { Checker } from './checker.ts'
@@ -72,7 +73,7 @@ export class ServerProcess {
       options.checker.sessions.told(clientId, reason)
     })
     this.broker.events.on('set-aside', ({ clientId, id, topic, attempts }) => {
-      options.checker.setAside(clientId, topic, Number(id) as Offset, attempts)
+      options.checker.sockets.setAside(clientId, topic, Number(id) as Offset, attempts)
     })
   }
 
@@ -160,7 +161,8 @@ export class ServerEnd implements Link, End {
     const { checker, referee } = this.#server.options
     checker.deliveries.sent(this.#connection!, deliveries)
     if (referee.violation !== undefined || !this.#isOpen) return
-    const copies = deliveries.map(({ packetId, qos, dup, retain, message }) => ({ packetId, qos, dup, retain, message }))
+    const copies = deliveries.map(({ packetId, qos, dup, retain, message }) =>
+      ({ packetId, qos, dup, retain, message }))
     this.#down.send({ type: 'deliver', deliveries: copies },
       deliveries.reduce((bytes, { message }) => bytes + messageBytes(message), 0))
   }

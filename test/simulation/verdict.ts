@@ -84,7 +84,9 @@ function differsFromDisk ({ disk, server }: Evidence): string | undefined {
     }
   }
   for (const one of said) if (!written.has(one)) return `${one} is not on the disk; a restart would lose it`
-  for (const one of written) if (!said.has(one)) return `${one} is on the disk, but is gone; a restart would bring it back`
+  for (const one of written) {
+    if (!said.has(one)) return `${one} is on the disk, but is gone; a restart would bring it back`
+  }
   return undefined
 }
 
@@ -99,7 +101,8 @@ export function checkEnd (evidence: Evidence): void {
     checkReceived(evidence, life)
     const lacking = lacksRetained(checker, life)
     if (lacking !== undefined) {
-      referee.violate('G2', `${life.name} subscribed while ${lacking.key} was retained on ${lacking.topic}, and never got it`)
+      referee.violate('G2',
+        `${life.name} subscribed while ${lacking.key} was retained on ${lacking.topic}, and never got it`)
     }
     for (const claim of life.inUse.values()) {
       referee.violate('G2', `${life.name} still has ${claim.publication.key} in flight (id ${claim.packetId}), ` +
@@ -130,7 +133,8 @@ function lacksRetained (checker: Checker, life: Life): Publication | undefined {
     const isDue = calls.some(({ filter, qos, calledAt }) => qos !== undefined && Math.min(qos, publication.qos) > 0 &&
       publication.retainedFrom < calledAt && matchesTopic(filter, publication.topic))
     const claim = life.retained.get(publication.key)
-    if (isDue && (claim === undefined || (claim.handled === 0 && !claim.isAside && !isExcused(claim)))) return publication
+    const isMissing = claim === undefined || (claim.handled === 0 && !claim.isAside && !isExcused(claim))
+    if (isDue && isMissing) return publication
   }
   return undefined
 }

@@ -75,7 +75,8 @@ export class Wills {
   /** A process starts, and publishes what it finds. */
   started (): void {
     for (const will of this.#wills.values()) {
-      if ((will.state === 'owed' || will.state === 'maybe') && will.publication?.offset === undefined) this.#publish(will)
+      const mayBeThere = will.state === 'owed' || will.state === 'maybe'
+      if (mayBeThere && will.publication?.offset === undefined) this.#publish(will)
     }
   }
 

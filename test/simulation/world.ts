@@ -193,7 +193,12 @@ class World {
       const options = this.#clientOptions(`io${i}` as ClientId, true, this.#random.chance(0.2))
       const { random } = options
       const client = new SocketClient({
-        ...options, kind: makeKind(random), isPoisoned: random.chance(poisoned), checker: this.#checker, pingIntervalMs, pingTimeoutMs
+        ...options,
+        kind: makeKind(random),
+        isPoisoned: random.chance(poisoned),
+        checker: this.#checker,
+        pingIntervalMs,
+        pingTimeoutMs
       })
       this.#begin(client, options, true)
       this.#arrangeNetworkFaults(client, random)
@@ -214,7 +219,8 @@ class World {
     }
   }
 
-  #begin (client: Participant, { random, publishes }: Pick<ClientOptions, 'random' | 'publishes'>, subscribes: boolean): void {
+  #begin (client: Participant, { random, publishes }: Pick<ClientOptions, 'random' | 'publishes'>,
+    subscribes: boolean): void {
     this.#clients.push(client)
     this.#every(this.#scenario.paceMs, random, () => {
       if (client.wire === undefined) client.come()

@@ -216,7 +216,8 @@ export class SocketClient implements Participant {
     if (how === 'killed') held.push(...this.#page.receiveBuffer)
     // A later version confirms by POST, behind that.
     this.#isLeaving = how === 'left' && this.options.kind.protocol === 3 && this.#engine?.isPolling === true
-    for (const { sent, life, connection } of held) this.options.checker.dropped(life, sent, connection, this.#isLeaving)
+    const { sockets } = this.options.checker
+    for (const { sent, life, connection } of held) sockets.dropped(life, sent, connection, this.#isLeaving)
     this.#received = []
     this.#queued = []
   }
@@ -234,9 +235,9 @@ export class SocketClient implements Participant {
   /** @param isMine false where the client has left it, though its engine still listens */
   #reached (event: Event, isMine: boolean): void {
     const { checker } = this.options
-    checker.reached(event.life, event.sent, event.connection)
+    checker.sockets.reached(event.life, event.sent, event.connection)
     if (isMine) this.#received.push(event)
-    else checker.dropped(event.life, event.sent, event.connection, this.#isLeaving)
+    else checker.sockets.dropped(event.life, event.sent, event.connection, this.#isLeaving)
   }
 
   #handle (packet: ToClient): number {
@@ -283,7 +284,7 @@ export class SocketClient implements Participant {
     const key = keyOf(sent.message.payload)
     if (this.options.isPoisoned && !this.#isHealed && isPoisonous(key)) {
       referee.count('a handler ended its process')
-      checker.dropped(life, sent, connection, false)
+      checker.sockets.dropped(life, sent, connection, false)
       this.die()
       return 0
     }
@@ -291,13 +292,14 @@ export class SocketClient implements Participant {
       referee.violate('G4', `${clientId} had shown how far it was, which counted, and handled ${key} again`)
     }
     if (!sent.retain) page.handled.add(key)
-    checker.arrivedBySocket(clientId, life, sent, connection)
+    checker.sockets.arrivedBySocket(clientId, life, sent, connection)
     if (token !== undefined) page.offset = token
     if (ackId !== undefined) {
       const asked = page
       clock.after(random.around(this.#isHealed ? 1 : scenario.ackMs), () => { this.#answer(asked, ackId) })
     }
-    return this.#isHealed || !random.chance(scenario.sockets.handlerBusy) ? 0 : random.around(scenario.sockets.handlerMs)
+    const { handlerBusy, handlerMs } = scenario.sockets
+    return this.#isHealed || !random.chance(handlerBusy) ? 0 : random.around(handlerMs)
   }
 
   /** The application answers when it is done; on another connection, perhaps, or never, if its page is gone. */

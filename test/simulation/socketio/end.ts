@@ -260,18 +260,18 @@ export class SocketEnd implements Link, Channel {
       previous = was
       return pid !== undefined && was === pid ? pid : fresh
     }
-    checker.showing(connection, pid, fresh)
+    checker.sockets.showing(connection, pid, fresh)
     this.#server.broker.connect({ clientId, principal: ANONYMOUS, clean: false, expiryMs, tag }).then(answer => {
       if (this.#server.isGone) return
       const { session, present } = answer
       checker.connected(call, connection, present)
       if (this.#isOver && random.chance(0.5)) { // it went away meanwhile
-        checker.recovered(connection, previous === pid && pid !== undefined && present)
+        checker.sockets.recovered(connection, previous === pid && pid !== undefined && present)
         this.#server.broker.release(session)
         return checker.released(connection)
       }
       const recovered = present && pid !== undefined && previous === pid
-      checker.recovered(connection, recovered)
+      checker.sockets.recovered(connection, recovered)
       this.#attach(session, connection, recovered ? readToken(this.#server.epoch, offset) : undefined,
         recovered ? pid : fresh, recovered)
     }, (error: unknown) => {
@@ -288,7 +288,7 @@ export class SocketEnd implements Link, Channel {
     this.#session = session
     checker.attached(seen)
     const isExact = through !== undefined && through <= this.#server.options.disk.tail
-    if (isExact) checker.receivedThrough(seen, through)
+    if (isExact) checker.sockets.receivedThrough(seen, through)
     const connected = (): void => {
       this.#connectSent = true
       this.#send({ type: 'connected', pid, recovered, life: seen.life!.number, isExact })

@@ -1,4 +1,4 @@
-/** What a Socket.IO client and the server say to each other: Engine.IO packets around Socket.IO's, without their bytes. */
+/** What a Socket.IO client and the server say to each other: Engine.IO packets around Socket.IO's, without bytes. */
 import type { ClientId } from '../../../broker/message.ts'
 import type { EnginePacket } from '../../../bridge/socketio/engine.ts'
 import type { Sent } from '../wire.ts'
@@ -18,7 +18,8 @@ export type ToClient =
   | { readonly type: 'connected', readonly pid: string, readonly recovered: boolean, readonly life: number,
     /** For the checker: the offset was taken for what it says. */
     readonly isExact: boolean }
-  | { readonly type: 'event', readonly sent: Sent, readonly token: string | undefined, readonly ackId: number | undefined,
+  | { readonly type: 'event', readonly sent: Sent, readonly token: string | undefined,
+    readonly ackId: number | undefined,
     /** For the checker: where it was sent. */
     readonly life: number, readonly connection: number }
   /** An event of the server's own that carries a token and nothing else. */
