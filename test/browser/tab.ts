@@ -28,7 +28,9 @@ export class Tab {
   readonly #page: Page
   /** By document, counted from 0. */
   readonly #listeners: Listener[] = []
-  #hangs = false
+  #hang = (): void => {}
+  /** A handler has begun that does not return. */
+  readonly #hangs = new Promise<void>(resolve => { this.#hang = resolve })
 
   private constructor (page: Page) {
     this.#page = page
@@ -48,7 +50,7 @@ export class Tab {
   }
 
   heard (life: number, told: Told): void {
-    if (told[0] === 'dying') this.#hangs = true
+    if (told[0] === 'dying') this.#hang()
     this.#listeners[life]?.(told)
   }
 
@@ -69,13 +71,13 @@ export class Tab {
    * A page that hangs is closed with its process.
    */
   async close (): Promise<void> {
-    if (!this.#hangs) await this.hangAfter(0)
+    await Promise.race([this.hangAfter(0), this.#hangs])
     await this.#page.close()
   }
 
   /** Its process is gone at once, as when the system runs out of memory. */
   async crash (): Promise<void> {
-    await crash(this.#page)
+    await Promise.race([crash(this.#page), this.#hangs])
     await this.#page.close()
   }
 
