@@ -252,7 +252,10 @@ export class ServerEnd implements Link, End {
         return checker.released(connection)
       }
       this.#session = session
-      if (!hasWill) return this.#attach(session, connection, present)
+      // Not in a takeover: the record of the old will is gone before that is published, and a put() that a full disk
+      // refuses forgets which one is written down; a kill then loses the old one, or has it published twice.
+      const isTakeover = this.#server.lastWill.get(clientId)?.isOver === false
+      if (!hasWill || isTakeover) return this.#attach(session, connection, present)
       const will = new ConnectionWill(this.#server, clientId)
       will.put().then(() => { // before CONNACK
         if (this.#server.isGone) return
@@ -261,6 +264,7 @@ export class ServerEnd implements Link, End {
       }, (error: unknown) => {
         if (this.#server.isGone) return
         checker.wills.leaving(will.message)
+        will.isOver = true
         this.#server.broker.release(session)
         checker.released(connection)
         this.#refused('will', error)

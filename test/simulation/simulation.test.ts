@@ -16,8 +16,8 @@ const MUST_MEET = [
   'closed: stalled', 'closed: shutdown', 'gap: backlog-messages', 'gap: backlog-bytes', 'gap: backlog-age',
   'gap: queue-full', 'published again', 'refused', 'sent at QoS 1', 'sent at QoS 2', 'unsubscribed', 'trimmed',
   'checked sessions', 'theft: SESSION_FOREIGN', 'ended amid a clean connect', 'retained', 'sent as retained',
-  'recovered',  'not recovered', 'offset honoured', 'a wrong offset was shown', 'an older page came back', 'client killed',
-  'will to be published', 'proven: handled', 'proven: received', 'proven: answered', 'set aside',
+  'recovered', 'not recovered', 'offset honoured', 'a wrong offset was shown', 'an older page came back',
+  'client killed', 'will to be published', 'proven: handled', 'proven: received', 'proven: answered', 'set aside',
   'lost by a client that had received it'
 ]
 

@@ -106,6 +106,8 @@ export class Wills {
 export class ConnectionWill {
   readonly #server: ServerProcess
   readonly message: Message
+  /** Its connection is gone, or never came about. */
+  isOver = false
 
   constructor (server: ServerProcess, clientId: ClientId) {
     const { checker, random, scenario, referee } = server.options
@@ -124,6 +126,7 @@ export class ConnectionWill {
 
   /** The connection is gone. */
   over (isOrderly: boolean): void {
+    this.isOver = true
     const { checker } = this.#server.options
     if (this.#server.isGone || !this.#server.isOpen) return // the next process finds it
     if (!isOrderly) {
