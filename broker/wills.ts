@@ -33,8 +33,19 @@ export class Wills {
 
   /** Durable when it resolves. `message.publisher` is the client; an earlier will of it is replaced. */
   async put (message: Message): Promise<void> {
-    this.#stored.set(message.publisher, message)
-    await this.#options.log.recorded([{ table: 'wills', key: message.publisher, value: encodeMessage(message) }])
+    const { publisher } = message
+    const before = this.#stored.get(publisher)
+    this.#stored.set(publisher, message)
+    await new Promise<void>((resolve, reject) => {
+      this.#options.log.record([{ table: 'wills', key: publisher, value: encodeMessage(message) }], (error) => {
+        if (error === undefined) return resolve()
+        if (this.#stored.get(publisher) === message) { // what is on the disk is what was there before
+          if (before === undefined) this.#stored.delete(publisher)
+          else this.#stored.set(publisher, before)
+        }
+        reject(error)
+      })
+    })
   }
 
   /** Forgotten without being published, as after DISCONNECT [MQTT-3.1.2-10]; one that must be published stays. */
@@ -71,7 +82,10 @@ export class Wills {
         return
       }
       this.#leaving.delete(message)
-      if (this.#stored.get(publisher) === message) this.#stored.delete(publisher)
+      if (this.#stored.get(publisher) !== message) return
+      this.#stored.delete(publisher)
+      // Another one was to replace it, and could not: its record is still there.
+      if (changes.length === 0) this.#options.log.record([{ table: 'wills', key: publisher, value: null }], () => {})
     })
   }
 
