@@ -5,7 +5,13 @@ import { median } from './statistics.mjs'
 
 const BEGIN = '<!-- bench:begin -->'
 const END = '<!-- bench:end -->'
-const PROTOCOLS = [['mqtt', 'MQTT'], ['socketio', 'Socket.IO']]
+/** What a table is about, and what is to be said of its load. */
+const PROTOCOLS = [
+  ['mqtt', 'MQTT', ''],
+  ['socketio', 'Socket.IO', ' Clients speak Engine.IO 4 over WebSocket; emitters send to rooms, ask for an ack each ' +
+    'time and have at most 50 unanswered emits. Holdfast acks when the event is on disk; the pings are those that ' +
+    'prove what was received.']
+]
 
 /** Replaces what is between the markers of the document; the prose around it stays. */
 export function writeBetweenMarkers (file, text) {
@@ -25,10 +31,11 @@ export function markdown ({ machine, command, when, minutes, rounds, peers, abse
   return [
     `Measured on ${when} with \`${command}\` (${minutes} minutes). ${machineSentence(machine)}`,
     section('What was compared', peerTable(peers, absent)),
-    ...PROTOCOLS.map(([protocol, title]) => {
+    ...PROTOCOLS.map(([protocol, title, load]) => {
       const throughput = cases.filter((one) => one.kind === 'throughput' && (one.protocol ?? 'mqtt') === protocol)
       return throughput.length > 0 && section(`Throughput, ${title}`,
-        `Medians of ${rounds} alternating runs. In brackets: Holdfast as a multiple of that peer, in the same run.`,
+        `Medians of ${rounds} alternating runs. In brackets: Holdfast as a multiple of that peer, in the same run.` +
+          load,
         throughputTable(throughput, peersOf({ protocol }, peers)))
     }),
     rows.length > 0 && section('Bounds', table(['property', 'measured', 'goal', 'met'],

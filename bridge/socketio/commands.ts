@@ -39,32 +39,32 @@ export type RefusalCode = typeof REFUSAL_CODES[number]
 export function parseCommand (
   namespace: string, packet: readonly unknown[], asks: boolean, makeId: () => string
 ): Command {
-  const [event, ...args] = packet
+  const event = packet[0]
   if (typeof event !== 'string') return refuse('EVENT_INVALID', 'the name of an event must be a string')
   switch (event) {
     case 'join':
     case 'leave':
-      if (typeof args[0] !== 'string') {
+      if (typeof packet[1] !== 'string') {
         return refuse('ARGUMENTS_INVALID', `emit('${event}', room): room must be a string`)
       }
       return {
-        kind: event === 'join' ? 'subscribe' : 'unsubscribe', filters: [scopeFilter(namespace, { room: args[0] })]
+        kind: event === 'join' ? 'subscribe' : 'unsubscribe', filters: [scopeFilter(namespace, { room: packet[1] })]
       }
     case 'rooms':
-      if (!asks || args.length > 0) {
+      if (!asks || packet.length > 1) {
         return refuse('ARGUMENTS_INVALID', 'emit(\'rooms\', callback): takes a callback and nothing else')
       }
       return { kind: 'list', ...roomFilterAround(namespace) }
     case 'send': {
-      const scope = parseTarget(args[0])
-      if (scope === undefined || typeof args[1] !== 'string') {
+      const scope = parseTarget(packet[1])
+      if (scope === undefined || typeof packet[2] !== 'string') {
         return refuse('ARGUMENTS_INVALID',
           'emit(\'send\', { user } or { room }, event, ...args): either user or room, a string as event is')
       }
-      return publish(namespace, scope, args[1], args.slice(2), makeId())
+      return publish(namespace, scope, packet[2], packet.slice(3), makeId())
     }
     default:
-      return publish(namespace, { all: true }, event, args, makeId())
+      return publish(namespace, { all: true }, event, packet.slice(1), makeId())
   }
 }
 

@@ -25,6 +25,10 @@ const MEDIUM_BYTES_MAX = 65_535
 /** A batch of frames up to this length is copied together, so that it is one write, shared by all who get it. */
 export const JOINED_BYTES_MAX = 65_536
 
+/** What nearly all emits are answered, which is written without a detour. */
+export const OK = { status: 'ok' } as const
+const OK_JSON = JSON.stringify([OK])
+
 const NO_VALUES: readonly Buffer[] = []
 
 export interface EnginePiece {
@@ -224,6 +228,10 @@ export class NamespaceFrames {
 
   /** To a client's event that asked for it under this identifier. */
   answer (id: number, values: readonly unknown[]): EncodedEvent {
+    if (values.length === 1 && values[0] === OK) {
+      const namespace = this.#namespace === '/' ? '' : `${this.#namespace},`
+      return new EncodedEvent(encodeFrames(`${ACK}${namespace}${id}${OK_JSON}`, NO_VALUES), undefined)
+    }
     return this.#frames.encode(ACK, this.#namespace, values, id)
   }
 

@@ -3,6 +3,7 @@ import type { Socket } from 'socket.io'
 import { HoldfastError, type Broker, type Logger, type Session } from '../../broker/index.ts'
 import type { Connection } from './connection.ts'
 import type { Command } from './commands.ts'
+import { OK } from './frames.ts'
 import { decodeName } from './names.ts'
 import type { RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
@@ -43,7 +44,6 @@ export interface InboundOptions {
 
 /** Counted for every emit on top of its bytes, so that many small ones are bounded too. */
 const OVERHEAD_BYTES = 256
-const OK: Answer = { status: 'ok' }
 
 export class Inbound {
   readonly #options: InboundOptions

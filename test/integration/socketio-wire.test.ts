@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { Socket as TcpSocket, type AddressInfo } from 'node:net'
 import { Server, type Socket } from 'socket.io'
 import t, { type Test } from 'tap'
+import type { WebSocket } from 'ws'
 import { engineOf, privateOf, privateSocketOf, type EngineSocket } from '../../bridge/socketio/engine.ts'
 import { Frames, type EncodedEvent } from '../../bridge/socketio/frames.ts'
 import { Rules } from '../../bridge/socketio/rules/rules.ts'
@@ -11,7 +12,7 @@ import { Wire, Writing } from '../../bridge/socketio/wire.ts'
 import { until, within } from '../helpers/wait.ts'
 import { openRaw } from './socketio-harness.ts'
 
-interface Ends { readonly socket: Socket, readonly raw: Awaited<ReturnType<typeof openRaw>>, readonly engine: EngineSocket }
+interface Ends { readonly socket: Socket, readonly raw: WebSocket, readonly engine: EngineSocket }
 
 /** A plain Socket.IO server, and a client that says what it is told. */
 async function ends (t: Test, options: { perMessageDeflate?: boolean } = {}): Promise<Ends> {

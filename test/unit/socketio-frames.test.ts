@@ -5,7 +5,7 @@ import { parseCommand, type PublishCommand } from '../../bridge/socketio/command
 import { privateOf } from '../../bridge/socketio/engine.ts'
 import { encodeEnvelope } from '../../bridge/socketio/envelope.ts'
 import {
-  ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, type EncodedEvent, type NamespaceFrames
+  ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, OK, type EncodedEvent, type NamespaceFrames
 } from '../../bridge/socketio/frames.ts'
 import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { Rules, type NamespaceRules } from '../../bridge/socketio/rules/rules.ts'
@@ -21,7 +21,8 @@ function framesOf (namespace = '/', rules: Partial<NamespaceRules> = {}, firstAc
 
 function message (topic: string, args: readonly unknown[]): Message {
   const payload = Buffer.from(encodeEnvelope({ id: 'm', args }))
-  return { topic, payload, qos: 1, retain: false, publisher: 'p', principal: 'p', time: 0, id: 'm' } as unknown as Message
+  const rest = { qos: 1, retain: false, publisher: 'p', principal: 'p', time: 0, id: 'm' }
+  return { topic, payload, ...rest } as unknown as Message
 }
 
 /** As the broker takes it from the bridge, with what the bridge knows of it. */
@@ -106,7 +107,7 @@ t.test('a message that two namespaces know is encoded for each', async t => {
   t.equal(here.of(one), here.of(one))
 })
 
-t.test('what an emit brought is passed on as the JSON that it is, byte for byte as the encoder would have it', async t => {
+t.test('what an emit brought is passed on as the JSON that it is, as the encoder would have it', async t => {
   const values: unknown[][] = [
     [], [1], ['a', { b: [null, 'ü"\\\u2028', -0, 1e21] }, []], [undefined, NaN], [{ __proto__: 1 }], ['hf~e1~5']
   ]
@@ -146,7 +147,9 @@ t.test('what a rule made and nobody can write down is told as undeliverable [G5]
 
 t.test('answers and the bridge\'s own events are encoded as any', async t => {
   const frames = framesOf('/n')
-  t.equal(text(frames.answer(7, [{ status: 'ok' }])), '43/n,7[{"status":"ok"}]')
+  for (const ok of [OK, { status: 'ok' }]) t.equal(text(frames.answer(7, [ok])), '43/n,7[{"status":"ok"}]')
+  t.equal(text(framesOf().answer(7, [OK])), '437[{"status":"ok"}]')
+  t.equal(text(framesOf().answer(7, [OK, 1])), '437[{"status":"ok"},1]')
   const [head, value] = parse(frames.answer(7, [Buffer.from('x')]).frames)
   t.equal(head.body.toString(), '461-/n,7[{"_placeholder":true,"num":0}]')
   t.same(value.body, Buffer.from('x'))
