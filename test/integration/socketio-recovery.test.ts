@@ -121,7 +121,9 @@ for (const version of RECOVERING) {
     const random = createRandom(chooseSeed())
     t.comment(`seed ${random.seed}`)
     for (const transport of Object.keys(TRANSPORTS) as Transport[]) {
-      const scene = await stage(t)
+      // A client whose WebSocket breaks in the middle of an upgrade has paused its polling for good: it notices by the
+      // heartbeat that does not come.
+      const scene = await stage(t, { pingIntervalMs: 500, pingTimeoutMs: 500 })
       const life = scene.client(version, transport)
       const { socket, log, connected } = life
       await connected()
