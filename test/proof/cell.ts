@@ -35,7 +35,7 @@ const DEATHS_AT_END = 2
 const BURST_MESSAGES = 24
 const DIE_AFTER_MAX = 12
 const DIE_MS_MAX = 5_000
-const FINISH_MS_MAX = 30_000
+const FINISH_MS_MAX = 60_000
 const TICK_MS = 25
 
 let cells = 0
@@ -70,7 +70,9 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
       url: `http://127.0.0.1:${proxy.port}`,
       clientId,
       keepAlive,
-      onSeen: (source: string, number: number) => { sightings.push({ key: `${source} ${number}`, life }) },
+      onSeen: (source: string, number: number, token?: string) => {
+        sightings.push({ key: `${source} ${number}`, life, token })
+      },
       onCrash () {
         crashes++
         turn = turn.then(come)
@@ -156,6 +158,10 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
   say('false receipts', verdict.falseReceipts)
   say('out of order', verdict.disordered)
   if (isExact) say('handled twice', verdict.duplicates)
+  for (const key of new Set(isExact ? verdict.duplicates : [])) {
+    const seen = sightings.filter(sighting => sighting.key === key)
+    problems.push(`${key}: ${seen.map(({ life, token }) => `client ${life} at ${token}`).join(', ')}`)
+  }
   say('refused', publishers.flatMap(({ refusals }) => refusals))
   return {
     ...cell,

@@ -13,8 +13,8 @@ export interface LifeOptions {
   readonly clientId: string
   /** Whether requests of long polling share a TCP connection, as in browsers; Node's own default is not to. */
   readonly keepAlive: boolean
-  /** A handler ran to its end. */
-  readonly onSeen: (source: string, number: number) => void
+  /** A handler ran to its end; `token` is the recovery offset that came with the message, where one did. */
+  readonly onSeen: (source: string, number: number, token?: string) => void
   /** A fault of the client itself has ended its process; a supervisor would start it again. */
   readonly onCrash: () => void
 }
@@ -58,8 +58,8 @@ const CRASH = /when (not )?reconstructing a packet|'attachments'/
 
 /** Longer than Node's timers need to see that a connection is gone. */
 const RECONNECT_DELAY_MS = 40
-const CONNECT_TIMEOUT_MS = 1_500
-const JOIN_MS_MAX = 20_000
+const CONNECT_TIMEOUT_MS = 3_000
+const JOIN_MS_MAX = 60_000
 
 export class InProcessLife implements Life {
   readonly socket: LegacySocket
@@ -102,13 +102,13 @@ export class InProcessLife implements Life {
       this.#thrownOut++
       this.socket.connect()
     })
-    this.socket.on('m', (source: string, number: number) => {
+    this.socket.on('m', (source: string, number: number, _filling: unknown, token?: string) => {
       if (this.#dead) return
       if (this.#handlersLeft-- <= 0) {
         void this.kill()
         return
       }
-      this.#options.onSeen(source, number)
+      this.#options.onSeen(source, number, token)
     })
   }
 

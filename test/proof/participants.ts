@@ -11,7 +11,7 @@ import { until, within } from '../helpers/wait.ts'
 import { CHAT_EVENT, CHAT_TOPIC, type Participant } from './conversation.ts'
 import { countLeftovers } from './life.ts'
 
-const COME_MS_MAX = 20_000
+const COME_MS_MAX = 60_000
 /** mosquitto_pub that has no receipt by then is ended and started again. */
 const PUBLISH_MS_MAX = 3_000
 
@@ -35,7 +35,7 @@ export class ChatClient implements Participant {
     this.kind = `socket.io-client ${version}, ${transport}`
     this.isExact = RECOVERING.includes(version)
     const socket = legacyClient(version, `http://127.0.0.1:${proxy.port}`, {
-      transports: TRANSPORTS[transport], auth: { clientId: name }, query: { clientId: name }, timeout: 1_500
+      transports: TRANSPORTS[transport], auth: { clientId: name }, query: { clientId: name }, timeout: 3_000
     })
     this.#socket = socket
     if (this.isExact) this.leftovers = countLeftovers(socket, ([event, text]) => event === CHAT_EVENT ? [text] : [])

@@ -38,7 +38,7 @@ const MEANINGS: ReadonlyArray<readonly [string, string]> = [
   ['successor', 'handled by a client that then died, and by the next one of its name: the proof had not come yet'],
   ['recovered', 'reconnects with `socket.recovered`, which clients from 4.6 have'],
   ['crashed',
-    'a fault of the client\'s own ended it: before 4.5 it throws for ever once a link was cut inside a binary event'],
+    'a fault of the client\'s own ended it: 2.5, 3.1 and 4.0 throw for ever once a link was cut inside a binary event'],
   ['thrown out', '`io server disconnect` that nobody had asked for']
 ]
 

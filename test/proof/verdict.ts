@@ -15,6 +15,8 @@ export interface Sighting {
   readonly key: string
   /** Which client object it was, counted from 0. */
   readonly life: number
+  /** The recovery offset that came with it: copies with the same one are one message of the log. */
+  readonly token?: string
 }
 
 export interface Verdict {
@@ -57,12 +59,16 @@ export function judge (
   for (const { source, resent } of publishers) {
     for (const [key, times] of seen) {
       if (!key.startsWith(`${source} `)) continue
-      const repeats = [...times.values()].reduce((sum, count) => sum + count - 1, 0)
-      const sentAgain = Math.min(repeats, resent.get(Number(key.slice(source.length + 1))) ?? 0)
-      retried += sentAgain
-      const left = Math.min(repeats - sentAgain, leftovers.reduce((sum, of) => sum + (of.get(key) ?? 0), 0))
-      leftover += left
-      for (let extra = repeats - sentAgain - left; extra > 0; extra--) duplicates.push(key)
+      let left = leftovers.reduce((sum, of) => sum + (of.get(key) ?? 0), 0)
+      for (const count of times.values()) {
+        // what is in the log twice, every client of the name may see twice
+        const sentAgain = Math.min(count - 1, resent.get(Number(key.slice(source.length + 1))) ?? 0)
+        const leftOver = Math.min(count - 1 - sentAgain, left)
+        left -= leftOver
+        retried += sentAgain
+        leftover += leftOver
+        for (let extra = count - 1 - sentAgain - leftOver; extra > 0; extra--) duplicates.push(key)
+      }
       again += times.size - 1
     }
   }

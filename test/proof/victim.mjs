@@ -12,7 +12,7 @@ const loaded = createRequire(import.meta.url)(client)
 let left = Infinity
 
 const socket = loaded(url, {
-  transports, auth: { clientId }, query: { clientId }, timeout: 1_500, reconnectionDelay: 40, reconnectionDelayMax: 80
+  transports, auth: { clientId }, query: { clientId }, timeout: 3_000, reconnectionDelay: 40, reconnectionDelayMax: 80
 })
 socket.on('m', (source, number) => {
   if (left-- <= 0) process.kill(process.pid, 'SIGKILL')
