@@ -72,7 +72,7 @@ for (const version of VERSIONS) {
     }
   })
 
-  t.test(`${version}: a refusal reaches the client as that of a middleware does, and leaves nothing behind`, async t => {
+  t.test(`${version}: a refusal reaches the client as a middleware's does, and leaves nothing behind`, async t => {
     const { io, client } = await start(t, async () => {
       throw Object.assign(new Error('no'), { data: { code: 'NO' } })
     })
