@@ -41,6 +41,7 @@ export class Checker implements DiskWitness {
   readonly #lives = new Map<number, Life>()
   /** The last connection of each client. */
   readonly #lastAsked = new Map<ClientId, number>()
+  readonly #lastAttached = new Map<ClientId, number>()
   /** By topic. */
   readonly #retained = new Map<string, Publication>()
   /** Names that a stranger has had. */
@@ -245,6 +246,7 @@ export class Checker implements DiskWitness {
 
   attached (connection: Connection): void {
     connection.attached = true
+    this.#lastAttached.set(connection.clientId, connection.number)
     connection.readySinceMs = this.#referee.nowMs
     this.#attached.set(connection.number, connection)
     this.sessions.attached(connection.life!, connection.number)
@@ -261,7 +263,9 @@ export class Checker implements DiskWitness {
     connection.over = true
     connection.closedWith = reason
     const mayHaveEnded = connection.life?.mayHaveEnded === true || connection.life?.ended !== undefined
-    if (reason === 'taken-over' && this.#lastAsked.get(connection.clientId) === connection.number && !mayHaveEnded) {
+    const { clientId, number } = connection
+    const isLast = this.#lastAsked.get(clientId) === number && this.#lastAttached.get(clientId) === number
+    if (reason === 'taken-over' && isLast && !mayHaveEnded) {
       this.#referee.violate('G7', `${name} was taken over, but its client has made no other connection`)
     }
     this.#referee.count(`closed: ${reason}`)
