@@ -10,13 +10,13 @@ const MEMORY_RATIO_MAX = 1.3
 
 export const SOCKETIO_CASES = [
   flow('socketio-one-4', 'one to one with ack, 4 emitters to 4 receivers', 'msg/s',
-    { emitters: 4, receivers: 4, messages: 60_000 }, GOALS.ack),
+    { emitters: 4, receivers: 4, messages: 200_000 }, GOALS.ack),
   flow('socketio-one-16', 'one to one with ack, 16 emitters to 16 receivers', 'msg/s',
-    { emitters: 16, receivers: 16, messages: 80_000 }, GOALS.ack),
+    { emitters: 16, receivers: 16, messages: 240_000 }, GOALS.ack),
   flow('socketio-room-50', 'room of 50, 1 emitter', 'deliveries/s',
-    { emitters: 1, receivers: 50, messages: 8_000, fanout: true }, GOALS.room),
+    { emitters: 1, receivers: 50, messages: 20_000, fanout: true }, GOALS.room),
   flow('socketio-room-1000', 'room of 1,000, 1 emitter', 'deliveries/s',
-    { emitters: 1, receivers: 1_000, messages: 400, fanout: true }, GOALS.room)
+    { emitters: 1, receivers: 1_000, messages: 1_000, fanout: true }, GOALS.room)
 ]
 
 export const socketioMemory = {
