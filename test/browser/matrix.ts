@@ -23,7 +23,8 @@ export function chromiumCells (): Cell[] {
 }
 
 const FEW_CUTS = [
-  'rst', 'fin', 'rst-down', 'fin-up', 'no-answer', 'hole-up', 'hole-down', 'hole-both', 'half-open', 'delay', 'throttle',
+  'rst', 'fin', 'rst-down', 'fin-up', 'no-answer', 'hole-up', 'hole-down', 'hole-both', 'half-open', 'delay',
+  'throttle',
   'stall', 'refuse', 'flapping', 'opening', 'takeover', 'reload', 'tab-closed', 'tab-killed', 'blocked'
 ]
 

@@ -60,7 +60,7 @@ t.test('a proof comes as soon as it can and no sooner, on every version and tran
       const isByHeartbeat = version === '2.5' && transport !== 'polling'
       t.ok(receivedMs >= TRIP_MS - TIMER_MS, `${name}: received after ${Math.round(receivedMs)} ms, one round trip`)
       t.ok(handledMs >= (isByHeartbeat ? EIO3_PING_INTERVAL_MS : 2 * TRIP_MS) - TIMER_MS,
-        `${name}: handled after ${Math.round(handledMs)} ms, ` + (isByHeartbeat ? 'a ping interval' : 'two round trips'))
+        `${name}: handled after ${Math.round(handledMs)} ms, ${isByHeartbeat ? 'a ping interval' : 'two round trips'}`)
       client.disconnect()
     }
   }))

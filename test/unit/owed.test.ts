@@ -43,7 +43,7 @@ t.test('[G5] the removal of a session that failed is tried again, and nothing is
   t.notOk(owed.hasFailed)
 })
 
-t.test('[G5] a clean connect writes what is owed of its name, so that nobody is told of a session that ended', async t => {
+t.test('[G5] a clean connect writes what is owed of its name: what has ended is not present', async t => {
   const { disk, log, owed, stored } = await begin()
   disk.failing = true
   owed.remove(NAME, REMOVAL)
@@ -69,7 +69,7 @@ t.test('[G2] what is owed does not take the records of a new session along', asy
   t.notOk(owed.hasFailed)
 })
 
-t.test('an unsubscribe that failed is owed: asked for again, or by itself, or not at all once subscribed anew', async t => {
+t.test('an unsubscribe that failed is owed, unless the filter is subscribed anew', async t => {
   const { disk, log, owed, store } = await begin()
   const subscribed = new Set<string>()
   const session = { clientId: NAME, ended: false, subscriptions: subscribed } as unknown as Session
