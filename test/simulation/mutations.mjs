@@ -193,12 +193,6 @@ export const MUTATIONS = [
     to: 'const changes = session.clean ? []'
   },
   {
-    name: 'a clean connect that fails takes back that its session has ended meanwhile',
-    file: 'broker/sessions.ts',
-    from: 'if (!existing.ended) { //',
-    to: 'if (existing !== undefined) { //'
-  },
-  {
     name: 'a clean connect does not wait for the removal that is owed',
     file: 'broker/owed.ts',
     from: 'const changes = [...earlier?.changes ?? NOTHING, ...removal]',

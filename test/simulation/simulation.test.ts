@@ -6,7 +6,7 @@ import t from 'tap'
 import { FAILED_SEEDS } from './seeds.ts'
 import { simulate, type Outcome } from './world.ts'
 
-const SEEDS = Number(process.env['HOLDFAST_SIMULATION_SEEDS'] ?? 1_100)
+const SEEDS = Number(process.env['HOLDFAST_SIMULATION_SEEDS'] ?? 1_000)
 const FROM = Number(process.env['HOLDFAST_SIMULATION_FROM'] ?? 1)
 const TIMEOUT_MS = 600_000
 /** What the worlds of a run have to contain, or they prove nothing. */

@@ -36,6 +36,11 @@ export class SocketChecker {
     this.#options.sessions.of(connection.clientId)?.pidsOpen.add(fresh)
   }
 
+  /** It was refused: what it was to be given counts for nothing. */
+  refused (connection: Connection): void {
+    this.#options.sessions.of(connection.clientId)?.pidsOpen.delete(connection.shown!.fresh)
+  }
+
   /** The session is answered: is it the client that had it last? */
   recovered (connection: Connection, isRecovered: boolean): void {
     const life = connection.life!

@@ -277,6 +277,7 @@ export class SocketEnd implements Link, Channel {
     }, (error: unknown) => {
       if (this.#server.isGone) return
       checker.sessions.failed(call)
+      checker.sockets.refused(connection)
       this.#refused('connect', error)
     })
   }
