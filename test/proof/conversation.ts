@@ -24,8 +24,9 @@ export interface Participant extends Promised {
   readonly leftovers?: ReadonlyMap<string, number>
   /** Resolves when it is there; nothing is said before. */
   readonly joined: Promise<void>
-  readonly reconnects: number
-  readonly recovered: number
+  /** Undefined where a program does not tell. */
+  readonly reconnects: number | undefined
+  readonly recovered: number | undefined
   /** Nothing is to be seen twice but what the leftovers excuse. */
   readonly isExact: boolean
   /** Says something if it has a receipt for what it said before. */
@@ -45,8 +46,8 @@ export interface ConversationRow {
   readonly duplicates: number
   readonly leftover: number
   readonly retried: number
-  readonly reconnects: number
-  readonly recovered: number
+  readonly reconnects: number | undefined
+  readonly recovered: number | undefined
   readonly problems: readonly string[]
 }
 
@@ -72,6 +73,9 @@ export interface ConversationOptions {
 export const CHAT_EVENT = 'chat message'
 export const CHAT_TOPIC = `io/_/all/${CHAT_EVENT}`
 const FINISH_MS_MAX = 60_000
+/** Between two cuts of a link: often, and long enough to come back and say something. */
+const CUT_MS_MIN = 400
+const CUT_MS_MAX = 2_500
 
 export async function converse (
   scope: Scope, { seed, seconds, flags, more = [] }: ConversationOptions
@@ -170,7 +174,7 @@ async function cutAgainAndAgain (proxies: readonly Proxy[], random: Random, endM
   let cuts = 0
   await Promise.all(proxies.map(async proxy => {
     while (Date.now() < endMs) {
-      await pause(random.between(300, 1_500))
+      await pause(random.between(CUT_MS_MIN, CUT_MS_MAX))
       cuts++
       await cutSomehow(proxy, random)
       proxy.pass()

@@ -83,8 +83,8 @@ export class Mosquitto implements Participant {
   readonly resent = new Map<number, number>()
   readonly seen: string[] = []
   readonly joined = Promise.resolve()
-  readonly recovered = 0
-  readonly reconnects = 0
+  readonly recovered = undefined
+  readonly reconnects = undefined
   readonly #proxy: Proxy
   #subscriber: ChildProcess | undefined
   #said = 0

@@ -148,7 +148,7 @@ function conversationPart ({ seed, seconds, cuts, kills, rows, problems }: Conve
     table(['who', ...columns], rows.map(row => [row.problems.length > 0 ? `**${row.kind}**` : row.kind, ...[
       row.said, row.expected, row.lost, row.disordered, row.duplicates, row.leftover, row.retried, row.reconnects,
       row.recovered
-    ].map(figure)]))
+    ].map(value => value === undefined ? '' : figure(value))]))
   ].join('\n\n')
 }
 

@@ -34,7 +34,7 @@ export function conversationLines ({ rows, problems, cuts, kills }: Conversation
     const figures = [
       `said ${row.said}`, `${row.expected} expected`, `${row.lost} lost`, `${row.disordered} disordered`,
       `${row.duplicates} twice`, `${row.leftover} leftover`, `${row.retried} sent twice`,
-      `${row.recovered}/${row.reconnects} recovered`
+      ...row.reconnects === undefined ? [] : [`${row.recovered}/${row.reconnects} recovered`]
     ]
     const verdict = row.problems.length === 0 ? 'ok    ' : 'FAILED'
     return [`${verdict} ${row.kind.padEnd(36)} ${figures.join(', ')}`, ...row.problems].join('\n         ')
