@@ -78,6 +78,8 @@ export class Admission {
     try {
       return await this.#admit(socket)
     } catch (error) {
+      // A client that gets connect_error stays away for good. What may pass is no refusal: to it the network broke.
+      if (mayPass(error)) this.#options.connections.get(engineOf(socket))?.close()
       throw this.#refusal(socket, error)
     }
   }
@@ -85,7 +87,7 @@ export class Admission {
   async #admit (socket: Socket): Promise<Admitted> {
     const { broker, connections, rules } = this.#options
     const connection = connections.get(engineOf(socket))
-    if (this.closed || connection === undefined) throw new RefusedError('CLOSED', 'the server is shutting down')
+    if (this.closed || connection === undefined) throw new HoldfastError('CLOSED')
     const leave = this.#enter(connection, socket.nsp.name)
     try {
       const here = rules.namespace(socket.nsp.name)
@@ -99,7 +101,7 @@ export class Admission {
         const missing = here.filters({ name: identity.name, principal: session.principal })
           .filter(filter => !known.has(filter))
         await Promise.all(missing.map(filter => broker.subscribe(session, filter, 1)))
-        if (!connection.open) throw new RefusedError('CLOSED', 'the connection is gone')
+        if (!connection.open) throw new HoldfastError('CLOSED', 'the connection is gone')
       } catch (error) {
         broker.release(session)
         throw error
@@ -210,4 +212,10 @@ export class Admission {
     this.#options.log.error({ ...fields, err: error }, 'a Socket.IO client could not be let in')
     return new RefusedError('INTERNAL', 'the server could not handle the request; its log says why')
   }
+}
+
+/** Trying again can help: the server stops, the disk is full, or it is a fault of ours. */
+function mayPass (error: unknown): boolean {
+  if (error instanceof RefusedError || error instanceof IdentityError) return false
+  return !(error instanceof HoldfastError) || error.retriable
 }

@@ -1,0 +1,29 @@
+/** What may pass is no refusal: a client that is told connect_error would stay away for good. */
+import t from 'tap'
+import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
+import { legacyClient, VERSIONS } from '../helpers/socketio-clients.ts'
+import { until } from '../helpers/wait.ts'
+import { startBridged } from './socketio-harness.ts'
+
+for (const version of VERSIONS) {
+  t.test(`[G2] ${version}: a client that connects while the disk is full comes in when there is space`, async t => {
+    const disk = createMemoryDisk()
+    const { url, bridge } = await startBridged(t, { store: createMemoryStore(disk) })
+    for (const transports of [['websocket'], ['polling']]) {
+      disk.failing = true
+      const socket = legacyClient(version, url, { query: { clientId: `c-${transports[0]}` }, transports })
+      t.teardown(() => socket.disconnect())
+      let refusals = 0
+      let attempts = 0
+      const count = (): void => { refusals++ }
+      socket.on('connect_error', count)
+      if (version === '2.5') socket.on('error', count)
+      socket.io.on('reconnect_attempt', () => { attempts++ })
+      await until(() => attempts >= 2, 'two more attempts')
+      t.equal(refusals, 0, `${transports[0]}: not refused`)
+      disk.failing = false
+      await until(() => socket.connected, 'the connection')
+    }
+    t.ok(bridge.connections >= 2)
+  })
+}
