@@ -30,7 +30,8 @@ const HELP = `npm run proof -- [options]
   --seconds N        how long the conversation goes on (default 30)
   --server FLAG      a flag for the server, like --server=--recovery-offset=off; may be repeated
   --json FILE        also what was counted, as JSON
-  --from FILE        writes docs/proof.md from such files instead of running anything; may be repeated
+  --from FILE        writes docs/proof.md from such files instead of running anything; may be repeated: a cell that ran
+                     again replaces what it was before
 `
 const CONCURRENCY = 32
 const CONVERSATION = 'conversation'
@@ -115,7 +116,7 @@ function writeDocument (parts: readonly Counted[]): void {
     seeds: [...new Set(parts.map(({ seed }) => seed))],
     minutes: Math.ceil(parts.reduce((sum, { ms }) => sum + ms, 0) / 60_000),
     system: `${cpus()[0].model.trim()}, ${cpus().length} cores, Linux ${release()}, Node ${process.version}`,
-    rows: parts.flatMap(({ rows }) => rows),
+    rows: [...new Map(parts.flatMap(({ rows }) => rows).map(row => [nameOf(row), row])).values()],
     conversation: parts.findLast(({ conversation }) => conversation !== undefined)?.conversation,
     cuts: new Map([...CUTS, ...BROWSER_CUTS].map(({ name, says }) => [name, says]))
   }))
