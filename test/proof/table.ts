@@ -53,8 +53,8 @@ export function document (report: Report): string {
     'then; what the machine does in between is not.',
     table(['word', 'means'], MEANINGS),
     `## Result\n\n${rows.length - failed.length} of ${rows.length} runs are as they should be: nothing lost, ` +
-    'no false receipt, nothing out of order, and nothing twice for a client of 4.6 or later, but where the application itself ' +
-    `interferes (takeover, leaves).\n\n${totals(rows)}`,
+    'no false receipt, nothing out of order, and nothing twice for a client of 4.6 or later, but where the ' +
+    `application itself interferes (takeover, leaves).\n\n${totals(rows)}`,
     failed.length > 0 && '## Runs that are not as they should be\n\n' + failed.map(row =>
       `- \`${nameOf(row)}\`, seed ${row.seed}: ${row.problems.join('; ')}`).join('\n'),
     conversation !== undefined && conversationPart(conversation),
