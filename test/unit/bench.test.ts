@@ -32,7 +32,7 @@ t.test('the benchmark judges a goal by the ratio of medians, and marks a rate th
     summarize (one: Case, peers: Peer[]): Summary[]
     markdown (report: object): string
   }>('table.mjs')
-  const peers = ['holdfast', 'fast', 'lossy'].map(name => ({ name, title: name, receipt: 'r' }))
+  const peers = ['holdfast', 'fast', 'lossy'].map(name => ({ name, title: name, receipt: 'r', protocols: ['mqtt'] }))
   const run = (rate: number, lost = 0): Run => ({ rate, lost, duplicates: 0, outOfOrder: 0 })
   const one: Case = {
     kind: 'throughput',
