@@ -83,7 +83,8 @@ t.test('[G6] [G8] a publisher that floods durable messages slows itself down, no
 
 t.test('[G8] a subscriber that never reads is cut, costs bounded memory, and holds up nobody at any QoS', async t => {
   // at QoS 1 and 2 the window may fit into the buffers of the system: what is missed then is the acknowledgement
-  const { server, canary, checkMemory } = await setUp(t, ['--ack-timeout-ms', '4000', '--eio3-ping-interval-ms', '1000'])
+  const { server, canary, checkMemory } =
+    await setUp(t, ['--ack-timeout-ms', '4000', '--eio3-ping-interval-ms', '1000'])
   const frozen = new Map<string, WireClient>()
   for (const [clean, qos] of [[true, 0], [true, 1], [false, 1], [false, 2]] as const) {
     const clientId = `frozen-${clean}-${qos}`
