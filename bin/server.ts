@@ -134,8 +134,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     const bridge = createSocketioBridge({
       broker,
       http,
-      io,
-      program: PROGRAM,
+      program: io && { io, publisher: PROGRAM },
       log,
       origins: io === undefined ? origins : undefined, // a program's own server says by itself which pages may come
       sessionExpiryMs: config.socketioSessionExpiryMs,

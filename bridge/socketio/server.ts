@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto'
 import { type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Namespace, Server, Socket } from 'socket.io'
-import type { Broker, ClientId, Logger, Principal, Publisher } from '../../broker/index.ts'
+import type { Broker, ClientId, Logger, Publisher } from '../../broker/index.ts'
 import { Admission, type Admitted } from './admission.ts'
 import { Carrier, type Member } from './carrier.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
@@ -39,9 +39,11 @@ export interface SocketioBridgeOptions {
    * handlers stay in force. Its handlers get the events that no rule is for; what it emits to rooms and everybody, and
    * the rooms of its sockets, are carried by the log. Options below that are Socket.IO's own are left alone.
    */
-  readonly io?: Server
-  /** Publishes what the program emits; what access control says of clients does not hold for it. */
-  readonly program?: Publisher
+  readonly program?: {
+    readonly io: Server
+    /** Publishes what it emits; what access control says of clients does not hold for it. */
+    readonly publisher: Publisher
+  }
   readonly log: Logger
   /** Which pages may connect; default: all, of which those of other origins can't use polling. */
   readonly origins?: OriginGate
@@ -96,14 +98,14 @@ export interface SocketioBridge {
 export const CLOSE_GRACE_MS = 5_000
 export const CLOSE_FLUSH_MS = 1_000
 
-const PROGRAM: Publisher = { clientId: '$program' as ClientId, principal: '$program' as Principal }
 const RECOVERY_EXPIRY_MS = 120_000
 const EIO3_PING_INTERVAL_MS = 5_000
 const REDELIVERIES_MAX = 10
 const EIO3_INFLIGHT_MESSAGES_MAX = 1_024
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
-  const { broker, log, origins, sessionExpiryMs, io: programs } = options
+  const { broker, log, origins, sessionExpiryMs, program } = options
+  const programs = program?.io
   const path = options.path ?? '/socket.io/'
   const makeId = options.makeId ?? randomIds(12)
   const connections = new WeakMap<EngineSocket, Connection>()
@@ -177,11 +179,11 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   engine.on('initial_headers', (headers, request) => cookies.give(headers, request))
   guardPolling(engine, log, broker.limits.writeBufferBytesMax)
 
-  if (programs !== undefined) {
-    hookedNamespaces(programs, namespace => {
+  if (program !== undefined) {
+    hookedNamespaces(program.io, namespace => {
       const { name: namespaceName } = rules.namespace(namespace.name)
-      const { program = PROGRAM } = options
-      carriers.set(namespace, new Carrier(namespace, { broker, program, members, namespaceName, makeId, log }))
+      carriers.set(namespace, new Carrier(namespace,
+        { broker, program: program.publisher, members, namespaceName, makeId, log }))
     })
   }
   hookNamespaces(io, async socket => {

@@ -2,6 +2,7 @@
 import { Server } from 'socket.io'
 import t from 'tap'
 import type { Test } from 'tap'
+import { PROGRAM } from '../../bin/program.ts'
 import type { ClientId, Principal } from '../../broker/index.ts'
 import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { createProxy, type Proxy } from '../helpers/proxy.ts'
@@ -299,7 +300,7 @@ async function stageOf (t: Test, io: Server): Promise<Stage> {
   await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
   t.teardown(async () => { await io.close() })
   const { port } = http.address() as { port: number }
-  const bridged = await startBridged(t, { bridge: { io } })
+  const bridged = await startBridged(t, { bridge: { program: { io, publisher: PROGRAM } } })
   const proxy = await createProxy(t, { port })
   return {
     ...bridged,
