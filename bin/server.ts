@@ -145,6 +145,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       pingIntervalMs: config.pingIntervalMs,
       pingTimeoutMs: config.pingTimeoutMs,
       eio3PingIntervalMs: config.eio3PingIntervalMs,
+      tornEventHoldMs: config.tornEventHoldMs,
       eio3InflightMessagesMax: config.eio3InflightMessagesMax,
       eio3Proof: config.eio3Proof,
       perMessageDeflate: config.socketioDeflate,

@@ -27,7 +27,11 @@ export interface Admitted extends Connected {
   readonly recovered: boolean
   /** A recovered client's claim; undefined where it made none that means something here. */
   readonly receivedThrough: Offset | undefined
+  /** It showed a pid, whosever: such a client is of 4.6 or later. */
+  readonly bringsPid: boolean
 }
+
+type Taken = Omit<Admitted, 'connection' | 'rules' | 'name' | 'bringsPid'>
 
 export interface AdmissionOptions {
   readonly broker: Broker
@@ -106,7 +110,8 @@ export class Admission {
         broker.release(session)
         throw error
       }
-      return { ...taken, connection, rules: here, name: identity.name }
+      const bringsPid = socket.handshake.auth.pid !== undefined
+      return { ...taken, connection, rules: here, name: identity.name, bringsPid }
     } finally {
       leave()
     }
@@ -124,8 +129,7 @@ export class Admission {
   }
 
   /** The first session that can be had. */
-  async #take (socket: Socket, identity: Identity, namespace: string):
-  Promise<Omit<Admitted, 'connection' | 'rules' | 'name'>> {
+  async #take (socket: Socket, identity: Identity, namespace: string): Promise<Taken> {
     const { cookies, seats } = this.#options
     const takesPid = engineOf(socket).protocol !== OLD_PROTOCOL
     const { auth } = socket.handshake
@@ -153,8 +157,9 @@ export class Admission {
     throw new Error('there is always a session to be had, at last a new one')
   }
 
-  async #connect (candidate: Candidate, principal: Principal, claimed: Pid | undefined, offset: unknown):
-  Promise<Omit<Admitted, 'connection' | 'rules' | 'name'> | undefined> {
+  async #connect (
+    candidate: Candidate, principal: Principal, claimed: Pid | undefined, offset: unknown
+  ): Promise<Taken | undefined> {
     const { broker } = this.#options
     const { clientId, clean, expiryMs, isClaim, pid } = candidate
     const claimedSid = claimed === undefined ? undefined : sidOf(claimed)

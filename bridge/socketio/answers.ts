@@ -4,18 +4,20 @@
  * changes that.
  */
 import type { Socket } from 'socket.io'
+import type { Connection } from './connection.ts'
 import { privateSocketOf } from './engine.ts'
 import type { NamespaceFrames } from './frames.ts'
-import type { Wire } from './wire.ts'
 
-/** `wire` is that of the connection below the socket, `frames` those of its namespace. */
-export function answerThrough (socket: Socket, wire: Wire, frames: NamespaceFrames): void {
+/** `connection` is the one below the socket, `frames` are those of its namespace. */
+export function answerThrough (socket: Socket, connection: Connection, frames: NamespaceFrames): void {
   privateSocketOf(socket).ack = id => {
     let isAnswered = false
     return (...answer) => {
       if (isAnswered) return
       isAnswered = true
-      wire.writeOne(frames.answer(id, answer))
+      const encoded = frames.answer(id, answer)
+      if (encoded.isBinary) connection.carriesBytes()
+      connection.wire.writeOne(encoded)
     }
   }
 }

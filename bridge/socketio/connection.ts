@@ -3,6 +3,7 @@
  * taken from it.
  */
 import type { Clock, Logger, PacketId } from '../../broker/index.ts'
+import { Doubt, type Suspicion } from './deaf.ts'
 import type { EnginePacket, EngineSocket } from './engine.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
@@ -49,6 +50,8 @@ interface Mark {
 /** A closed connection whose client does not take leave by then is cut off. */
 export const LINGER_MS_MAX = 5_000
 
+/** Type digit of a Socket.IO CONNECT packet, which a client sends without having understood anything (protocol 5). */
+const CONNECT = '0'
 /** Type digit of a Socket.IO DISCONNECT packet: `1` for the root namespace, `1/chat,` for another (protocol 5). */
 const DISCONNECT = '1'
 
@@ -73,6 +76,9 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   /** Of them: answered, and the answers are not taken. */
   #owedBytes = 0
   #paused = false
+  /** Bytes went out in a packet of their own and nothing behind them is proven; `true` until there is a mark behind. */
+  #bytesOut: Mark | true | undefined
+  readonly #doubt: Doubt<Mark>
 
   constructor (engine: EngineSocket, options: ConnectionOptions, clock: Clock, log: Logger) {
     this.engine = engine
@@ -81,8 +87,10 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#log = log
     this.wire = new Wire(engine, options.writing ?? new Writing(), this)
     this.#prover = new Prover(engine, this.wire, this)
+    this.#doubt = new Doubt(clock, marks => this.#tell(marks))
     engine.on('packetCreate', packet => {
       this.#prover.creating(packet)
+      if (packet.type === 'message' && packet.data !== undefined && typeof packet.data !== 'string') this.carriesBytes()
       this.#queuedBytes += packet.data?.length ?? 0
     })
     engine.on('flush', () => {
@@ -97,7 +105,10 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
       transport.closeTimeout = LINGER_MS_MAX
       transport.prependListener('ready', () => { this.#respondedBytes = 0 }) // before the prover says that it is taken
     }
-    engine.on('close', () => this.#linger())
+    engine.on('close', () => {
+      this.#doubt.drop()
+      this.#linger()
+    })
   }
 
   /** Closed by this side for a reason of its own, which is not held against what was written. */
@@ -140,11 +151,6 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     return this.engine.protocol === 3 ? this.#options.eio3InflightMessagesMax : undefined
   }
 
-  /** The client has answered a probe: what it is sent now goes to somebody who lives. */
-  get isAlive (): boolean {
-    return this.#prover.isAlive
-  }
-
   /** A namespace was opened on the connection; at most one channel has its name. */
   add (channel: Channel): void {
     this.#channels.push(channel)
@@ -178,7 +184,34 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     for (const mark of early) if (mark.channel === channel) this.#written(mark)
   }
 
+  /** An event is being written whose bytes follow it in packets of their own; before delivered() is called for it. */
+  carriesBytes (): void {
+    this.#bytesOut = true
+    this.#doubt.carriesBytes()
+  }
+
+  /** Its client may be deaf: what it proves does not count before it has spoken, or for `ms` (deaf.ts). */
+  suspect (suspicion: Suspicion, ms: number): void {
+    this.#doubt.begin(suspicion, ms)
+  }
+
+  /** What it proves does not count now. */
+  get inDoubt (): boolean {
+    return this.#doubt.holds
+  }
+
+  /**
+   * What is to be thought of the client after this connection. A link that breaks now may leave it with an event
+   * without the bytes that belong to it; a response to a poll comes whole or not at all.
+   */
+  get suspicion (): Suspicion | undefined {
+    const { transport, protocol } = this.engine
+    const mayBeTorn = this.#bytesOut !== undefined && transport.name === 'websocket' && protocol !== 3
+    return mayBeTorn ? 'torn' : this.#doubt.suspicion
+  }
+
   #written (mark: Mark): void {
+    if (this.#bytesOut === true) this.#bytesOut = mark
     const { transport, protocol } = this.engine
     const isFast = protocol === 3 && transport.name === 'websocket' && this.#options.eio3Proof === 'transport'
     this.#prover.delivered(mark, isFast ? 'received' : mark.level)
@@ -252,7 +285,9 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
 
   #read (packet: EnginePacket): void {
     this.#prover.read(packet)
-    if (packet.type === 'message' && typeof packet.data === 'string' && packet.data.startsWith(DISCONNECT)) {
+    if (packet.type !== 'message' || typeof packet.data !== 'string') return
+    if (!packet.data.startsWith(CONNECT)) this.#doubt.end()
+    if (packet.data.startsWith(DISCONNECT)) {
       // Socket.IO handles the packet in a later turn; a pong right behind it must not count any more.
       const namespace = packet.data.slice(1).replace(/,.*$/s, '') || '/'
       this.#channels.find(channel => channel.namespace === namespace)?.left()
@@ -264,6 +299,13 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   }
 
   proven (marks: readonly Mark[]): void {
+    if (this.#bytesOut !== undefined && this.#bytesOut !== true && marks.includes(this.#bytesOut)) {
+      this.#bytesOut = undefined
+    }
+    if (!this.#doubt.hold(marks)) this.#tell(marks)
+  }
+
+  #tell (marks: readonly Mark[]): void {
     for (const { channel, packetId } of marks) channel.proven(packetId)
   }
 

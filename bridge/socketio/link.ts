@@ -70,7 +70,7 @@ export class SocketLink implements Link, Channel {
     this.#frames = frames
     this.#recoveryOffset = recoveryOffset
     this.#context = context
-    answerThrough(socket, connection.wire, frames)
+    answerThrough(socket, connection, frames)
   }
 
   /** Deliveries may have come before; receipts can't. */
@@ -136,6 +136,7 @@ export class SocketLink implements Link, Channel {
       const asks = level === 'ack' && qos > 0 && !isRepeated
       if (!isRepeated) {
         const event = asks ? this.#asking(shared, packetId, offset) : this.#encoded(shared, offset)
+        if (event.isBinary) this.#connection.carriesBytes()
         if (isDirect && (takesBinary || !event.isBinary)) batch.push(event)
         else {
           this.#writeBatch()
@@ -231,7 +232,8 @@ export class SocketLink implements Link, Channel {
 
   close (reason: CloseReason): void {
     // Closing tells the session that the connection is gone; a link must not do that while the session calls it.
-    this.#over(reason === 'ended' || reason === 'store-unavailable' || reason === 'shutdown')
+    const isSuperseded = reason === 'taken-over' && this.#connection.inDoubt
+    this.#over(isSuperseded || reason === 'ended' || reason === 'store-unavailable' || reason === 'shutdown')
     setImmediate(() => this.#close(reason))
   }
 

@@ -9,6 +9,8 @@ import type { Connection } from './connection.ts'
 
 /** A page whose script is busy for longer loses its session to the other tab, and gets another one. */
 export const ANSWER_MS_MAX = 2_000
+/** A browser answers a ping of the WebSocket itself, also for a page that has just been left: it is asked once more. */
+const UNLOAD_MS_MAX = 250
 
 const NO_ID = 0 as PacketId
 
@@ -32,19 +34,29 @@ export class Holders {
   async clear (clientIds: readonly ClientId[]): Promise<void> {
     await Promise.all(clientIds.map(async clientId => {
       const connection = this.#connections.get(clientId)
-      if (connection !== undefined && !await this.#answers(connection)) connection.cut()
+      if (connection === undefined) return
+      if (connection.inDoubt) connection.close() // whoever comes may be the same page, which can't hear on it
+      else if (!await this.#answers(connection)) connection.cut()
     }))
   }
 
   #answers (connection: Connection): Promise<boolean> {
     let asked = this.#asked.get(connection)
     if (asked === undefined) {
-      asked = answers(connection, this.#clock)
+      asked = lives(connection, this.#clock)
       this.#asked.set(connection, asked)
       void asked.then(() => this.#asked.delete(connection))
     }
     return asked
   }
+}
+
+async function lives (connection: Connection, clock: Clock): Promise<boolean> {
+  if (!await answers(connection, clock)) return false
+  const { protocol, transport } = connection.engine
+  if (protocol !== 3 || transport.name !== 'websocket') return true
+  await new Promise<void>(resolve => { clock.after(UNLOAD_MS_MAX, resolve) })
+  return connection.open && await answers(connection, clock)
 }
 
 function answers (connection: Connection, clock: Clock): Promise<boolean> {

@@ -11,6 +11,7 @@ import { Carrier, type Member } from './carrier.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
 import { isOpenedByGet, pingEio3, refusedTransport } from './eio3.ts'
 import { DeviceCookies } from './cookie.ts'
+import { DeafClients } from './deaf.ts'
 import { engineOf, privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './frames.ts'
 import { guardPolling } from './guard.ts'
@@ -75,6 +76,11 @@ export interface SocketioBridgeOptions {
   readonly redeliveriesMax?: number
   /** How long a message that is suspected of that waits at least for the link to break without it. Default: 1,000. */
   readonly holdMsMin?: number
+  /**
+   * After a link that may have broken inside a binary event: how long nothing counts that a client without a word
+   * proves; 0: not at all. Default: 10,000.
+   */
+  readonly tornEventHoldMs?: number
   /** '/socket.io/' */
   readonly path?: string
   /** Makes message ids, and session ids for clients without one. */
@@ -102,6 +108,7 @@ const RECOVERY_EXPIRY_MS = 120_000
 const EIO3_PING_INTERVAL_MS = 5_000
 const REDELIVERIES_MAX = 10
 const EIO3_INFLIGHT_MESSAGES_MAX = 1_024
+const TORN_EVENT_HOLD_MS = 10_000
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
   const { broker, log, origins, sessionExpiryMs, program } = options
@@ -118,7 +125,13 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     redeliveriesMax: options.redeliveriesMax ?? REDELIVERIES_MAX,
     holdMsMin: options.holdMsMin
   })
-  const forget = ({ clientId }: { readonly clientId: ClientId }): void => suspects.forget(clientId)
+  const deaf = new DeafClients(log)
+  // whoever is held back for longer would be cut off as stalled
+  const tornEventHoldMs = Math.min(options.tornEventHoldMs ?? TORN_EVENT_HOLD_MS, broker.limits.ackTimeoutMs / 2)
+  const forget = ({ clientId }: { readonly clientId: ClientId }): void => {
+    suspects.forget(clientId)
+    deaf.forget(clientId)
+  }
   broker.events.on('session-ended', forget)
   const rules = new Rules({ rules: programs === undefined ? options.rules : forProgram(options.rules), makeId, log })
   const makeSecret = options.makeSecret ?? randomIds(18)
@@ -263,11 +276,15 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     })
     connection.add(link)
     inbounds.add(inbound)
+    const mayBeDeaf = connection.engine.protocol !== 3 && !admitted.bringsPid && tornEventHoldMs > 0
+    const suspicion = mayBeDeaf ? deaf.suspicion(session, present) : undefined
+    if (suspicion !== undefined) connection.suspect(suspicion, tornEventHoldMs)
     if (name === undefined) holders.hold(clientId, connection)
     socket.on('disconnect', safely(log, reason => {
       if (sid !== undefined && bySid.get(sid) === socket) bySid.delete(sid)
       if (members.get(socket.id)?.session === session) members.delete(socket.id)
       holders.leave(clientId, connection)
+      if (mayBeDeaf) deaf.gone(clientId, connection.suspicion)
       connection.remove(link)
       link.detach()
       inbound.stop().then(() => inbounds.delete(inbound), () => {})

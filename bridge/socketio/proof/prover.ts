@@ -39,7 +39,6 @@ export class Prover<Mark> {
   #poll: NextPoll<Mark> | undefined
   readonly #version3: Version3<Mark> | undefined
   #isDue = false
-  #isAlive = false
 
   constructor (engine: EngineSocket, wire: Wire, owner: ProverOwner<Mark>) {
     this.#engine = engine
@@ -54,11 +53,6 @@ export class Prover<Mark> {
       // before the engine's own listener, which writes the next response
       transport.prependListener('ready', () => this.#polled())
     } else this.#listenForPongs()
-  }
-
-  /** The client has answered a probe: what it was sent reached somebody who lives. */
-  get isAlive (): boolean {
-    return this.#isAlive
   }
 
   /** Messages that were written and have not arrived. */
@@ -115,7 +109,6 @@ export class Prover<Mark> {
   #answered (proven: readonly Mark[] | undefined): void {
     if (proven === undefined) return this.#owner.deceived()
     if (this.#engine.readyState !== 'open') return
-    this.#isAlive = true
     if (proven.length > 0) this.#owner.proven(proven)
     this.#owner.taken()
     this.#askSoon()

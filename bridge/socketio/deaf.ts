@@ -1,0 +1,123 @@
+/**
+ * Clients that may be deaf. The browser bundle of socket.io-client 4.5.4 (any 4.5 with socket.io-parser 4.2.1) never
+ * recovers from a WebSocket that breaks between a binary event's text and its bytes: every packet that it gets later is
+ * a parse error, its CONNECT too. It hears nothing any more until its page is loaded again, but its engine goes on
+ * answering pings, so a double ping (proof/double-ping.ts) would prove what no handler has seen [G2].
+ *
+ * On the wire such a client differs from a healthy one in two things. It says nothing but CONNECT. And it leaves its
+ * connection as it is, alive, and makes another one after its reconnection delay. So after a link that may have broken
+ * inside a binary event, what the next connection proves counts only once the client has spoken, or after a while in
+ * which it made no other connection. Until then nothing is lost and nothing waits but receipts, and with them whatever
+ * finds the window full.
+ *
+ * Clients from 4.6 on are mended, and known by their pid; those of version 2 forget such an event by themselves. Which
+ * sessions are concerned is in memory: after a restart of the server all are, from the first event with bytes on.
+ */
+import type { Clock, ClientId, Logger, Session } from '../../broker/index.ts'
+
+/** `torn`: its last link may have broken inside a binary event; `unknown`: nobody knows how the last one ended. */
+export type Suspicion = 'torn' | 'unknown'
+
+/** The session that came first is forgotten: what its client proves counts at once. */
+export const DEAF_SESSIONS_MAX = 4_096
+/** Connections of a client, one after the other, that end without a word of it, until that is told. */
+export const SILENT_CONNECTIONS_TOLD = 5
+
+interface Suspected {
+  readonly suspicion: Suspicion
+  readonly connections: number
+}
+
+/** Which sessions have a client that may be deaf. */
+export class DeafClients {
+  readonly #log: Logger
+  readonly #suspected = new Map<ClientId, Suspected>()
+  /** Followed by a connection since the server has started. */
+  readonly #met = new WeakSet<Session>()
+
+  constructor (log: Logger) {
+    this.#log = log
+  }
+
+  /** A client that is not of 4.6 or later is about to follow the session; `present`: not for the first time. */
+  suspicion (session: Session, present: boolean): Suspicion | undefined {
+    const isMet = this.#met.has(session)
+    this.#met.add(session)
+    return this.#suspected.get(session.clientId)?.suspicion ?? (present && !isMet ? 'unknown' : undefined)
+  }
+
+  /** Its connection is gone; `suspicion`: what is to be thought of the next one. */
+  gone (clientId: ClientId, suspicion: Suspicion | undefined): void {
+    const connections = (this.#suspected.get(clientId)?.connections ?? 0) + 1
+    this.#suspected.delete(clientId)
+    if (suspicion === undefined) return
+    this.#suspected.set(clientId, { suspicion, connections })
+    if (this.#suspected.size > DEAF_SESSIONS_MAX) this.forget(this.#suspected.keys().next().value!)
+    if (connections === SILENT_CONNECTIONS_TOLD) {
+      this.#log.warn({ session: clientId, connections },
+        'a Socket.IO client makes connection after connection and says nothing; its receipts are not counted. If it ' +
+        'is a page with socket.io-client 4.5.4 it can\'t hear any more, and has to be loaded again')
+    }
+  }
+
+  /** The session has ended. */
+  forget (clientId: ClientId): void { this.#suspected.delete(clientId) }
+}
+
+/** Over one connection: holds back what is proven while its client may be deaf. */
+export class Doubt<Mark> {
+  readonly #clock: Clock
+  readonly #release: (marks: readonly Mark[]) => void
+  #suspicion: Suspicion | undefined
+  #isSound = false
+  /** Bounded by the windows of the sessions. */
+  #held: Mark[] = []
+  #cancel = (): void => {}
+
+  /** `release` gets what was held back, in the order of its proofs. */
+  constructor (clock: Clock, release: (marks: readonly Mark[]) => void) {
+    this.#clock = clock
+    this.#release = release
+  }
+
+  get suspicion (): Suspicion | undefined { return this.#suspicion }
+
+  /** What is proven does not count now. */
+  get holds (): boolean { return this.#suspicion === 'torn' }
+
+  /** For so long at most. A client that has spoken on the connection is sound, whatever is suspected. */
+  begin (suspicion: Suspicion, ms: number): void {
+    if (this.#isSound) return
+    if (this.#suspicion !== 'torn') this.#suspicion = suspicion
+    this.#cancel()
+    this.#cancel = this.#clock.after(ms, () => this.end())
+  }
+
+  /** An event with bytes is written: what broke the last connection may have been this one, or one behind it. */
+  carriesBytes (): void {
+    if (this.#suspicion === 'unknown') this.#suspicion = 'torn'
+  }
+
+  /** True where the marks are kept. */
+  hold (marks: readonly Mark[]): boolean {
+    if (!this.holds) return false
+    for (const mark of marks) this.#held.push(mark)
+    return true
+  }
+
+  /** The client is sound: it has spoken, or lived for so long. */
+  end (): void {
+    this.#isSound = true
+    if (this.#suspicion === undefined) return
+    const held = this.#held
+    this.drop()
+    this.#suspicion = undefined
+    if (held.length > 0) this.#release(held)
+  }
+
+  /** The connection is gone: what was held back is not proven, and the suspicion stays. */
+  drop (): void {
+    this.#held = []
+    this.#cancel()
+  }
+}
