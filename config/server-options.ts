@@ -86,10 +86,10 @@ export const SERVER_OPTIONS = {
     'asideMessagesMax), logged, and listed by "holdfast sessions", while the session goes on without it. They count ' +
     'only where the link held without the message.'),
   tornEventHoldMs: ms('socketio', { min: 0, max: TIMER_MS_MAX }, 10_000,
-    'A Socket.IO client of version 4.5.4 can be deaf after a WebSocket that broke inside an event with bytes, and ' +
-    'answers pings all the same. After such a break what a client before 4.6 proves counts only once it has emitted ' +
-    'something, or after this time without another connection of it: longer than its reconnectionDelay, and half of ackTimeoutMs at ' +
-    'most. 0: at once.'),
+    'Some Socket.IO clients before 4.6 hear nothing any more after a WebSocket that broke inside an event with ' +
+    'bytes, and answer pings all the same. After such a break what a client proves counts only once it has emitted ' +
+    'something, or after this time without another connection of it. Longer than the reconnectionDelay of your ' +
+    'clients, at most half of ackTimeoutMs; 0: counts at once. See docs/legacy-clients.md.'),
   rules: structure<RulesOption>('socketio', (value) => readRules(value).problems, 'an object of rules', {},
     'What events of Socket.IO clients become as messages, and the other way round, and which namespaces there are: ' +
     'see docs/rules.md. Without rules events travel as docs/socketio.md says.'),

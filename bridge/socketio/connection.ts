@@ -205,8 +205,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
    * without the bytes that belong to it; a response to a poll comes whole or not at all.
    */
   get suspicion (): Suspicion | undefined {
-    const { transport, protocol } = this.engine
-    const mayBeTorn = this.#bytesOut !== undefined && transport.name === 'websocket' && protocol !== 3
+    const mayBeTorn = this.#bytesOut !== undefined && this.engine.transport.name === 'websocket'
     return mayBeTorn ? 'torn' : this.#doubt.suspicion
   }
 

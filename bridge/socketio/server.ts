@@ -77,8 +77,8 @@ export interface SocketioBridgeOptions {
   /** How long a message that is suspected of that waits at least for the link to break without it. Default: 1,000. */
   readonly holdMsMin?: number
   /**
-   * After a link that may have broken inside a binary event: how long nothing counts that a client without a word
-   * proves; 0: not at all. Default: 10,000.
+   * After a link that may have broken inside a binary event: how long nothing counts that a silent client before 4.6
+   * proves, at most half of ackTimeoutMs; 0: not at all. Default: 10,000.
    */
   readonly tornEventHoldMs?: number
   /** '/socket.io/' */
@@ -276,7 +276,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     })
     connection.add(link)
     inbounds.add(inbound)
-    const mayBeDeaf = connection.engine.protocol !== 3 && !admitted.bringsPid && tornEventHoldMs > 0
+    const mayBeDeaf = !admitted.bringsPid && tornEventHoldMs > 0
     const suspicion = mayBeDeaf ? deaf.suspicion(session, present) : undefined
     if (suspicion !== undefined) connection.suspect(suspicion, tornEventHoldMs)
     if (name === undefined) holders.hold(clientId, connection)

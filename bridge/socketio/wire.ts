@@ -143,8 +143,7 @@ export class Wire {
 
   /**
    * Engine.IO answers a poll with the first packet alone. With all of a turn in one response there are fewer of them,
-   * and no event is torn apart: a client before 4.5 whose connection ends between the pieces of one is dead for good
-   * (its parser waits for the rest).
+   * and no event is torn apart: some clients never recover from a connection that ends between its pieces (deaf.ts).
    */
   #hold (): void {
     const { transport } = this.#engine

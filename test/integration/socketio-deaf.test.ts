@@ -1,17 +1,18 @@
 /**
- * Pages with the bundle of socket.io-client 4.5.4, which hear nothing any more after a WebSocket that broke inside an
- * event with bytes, and answer pings all the same (bridge/socketio/deaf.ts).
+ * Pages that hear nothing any more after a WebSocket that broke inside an event with bytes, and answer pings all the
+ * same (bridge/socketio/deaf.ts).
  */
 import t, { type Test } from 'tap'
 import type { Logger, SessionInfo } from '../../broker/index.ts'
 import { silent } from '../../broker/index.ts'
-import { bundledClient } from '../helpers/bundled-client.ts'
+import { builtClient, bundledClient } from '../helpers/bundled-client.ts'
 import { createProxy, type Proxy } from '../helpers/proxy.ts'
 import { type LegacySocket, type Version } from '../helpers/socketio-clients.ts'
-import { until } from '../helpers/wait.ts'
+import { pause, until } from '../helpers/wait.ts'
 import { connectMqtt, startBridged, type Bridged, type BridgedOptions } from './socketio-harness.ts'
 
 const TOPIC = 'io/_/all/m'
+const NAME = { clientId: 'page' }
 const COOKIE = 'holdfast=a-secret-of-24-characters'
 const BYTES = Buffer.alloc(100_000, 0xff)
 /** Enough for the text of the event, and not for its bytes. */
@@ -22,15 +23,18 @@ interface Scene extends Bridged {
   /** Publishes the next number, or bytes. */
   publish (bytes?: Buffer): Promise<void>
   readonly published: number
-  /** A page of that version, and what its handler got; it gives its name, or has a cookie instead. */
-  open (version: Version, cookie?: string): Page
+  /** It gives its name, or has a cookie instead; from the published file, or built of the packages of today. */
+  open (version: Version, options?: { readonly cookie?: string | undefined, readonly isBuilt?: boolean }): Page
 }
 
 interface Page {
   readonly socket: LegacySocket
+  /** What its handler got. */
   readonly seen: unknown[]
   /** Reasons of its disconnects. */
   readonly left: string[]
+  /** What was thrown while packets were read, where that is known. */
+  readonly errors: Error[]
 }
 
 async function setUp (t: Test, options: BridgedOptions = {}): Promise<Scene> {
@@ -46,17 +50,18 @@ async function setUp (t: Test, options: BridgedOptions = {}): Promise<Scene> {
       await publisher.publishAsync(TOPIC, bytes ?? String(published), { qos: 1 })
       published++
     },
-    open (version, cookie) {
-      const identity = cookie === undefined ? { auth: { clientId: 'page' } } : { cookie }
-      const socket = bundledClient(version, `http://127.0.0.1:${proxy.port}`, {
-        ...identity, reconnectionDelay: 100, reconnectionDelayMax: 100, timeout: 2_000
-      })
+    open (version, { cookie, isBuilt = false } = {}) {
+      const identity = cookie === undefined ? { auth: NAME, query: NAME } : { cookie }
+      const options = { ...identity, reconnectionDelay: 100, reconnectionDelayMax: 100, timeout: 2_000 }
+      const url = `http://127.0.0.1:${proxy.port}`
+      const [seen, left, errors]: [unknown[], string[], Error[]] = [[], [], []]
+      const socket = isBuilt
+        ? builtClient(version, url, options, error => { errors.push(error) })
+        : bundledClient(version, url, options)
       t.teardown(() => socket.disconnect())
-      const seen: unknown[] = []
-      const left: string[] = []
       socket.on('m', (value: never) => { seen.push(value) })
       socket.on('disconnect', (reason: never) => { left.push(reason) })
-      return { socket, seen, left }
+      return { socket, seen, left, errors }
     }
   }
 }
@@ -89,7 +94,7 @@ for (const [known, cookie] of [['its name', undefined], ['a cookie', COOKIE]] as
     const warnings: string[] = []
     const log: Logger = { ...silent, warn: (...line: readonly unknown[]) => { warnings.push(String(line.at(-1))) } }
     const scene = await setUp(t, { log, pingIntervalMs: 50 })
-    const deaf = scene.open('4.5', cookie)
+    const deaf = scene.open('4.5', { cookie })
     await tear(scene, deaf)
     for (let i = 0; i < 5; i++) await scene.publish()
     // connection after connection, each left alive with an engine that answers pings
@@ -101,7 +106,7 @@ for (const [known, cookie] of [['its name', undefined], ['a cookie', COOKIE]] as
     t.equal(warnings.filter(line => line.includes('4.5.4')).length, 1, 'the log says what to do, once')
 
     deaf.socket.disconnect()
-    const loaded = scene.open('4.5', cookie)
+    const loaded = scene.open('4.5', { cookie })
     await until(() => loaded.seen.length === 6, 'everything that was missed')
     t.same(loaded.seen.slice(1), [1, 2, 3, 4, 5], 'in order')
     t.same(Buffer.from(loaded.seen[0] as ArrayBuffer), BYTES, 'the torn event is whole')
@@ -109,6 +114,24 @@ for (const [known, cookie] of [['its name', undefined], ['a cookie', COOKIE]] as
     await until(() => missingReceipts(scene) === 0, 'all receipts')
   })
 }
+
+t.test('[G2] what a deaf page proves that does not even come back does not count for a while', async t => {
+  for (const version of ['2.5', '4.0'] as const) {
+    const scene = await setUp(t, { pingIntervalMs: 50, bridge: { eio3PingIntervalMs: 50, tornEventHoldMs: 60_000 } })
+    const deaf = scene.open(version, { isBuilt: true })
+    await tear(scene, deaf)
+    for (let i = 0; i < 5; i++) await scene.publish()
+    await until(() => scene.bridge.connections === 1 && sessionOf(scene).inflightMessages === 6, 'its next connection')
+    await until(() => deaf.errors.length > 6, `${version}: it can read nothing that comes`)
+    await pause(500) // time for any proof
+    t.equal(missingReceipts(scene), 6, `${version}: no receipt was counted`)
+    deaf.socket.disconnect()
+    const loaded = scene.open(version)
+    await until(() => loaded.seen.length === 6, 'everything that was missed')
+    loaded.socket.emit('join', 'somewhere')
+    await until(() => missingReceipts(scene) === 0, 'all receipts')
+  }
+})
 
 t.test('[G2] a page that can hear has its receipts held back until it speaks, or for a while', async t => {
   const tornEventHoldMs = 1_500

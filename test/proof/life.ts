@@ -50,9 +50,9 @@ export interface Life {
 }
 
 /**
- * Clients before socket.io-parser 4.2 throw for ever once a link was cut between the frames of a binary event: they
- * never forget the half of it. In Node that ends the process, on a page nothing comes until it is loaded again; no
- * server can help.
+ * With socket.io-parser 3.3.3 to 3.3.6 and 4.0.5, as they are installed here, clients throw for ever once a link was
+ * cut between the frames of a binary event: they never forget the half of it. In Node that ends the process; a page
+ * has to be loaded again, which page.html sees to. No server can help.
  */
 const CRASH = /when (not )?reconstructing a packet|'attachments'/
 
