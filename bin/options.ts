@@ -1,7 +1,7 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
 import type { Server as SocketioServer } from 'socket.io'
-import type { Identify } from '../bridge/socketio/identity.ts'
+import type { Identify } from '../bridge/socketio/admission/identity.ts'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
 import { isLoopback } from '../config/loopback.ts'
@@ -9,7 +9,7 @@ import { ConfigError } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
 import { addressOf } from './listen.ts'
 
-export type { Identified, Identify } from '../bridge/socketio/identity.ts'
+export type { Identified, Identify } from '../bridge/socketio/admission/identity.ts'
 
 /** Options by name, as docs/configuration.md lists them, and what only a program can hand over. */
 export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPort'>> {

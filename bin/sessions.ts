@@ -1,6 +1,6 @@
 /** `holdfast sessions`: what a data folder says of its sessions, whether a server runs on it or not. Writes nothing. */
 import { resolve } from 'node:path'
-import { topicEvent } from '../bridge/socketio/names.ts'
+import { topicEvent } from '../bridge/socketio/translation/names.ts'
 import { type AsideMessage, type SessionInfo, type SessionsLook, lookAtSessions } from '../broker/index.ts'
 import { StoreLook } from '../broker/store/look.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'

@@ -189,7 +189,7 @@ function listAround (given: true | string, reader: Reader): ListTemplate | undef
   })
 }
 
-/** As bridge/socketio/translate.ts refuses them at the latest. */
+/** As bridge/socketio/translation/translate.ts refuses them at the latest. */
 const OWN_NAMES = /^(connect|connect_error|disconnect|disconnecting|newListener|removeListener|holdfast:.*)$/s
 const DELIVER_ACTIONS = ['event', 'ignore', 'run'] as const
 

@@ -8,9 +8,9 @@
  */
 import type { Namespace } from 'socket.io'
 import type { Broker, Logger, Publisher, Session } from '../../broker/index.ts'
-import { encodeEnvelope } from './envelope.ts'
-import { decodeName, eventTopic, roomFilterAround, scopeFilter, type Scope } from './names.ts'
-import { isReservedEvent, NO_ECHO_MARK, SEVERAL_MARK } from './translate.ts'
+import { encodeEnvelope } from './translation/envelope.ts'
+import { decodeName, eventTopic, roomFilterAround, scopeFilter, type Scope } from './translation/names.ts'
+import { isReservedEvent, NO_ECHO_MARK, SEVERAL_MARK } from './translation/translate.ts'
 
 /** Who is behind a socket of the application. */
 export interface Member {

@@ -1,14 +1,15 @@
 /**
  * Clients that may be deaf. With socket.io-parser 3.3.3 to 3.3.6, 4.0.5 or 4.2.1 (the published bundle of 4.5.4, and
- * what a bundler made of 2.x to 4.2 and 4.5) a page never recovers from a WebSocket that breaks between a binary event's
- * text and its bytes: whatever comes later is an error to it, CONNECT too, until it is loaded again. Its engine goes on
- * answering pings, so that they would prove what no handler has seen [G2].
+ * what a bundler made of 2.x to 4.2 and 4.5) a page never recovers from a WebSocket that breaks between the text of a
+ * binary event and its bytes: whatever comes later is an error to it, CONNECT too, until it is loaded again. Its engine
+ * goes on answering pings, so that they would prove what no handler has seen [G2].
  *
  * On the wire such a client differs from a healthy one in two things. It says nothing but CONNECT. And if it is of 4.5
- * it leaves its connection as it is, alive, and makes another one after its reconnection delay. So after a link that may
- * have broken inside a binary event, what the next connection proves counts only once the client has spoken, or after a
- * while in which it made no other connection. Until then nothing is lost and nothing waits but receipts, and with them
- * whatever finds the window full. An older client that is deaf and silent for longer can't be told from a listener.
+ * it leaves its connection as it is, alive, and makes another one after its reconnection delay. So after a link that
+ * may have broken inside a binary event, what the next connection proves counts only once the client has spoken, or
+ * after a while in which it made no other connection. Until then nothing is lost and nothing waits but receipts, and
+ * with them whatever finds the window full. An older client that is deaf and silent for longer can't be told from one
+ * that only listens.
  *
  * Clients from 4.6 on are mended, and known by their pid. Which sessions are concerned is in memory: after a restart of
  * the server all are, from the first event with bytes on.

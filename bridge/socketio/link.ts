@@ -5,14 +5,14 @@ import type {
 } from '../../broker/index.ts'
 import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
-import { privateSocketOf } from './engine.ts'
-import type { EncodedEvent, NamespaceFrames, SharedEvent } from './frames.ts'
-import type { Leftovers } from './leftovers.ts'
+import { privateSocketOf } from './wire/engine.ts'
+import type { EncodedEvent, NamespaceFrames, SharedEvent } from './wire/frames.ts'
+import type { Leftovers } from './admission/leftovers.ts'
 import { CONTROL_ID, type Suspects, type Trial } from './poison.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
 import { isToken, type RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats, RepeatsBySession } from './repeats.ts'
-import { NO_ECHO_MARK, OWN_EVENTS } from './translate.ts'
+import { NO_ECHO_MARK, OWN_EVENTS } from './translation/translate.ts'
 
 /** What all links of a bridge share. */
 export interface LinkContext {

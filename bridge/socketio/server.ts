@@ -6,30 +6,30 @@ import { randomInt } from 'node:crypto'
 import { type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Namespace, Server, Socket } from 'socket.io'
 import type { Broker, ClientId, Logger, Publisher } from '../../broker/index.ts'
-import { Admission, type Admitted } from './admission.ts'
+import { Admission, type Admitted } from './admission/admission.ts'
 import { Carrier, type Member } from './carrier.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
-import { isOpenedByGet, pingEio3, refusedTransport } from './eio3.ts'
-import { DeviceCookies } from './cookie.ts'
+import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
+import { DeviceCookies } from './admission/cookie.ts'
 import { DeafClients } from './deaf.ts'
-import { engineOf, privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
-import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './frames.ts'
-import { guardPolling } from './guard.ts'
-import type { Identify } from './identity.ts'
+import { engineOf, privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
+import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
+import { guardPolling } from './wire/guard.ts'
+import type { Identify } from './admission/identity.ts'
 import { randomIds } from './ids.ts'
 import { Inbound } from './inbound.ts'
-import { Leftovers } from './leftovers.ts'
-import { Holders } from './liveness.ts'
+import { Leftovers } from './admission/leftovers.ts'
+import { Holders } from './admission/liveness.ts'
 import { SocketLink } from './link.ts'
-import { hookedNamespaces, hookNamespaces, rename } from './namespace-hook.ts'
-import { createOwnIo, guardProgramIo, type OriginGate } from './own-io.ts'
+import { hookedNamespaces, hookNamespaces, rename } from './admission/namespace-hook.ts'
+import { createOwnIo, guardProgramIo, type OriginGate } from './wire/own-io.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
-import { Seats, type Sid } from './recovery.ts'
+import { Seats, type Sid } from './admission/recovery.ts'
 import { Suspects } from './poison.ts'
 import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import { NO_RULES, type RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
-import { Writing } from './wire.ts'
+import { Writing } from './wire/wire.ts'
 
 export interface SocketioBridgeOptions {
   readonly broker: Broker
@@ -89,7 +89,7 @@ export interface SocketioBridgeOptions {
   readonly makeSecret?: () => string
 }
 
-export type { OriginGate } from './own-io.ts'
+export type { OriginGate } from './wire/own-io.ts'
 
 export interface SocketioBridge {
   /** Connections that are open now; each can have several namespaces. */

@@ -2,8 +2,8 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
-import type { Identify } from '../../bridge/socketio/identity.ts'
-import { ANSWER_MS_MAX } from '../../bridge/socketio/liveness.ts'
+import type { Identify } from '../../bridge/socketio/admission/identity.ts'
+import { ANSWER_MS_MAX } from '../../bridge/socketio/admission/liveness.ts'
 import type { Auth, Principal, SessionInfo } from '../../broker/index.ts'
 import { createProxy } from '../helpers/proxy.ts'
 import { legacyClient, TRANSPORTS, VERSIONS, type LegacyOptions, type LegacySocket, type Transport, type Version

@@ -13,8 +13,20 @@ const STORE_SEAM = 'broker/store/store\\.ts'
 const LOG = 'broker/log/.*'
 const SESSION = 'broker/session/.*'
 const BROKER = 'broker/(?!index)[^/]*'
-const ENVELOPE = '(client|bridge/socketio)/(envelope|names)\\.ts'
+const ENVELOPE = '(client|bridge/socketio/translation)/(envelope|names)\\.ts'
 const RULES_SEAM = 'config/rule\\.ts'
+const DOOR = 'broker/index\\.ts'
+/** Types of config/, under the name that the bridge has for them. */
+const RULE = 'bridge/socketio/rules/rule\\.ts'
+const TRANSLATION = 'bridge/socketio/translation/.*'
+const RULES = 'bridge/socketio/rules/.*'
+const WIRE = 'bridge/socketio/wire/.*'
+const PROOF = 'bridge/socketio/proof/.*'
+/** What travels with each event, so that the wire knows it. */
+const TOKEN = 'bridge/socketio/proof/recovery-offset\\.ts'
+const CONNECTION = 'bridge/socketio/(connection|deaf)\\.ts'
+const ADMISSION = 'bridge/socketio/admission/.*'
+const BRIDGE = 'bridge/socketio/[^/]*'
 const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[] }> = [
   { name: 'config', files: 'config/.*', may: ['config/.*'] },
   { name: 'a leaf of the broker', files: LEAF, may: [LEAF] },
@@ -25,7 +37,17 @@ const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[
   { name: 'broker', files: BROKER, may: [LEAF, AUTH, STORE_SEAM, LOG, SESSION, BROKER] },
   { name: 'broker/mqtt', files: 'broker/mqtt/.*', may: [LEAF, AUTH, SESSION, 'broker/broker\\.ts', 'broker/mqtt/.*'] },
   { name: 'the door of the broker', files: 'broker/index\\.ts', may: ['broker/.*'] },
-  { name: 'bridge', files: 'bridge/.*', may: ['broker/index\\.ts', 'bridge/.*', ENVELOPE, RULES_SEAM] },
+  { name: 'the translation of the bridge', files: TRANSLATION, may: [DOOR, RULE, TRANSLATION] },
+  { name: 'the rules of the bridge', files: RULES, may: [DOOR, RULES_SEAM, TRANSLATION, RULES] },
+  { name: 'the wire of the bridge', files: WIRE, may: [DOOR, TRANSLATION, RULES, TOKEN, WIRE] },
+  { name: 'the proofs of the bridge', files: PROOF, may: [DOOR, WIRE, PROOF] },
+  { name: 'a connection of the bridge', files: CONNECTION, may: [DOOR, WIRE, PROOF, CONNECTION] },
+  {
+    name: 'the admission of the bridge',
+    files: ADMISSION,
+    may: [DOOR, TRANSLATION, RULES, WIRE, PROOF, CONNECTION, ADMISSION]
+  },
+  { name: 'bridge', files: BRIDGE, may: [DOOR, TRANSLATION, RULES, WIRE, PROOF, ADMISSION, BRIDGE] },
   { name: 'client', files: 'client/.*', may: ['client/.*', ENVELOPE] },
   {
     name: 'bin',

@@ -1,12 +1,12 @@
 import t from 'tap'
 import { Server } from 'socket.io'
 import type { Entry, Message, Offset } from '../../broker/index.ts'
-import { parseCommand, type PublishCommand } from '../../bridge/socketio/commands.ts'
-import { privateOf } from '../../bridge/socketio/engine.ts'
-import { encodeEnvelope } from '../../bridge/socketio/envelope.ts'
+import { parseCommand, type PublishCommand } from '../../bridge/socketio/translation/commands.ts'
+import { privateOf } from '../../bridge/socketio/wire/engine.ts'
+import { encodeEnvelope } from '../../bridge/socketio/translation/envelope.ts'
 import {
   ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, OK, type EncodedEvent, type NamespaceFrames
-} from '../../bridge/socketio/frames.ts'
+} from '../../bridge/socketio/wire/frames.ts'
 import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { Rules, type NamespaceRules } from '../../bridge/socketio/rules/rules.ts'
 

@@ -2,10 +2,10 @@ import t from 'tap'
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { silent } from '../../broker/index.ts'
-import type { EngineRequest, EngineServer, EngineSocket } from '../../bridge/socketio/engine.ts'
+import type { EngineRequest, EngineServer, EngineSocket } from '../../bridge/socketio/wire/engine.ts'
 import {
   guardPolling, MISSING_T, OLDER_REQUESTS_MAX, REPEATS_MAX, T_CHARS_MAX
-} from '../../bridge/socketio/guard.ts'
+} from '../../bridge/socketio/wire/guard.ts'
 
 const BYTES_MAX = 1_000
 

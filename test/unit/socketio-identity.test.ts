@@ -1,10 +1,10 @@
 /** Who a client is, from what it sends; and which session it gets. */
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
-import { DeviceCookies } from '../../bridge/socketio/cookie.ts'
-import { readIdentity, type Handshake, type Identified } from '../../bridge/socketio/identity.ts'
+import { DeviceCookies } from '../../bridge/socketio/admission/cookie.ts'
+import { readIdentity, type Handshake, type Identified } from '../../bridge/socketio/admission/identity.ts'
 import { readPid, Seats, sidOf, SLOTS_PER_DEVICE_MAX, type Candidate, type Pid, type Seeker
-} from '../../bridge/socketio/recovery.ts'
+} from '../../bridge/socketio/admission/recovery.ts'
 import type { ClientId, Principal, SessionInfo, TimeMs } from '../../broker/index.ts'
 
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`

@@ -6,8 +6,8 @@
  *   Engine.IO 4  double ping                             next poll, with pings
  *   Engine.IO 3  heartbeat echo, with transport pings    next poll
  */
-import type { EnginePacket, EngineSocket } from '../engine.ts'
-import type { Wire } from '../wire.ts'
+import type { EnginePacket, EngineSocket } from '../wire/engine.ts'
+import type { Wire } from '../wire/wire.ts'
 import { DoublePing } from './double-ping.ts'
 import { Evidence, type ProofLevel } from './evidence.ts'
 import { HeartbeatEcho } from './heartbeat-echo.ts'

@@ -1,7 +1,7 @@
 /** The list `deliver`: what a message is to clients. */
 import type { Message } from '../../../broker/index.ts'
-import { EnvelopeError, settle, type Envelope } from '../envelope.ts'
-import { IGNORED, isReservedEvent, repeatKeyOf, undeliverable, type SocketEvent } from '../translate.ts'
+import { EnvelopeError, settle, type Envelope } from '../translation/envelope.ts'
+import { IGNORED, isReservedEvent, repeatKeyOf, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import { both } from './emit.ts'
 import type { Faults } from './faults.ts'
 import { FillError, fillList, fillText, type Source } from './fill.ts'

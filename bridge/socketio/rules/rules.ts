@@ -3,9 +3,9 @@
  * once; docs/rules.md says what they mean.
  */
 import { silent, type Logger, type Message } from '../../../broker/index.ts'
-import { parseCommand, refuse, type Command } from '../commands.ts'
-import { scopeFilter } from '../names.ts'
-import { isReservedEvent, readEvent, undeliverable, type SocketEvent } from '../translate.ts'
+import { parseCommand, refuse, type Command } from '../translation/commands.ts'
+import { scopeFilter } from '../translation/names.ts'
+import { isReservedEvent, readEvent, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import { DeliverRules } from './deliver.ts'
 import { EmitRules } from './emit.ts'
 import { Faults } from './faults.ts'

@@ -1,6 +1,6 @@
 /** What a Socket.IO client and the server say to each other: Engine.IO packets around Socket.IO's, without bytes. */
 import type { ClientId } from '../../../broker/message.ts'
-import type { EnginePacket } from '../../../bridge/socketio/engine.ts'
+import type { EnginePacket } from '../../../bridge/socketio/wire/engine.ts'
 import type { Sent } from '../wire.ts'
 
 export type ToServer =

@@ -16,9 +16,9 @@
  * Nothing is kept for it beside the session, so all of it holds after a crash.
  */
 import { createHash } from 'node:crypto'
-import type { Brand, Broker, ClientId, Principal } from '../../broker/index.ts'
+import type { Brand, Broker, ClientId, Principal } from '../../../broker/index.ts'
 import type { Device } from './cookie.ts'
-import { deviceSessionId, sessionId, transientSessionId } from './names.ts'
+import { deviceSessionId, sessionId, transientSessionId } from '../translation/names.ts'
 
 /** Private identifier: `<secret>`, or `<secret>.<device key>.<slot>`. */
 export type Pid = Brand<string, 'Pid'>

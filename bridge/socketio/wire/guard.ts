@@ -10,7 +10,7 @@
  * and gets what was not proven [G2].
  */
 import type { ServerResponse } from 'node:http'
-import type { Logger } from '../../broker/index.ts'
+import type { Logger } from '../../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 
 /** A browser tries again twice at most; one `t` for ever would be the same events for ever. */

@@ -6,11 +6,11 @@
  * same for nearly all. Who can't take frames (long polling, compression, binary values of an old client) gets the same
  * packets one by one, see wire.ts.
  */
-import type { Entry, Message, Offset } from '../../broker/index.ts'
+import type { Entry, Message, Offset } from '../../../broker/index.ts'
 import type { PacketEncoder, PacketOptions } from './engine.ts'
-import { formatToken } from './proof/recovery-offset.ts'
-import type { NamespaceRules } from './rules/rules.ts'
-import { undeliverable, type SocketEvent } from './translate.ts'
+import { formatToken } from '../proof/recovery-offset.ts'
+import type { NamespaceRules } from '../rules/rules.ts'
+import { undeliverable, type SocketEvent } from '../translation/translate.ts'
 
 /** Packet type of Engine.IO, before the text of each Socket.IO packet: '4'. */
 const MESSAGE = 0x34

@@ -4,8 +4,8 @@
  * the old one only if that is dead; so the old one is asked, and has ANSWER_MS_MAX for an answer, which takes a living
  * client one round trip.
  */
-import type { Clock, ClientId, PacketId } from '../../broker/index.ts'
-import type { Connection } from './connection.ts'
+import type { Clock, ClientId, PacketId } from '../../../broker/index.ts'
+import type { Connection } from '../connection.ts'
 
 /** A page whose script is busy for longer loses its session to the other tab, and gets another one. */
 export const ANSWER_MS_MAX = 2_000

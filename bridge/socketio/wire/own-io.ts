@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Server } from 'socket.io'
-import type { Limits } from '../../broker/index.ts'
+import type { Limits } from '../../../broker/index.ts'
 import type { EngineRequest } from './engine.ts'
 
 /** Asked for every upgrade and every polling request, before anything is done with it. */

@@ -8,8 +8,8 @@
  *
  * In memory: a restart of the server in between forgets it, and the client gets the events twice.
  */
-import type { ClientId, PacketId } from '../../broker/index.ts'
-import type { Channel, Connection } from './connection.ts'
+import type { ClientId, PacketId } from '../../../broker/index.ts'
+import type { Channel, Connection } from '../connection.ts'
 
 /** The session that came first is forgotten. */
 export const LEFTOVERS_SESSIONS_MAX = 4_096

@@ -1,6 +1,6 @@
 /** Who a connecting client says it is: the name it goes by, and what it shows for it. */
 import type { Socket } from 'socket.io'
-import type { Credentials } from '../../broker/index.ts'
+import type { Credentials } from '../../../broker/index.ts'
 
 export type Handshake = Pick<Socket['handshake'], 'auth' | 'query' | 'headers' | 'address'>
 
