@@ -4,9 +4,9 @@
  */
 import type { Clock, Logger, PacketId } from '../../broker/index.ts'
 import { Doubt, type Suspicion } from './deaf.ts'
-import type { EnginePacket, EngineSocket } from './wire/engine.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
+import type { EnginePacket, EngineSocket } from './wire/engine.ts'
 import { Wire, Writing, type WireOwner } from './wire/wire.ts'
 
 /** One namespace on the connection. */

@@ -2,12 +2,12 @@
 import type { Socket } from 'socket.io'
 import { HoldfastError, type Broker, type Logger, type Session } from '../../broker/index.ts'
 import type { Connection } from './connection.ts'
-import type { Command } from './translation/commands.ts'
-import { OK } from './wire/frames.ts'
-import { decodeName } from './translation/names.ts'
 import type { RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
+import type { Command } from './translation/commands.ts'
+import { decodeName } from './translation/names.ts'
 import { OWN_EVENTS } from './translation/translate.ts'
+import { OK } from './wire/frames.ts'
 
 /** What an emit's ack callback gets. Never before the message, or the change of rooms, is durable [G1]. */
 export type Answer =

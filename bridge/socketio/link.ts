@@ -3,16 +3,16 @@ import type { Socket } from 'socket.io'
 import type {
   Attachment, Broker, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId, Session
 } from '../../broker/index.ts'
+import type { Leftovers } from './admission/leftovers.ts'
 import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
-import { privateSocketOf } from './wire/engine.ts'
-import type { EncodedEvent, NamespaceFrames, SharedEvent } from './wire/frames.ts'
-import type { Leftovers } from './admission/leftovers.ts'
 import { CONTROL_ID, type Suspects, type Trial } from './poison.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
 import { isToken, type RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats, RepeatsBySession } from './repeats.ts'
 import { NO_ECHO_MARK, OWN_EVENTS } from './translation/translate.ts'
+import { privateSocketOf } from './wire/engine.ts'
+import type { EncodedEvent, NamespaceFrames, SharedEvent } from './wire/frames.ts'
 
 /** What all links of a bridge share. */
 export interface LinkContext {

@@ -4,31 +4,30 @@
  */
 import { randomInt } from 'node:crypto'
 import { type Server as HttpServer, ServerResponse } from 'node:http'
-import type { Namespace, Server, Socket } from 'socket.io'
+import type { Namespace, Server } from 'socket.io'
 import type { Broker, ClientId, Logger, Publisher } from '../../broker/index.ts'
-import { Admission, type Admitted } from './admission/admission.ts'
-import { Carrier, type Member } from './carrier.ts'
-import { Connection, type Eio3Proof } from './connection.ts'
-import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
+import { Admission } from './admission/admission.ts'
 import { DeviceCookies } from './admission/cookie.ts'
-import { DeafClients } from './deaf.ts'
-import { engineOf, privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
-import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
-import { guardPolling } from './wire/guard.ts'
 import type { Identify } from './admission/identity.ts'
-import { randomIds } from './ids.ts'
-import { Inbound } from './inbound.ts'
 import { Leftovers } from './admission/leftovers.ts'
 import { Holders } from './admission/liveness.ts'
-import { SocketLink } from './link.ts'
-import { hookedNamespaces, hookNamespaces, rename } from './admission/namespace-hook.ts'
-import { createOwnIo, guardProgramIo, type OriginGate } from './wire/own-io.ts'
-import type { RecoveryOffset } from './proof/recovery-offset.ts'
-import { Seats, type Sid } from './admission/recovery.ts'
+import { hookedNamespaces, hookNamespaces } from './admission/namespace-hook.ts'
+import { Seats } from './admission/recovery.ts'
+import { Carrier, type Member } from './carrier.ts'
+import { Clients } from './clients.ts'
+import { Connection, type Eio3Proof } from './connection.ts'
+import { DeafClients } from './deaf.ts'
+import { randomIds } from './ids.ts'
 import { Suspects } from './poison.ts'
+import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import { NO_RULES, type RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
+import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
+import { privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
+import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
+import { guardPolling } from './wire/guard.ts'
+import { createOwnIo, guardProgramIo, type OriginGate } from './wire/own-io.ts'
 import { Writing } from './wire/wire.ts'
 
 export interface SocketioBridgeOptions {
@@ -116,9 +115,6 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const path = options.path ?? '/socket.io/'
   const makeId = options.makeId ?? randomIds(12)
   const connections = new WeakMap<EngineSocket, Connection>()
-  const inbounds = new Set<Inbound>()
-  const repeats = new RepeatsBySession()
-  const retries = new RetriesBySession()
   const suspects = new Suspects({
     clock: broker.clock,
     log,
@@ -126,8 +122,6 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     holdMsMin: options.holdMsMin
   })
   const deaf = new DeafClients(log)
-  // whoever is held back for longer would be cut off as stalled
-  const tornEventHoldMs = Math.min(options.tornEventHoldMs ?? TORN_EVENT_HOLD_MS, broker.limits.ackTimeoutMs / 2)
   const forget = ({ clientId }: { readonly clientId: ClientId }): void => {
     suspects.forget(clientId)
     deaf.forget(clientId)
@@ -147,14 +141,8 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     clear: clientIds => holders.clear(clientIds)
   })
   const admission = new Admission({ broker, connections, rules, seats, cookies, identify: options.identify, log })
-  /** Clients of Engine.IO 4 that are here now. */
-  const bySid = new Map<Sid, Socket>()
-  /** By the id of the socket: for the emits of a program of its own. */
   const members = new Map<string, Member>()
   const carriers = new Map<Namespace, Carrier>()
-  const leftovers = new Leftovers()
-  const context = { broker, suspects, repeats, leftovers }
-  let frames: Frames | undefined
 
   const gate = (request: EngineRequest): string | undefined =>
     refusedTransport(request._query) ?? admission.mayConnect(request, engine)
@@ -199,38 +187,35 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
         { broker, program: program.publisher, members, namespaceName, makeId, log }))
     })
   }
-  hookNamespaces(io, async socket => {
-    const admitted = await admission.admit(socket)
-    return {
-      enter: connect => enter(socket, admitted, connect),
-      abandon: () => broker.release(admitted.session)
-    }
-  })
-
-  /** An exception of an application's handler is its own; any other is a fault of ours and ends no process. */
-  function enter (socket: Socket, admitted: Admitted, connect: () => void): void {
-    let isProgram = false
-    try {
-      follow(socket, admitted, () => {
-        isProgram = true
-        connect()
-        isProgram = false
-      })
-    } catch (error) {
-      if (isProgram) throw error
-      log.error({ err: error }, 'a Socket.IO client could not be served; this is a fault of the server')
-      admitted.connection.close()
-    }
-  }
-
-  /** Once the log is open, which it is when somebody follows it. */
-  function newFrames (): Frames {
-    return new Frames({
+  const clients = new Clients({
+    broker,
+    log,
+    connections,
+    holders,
+    leftovers: new Leftovers(),
+    deaf,
+    // whoever is held back for longer would be cut off as stalled
+    tornEventHoldMs: Math.min(options.tornEventHoldMs ?? TORN_EVENT_HOLD_MS, broker.limits.ackTimeoutMs / 2),
+    suspects,
+    repeats: new RepeatsBySession(),
+    retries: new RetriesBySession(),
+    recoveryOffset: options.recoveryOffset ?? 'argument',
+    makeFrames: () => new Frames({
       encoder: privateOf(io.of('/')).server.encoder,
       epoch: broker.epoch,
       firstAckId: randomInt(ACK_ID_MIN, ACK_ID_MAX)
-    })
-  }
+    }),
+    isProgram: program !== undefined,
+    members,
+    carriers
+  })
+  hookNamespaces(io, async socket => {
+    const admitted = await admission.admit(socket)
+    return {
+      enter: connect => clients.enter(socket, admitted, connect),
+      abandon: () => broker.release(admitted.session)
+    }
+  })
 
   async function atMost (ms: number, work: ReadonlyArray<Promise<unknown>>): Promise<void> {
     let cancel = (): void => {}
@@ -238,98 +223,11 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     cancel()
   }
 
-  /** `connect` opens the namespace: the client's CONNECT packet is written, the application's handlers run. */
-  function follow (socket: Socket, admitted: Admitted, connect: () => void): void {
-    const { connection, session, present, recovered, receivedThrough, rules: here, name, sid, pid } = admitted
-    if (session.ended) { // meanwhile; the client comes back and gets a new one
-      broker.release(session)
-      return connection.close()
-    }
-    if (recovered) leaveFor(sid!)
-    if (sid !== undefined && pid !== undefined) {
-      rename(socket, sid, pid, recovered)
-      bySid.set(sid, socket)
-    }
-    members.set(socket.id, { session, name })
-    carriers.get(socket.nsp)?.restore(socket.id, session)
-    const { clientId } = session
-    if (!recovered) leftovers.end(clientId)
-    const holdsLeftovers = recovered && receivedThrough !== undefined && leftovers.has(clientId)
-    const link = new SocketLink({
-      socket,
-      session,
-      connection,
-      frames: (frames ??= newFrames()).namespace(socket.nsp.name, here),
-      recoveryOffset: connection.engine.protocol === 3 ? 'off' : options.recoveryOffset ?? 'argument',
-      context
-    })
-    const inbound = new Inbound({
-      socket,
-      connection,
-      session,
-      broker,
-      rules: here,
-      name,
-      retries,
-      leavesUnruled: programs !== undefined,
-      log
-    })
-    connection.add(link)
-    inbounds.add(inbound)
-    const mayBeDeaf = !admitted.bringsPid && tornEventHoldMs > 0
-    const suspicion = mayBeDeaf ? deaf.suspicion(session, present) : undefined
-    if (suspicion !== undefined) connection.suspect(suspicion, tornEventHoldMs)
-    if (name === undefined) holders.hold(clientId, connection)
-    socket.on('disconnect', safely(log, reason => {
-      if (sid !== undefined && bySid.get(sid) === socket) bySid.delete(sid)
-      if (members.get(socket.id)?.session === session) members.delete(socket.id)
-      holders.leave(clientId, connection)
-      if (mayBeDeaf) deaf.gone(clientId, connection.suspicion)
-      connection.remove(link)
-      link.detach()
-      inbound.stop().then(() => inbounds.delete(inbound), () => {})
-      log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
-    }))
-    // What was not handled has no receipt, so the client must notice. No next: nothing else here listens to events,
-    // but for the handlers of a program, who get what no rule is for.
-    socket.use(safely(log, (packet, next) => {
-      if (!inbound.handle(packet) && programs !== undefined) next()
-    }, () => connection.close()))
-    // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
-    if (recovered && !holdsLeftovers) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
-    try {
-      connect()
-    } finally {
-      link.connected()
-      if (!socket.connected) { // an application's handler has sent it away
-        if (!recovered || holdsLeftovers) broker.release(session)
-      } else if (holdsLeftovers) {
-        socket.on('disconnect', () => broker.release(session))
-        leftovers.clear(clientId, connection, socket.nsp.name)
-      } else {
-        if (!recovered) link.attached(broker.attach(session, link))
-        link.tell('session', { clientId: name, present }) // [G5]
-        log.debug({ session: session.clientId, present, recovered }, 'a Socket.IO client came')
-      }
-    }
-  }
-
-  /**
-   * The client has a new connection, so the old one is dead to it, whatever it still looks like from here. It goes at
-   * once: under the same id it would otherwise take the new one along when it is found out.
-   */
-  function leaveFor (sid: Sid): void {
-    const predecessor = bySid.get(sid)
-    if (predecessor === undefined) return
-    connections.get(engineOf(predecessor))?.cut()
-    if (predecessor.connected) predecessor.disconnect(true)
-  }
-
   return {
     get connections () { return engine.clientsCount },
     async close () {
       admission.closed = true
-      await atMost(CLOSE_GRACE_MS, [...inbounds].map(inbound => inbound.stop()))
+      await atMost(CLOSE_GRACE_MS, [clients.stop()])
       await atMost(CLOSE_FLUSH_MS, Object.values(engine.clients).map(socket => flushed(socket)))
       broker.events.off('session-ended', forget)
       for (const carrier of carriers.values()) carrier.detach()
@@ -349,20 +247,6 @@ async function flushed (socket: EngineSocket): Promise<void> {
     socket.on('close', () => resolve())
     socket.close()
   })
-}
-
-/** Nothing that a client sends may end the process. `failed` is what becomes of the client after an exception. */
-function safely<A extends unknown[]> (
-  log: Logger, handler: (...args: A) => void, failed: () => void = () => {}
-): (...args: A) => void {
-  return (...args) => {
-    try {
-      handler(...args)
-    } catch (error) {
-      log.error({ err: error }, 'a Socket.IO client could not be served; this is a fault of the server')
-      failed()
-    }
-  }
 }
 
 function logRefused (log: Logger, error: { req: EngineRequest, code: number, message: string, context: object }): void {

@@ -3,13 +3,13 @@ import type { Socket } from 'socket.io'
 import { HoldfastError, type Broker, type Connected, type Logger, type Offset, type Principal
 } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
-import type { DeviceCookies } from './cookie.ts'
+import { readToken } from '../proof/recovery-offset.ts'
+import type { NamespaceRules, Rules } from '../rules/rules.ts'
 import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from '../wire/engine.ts'
 import { MISSING_T } from '../wire/guard.ts'
+import type { DeviceCookies } from './cookie.ts'
 import { IdentityError, readIdentity, type Identify, type Identified, type Identity } from './identity.ts'
-import { readToken } from '../proof/recovery-offset.ts'
 import { readPid, sidOf, type Candidate, type Pid, type Seats, type Seeker, type Sid } from './recovery.ts'
-import type { NamespaceRules, Rules } from '../rules/rules.ts'
 
 /**
  * A namespace whose client may come in: its session is there and subscribed, and nothing is delivered yet. Either it is

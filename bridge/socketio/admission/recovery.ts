@@ -17,8 +17,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { Brand, Broker, ClientId, Principal } from '../../../broker/index.ts'
-import type { Device } from './cookie.ts'
 import { deviceSessionId, sessionId, transientSessionId } from '../translation/names.ts'
+import type { Device } from './cookie.ts'
 
 /** Private identifier: `<secret>`, or `<secret>.<device key>.<slot>`. */
 export type Pid = Brand<string, 'Pid'>

@@ -1,10 +1,10 @@
 /** What a message of the log is to a Socket.IO client without a rule: an event with arguments. */
 import { createHash } from 'node:crypto'
 import type { Message } from '../../../broker/index.ts'
+import type { ProofLevel } from '../rules/rule.ts'
 import { decodeEnvelope, decodePayload } from './envelope.ts'
 import { MadeEnvelope } from './made.ts'
 import { topicEvent } from './names.ts'
-import type { ProofLevel } from '../rules/rule.ts'
 
 export interface SocketEvent {
   /** '' where the message is ignored. */

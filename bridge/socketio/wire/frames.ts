@@ -7,10 +7,10 @@
  * packets one by one, see wire.ts.
  */
 import type { Entry, Message, Offset } from '../../../broker/index.ts'
-import type { PacketEncoder, PacketOptions } from './engine.ts'
 import { formatToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules } from '../rules/rules.ts'
 import { undeliverable, type SocketEvent } from '../translation/translate.ts'
+import type { PacketEncoder, PacketOptions } from './engine.ts'
 
 /** Packet type of Engine.IO, before the text of each Socket.IO packet: '4'. */
 const MESSAGE = 0x34

@@ -1,0 +1,202 @@
+/** Clients that were let in: what begins when a namespace opens, and ends with it. */
+import type { Namespace, Socket } from 'socket.io'
+import type { Broker, Logger } from '../../broker/index.ts'
+import type { Admitted } from './admission/admission.ts'
+import type { Leftovers } from './admission/leftovers.ts'
+import type { Holders } from './admission/liveness.ts'
+import { rename } from './admission/namespace-hook.ts'
+import type { Sid } from './admission/recovery.ts'
+import type { Carrier, Member } from './carrier.ts'
+import type { Connection } from './connection.ts'
+import type { DeafClients } from './deaf.ts'
+import { Inbound } from './inbound.ts'
+import { SocketLink, type LinkContext } from './link.ts'
+import type { RecoveryOffset } from './proof/recovery-offset.ts'
+import type { RetriesBySession } from './repeats.ts'
+import type { NamespaceRules } from './rules/rules.ts'
+import { engineOf, type EngineSocket } from './wire/engine.ts'
+import type { Frames, NamespaceFrames } from './wire/frames.ts'
+
+export interface ClientsOptions {
+  readonly broker: Broker
+  readonly log: Logger
+  readonly connections: WeakMap<EngineSocket, Connection>
+  /** Told when sessions of clients without a name have a connection. */
+  readonly holders: Holders
+  readonly leftovers: Leftovers
+  readonly deaf: DeafClients
+  /** Of clients that may be deaf; 0: whatever they prove counts at once. */
+  readonly tornEventHoldMs: number
+  readonly suspects: LinkContext['suspects']
+  readonly repeats: LinkContext['repeats']
+  readonly retries: RetriesBySession
+  readonly recoveryOffset: RecoveryOffset
+  /** Called when the first client comes: then the log is open. */
+  readonly makeFrames: () => Frames
+  /** Handlers of a program get what no rule is for. */
+  readonly isProgram: boolean
+  /** By the id of the socket: for the emits of a program of its own. */
+  readonly members: Map<string, Member>
+  readonly carriers: ReadonlyMap<Namespace, Carrier>
+}
+
+export class Clients {
+  readonly #options: ClientsOptions
+  readonly #context: LinkContext
+  readonly #inbounds = new Set<Inbound>()
+  /** Of Engine.IO 4, that are here now. */
+  readonly #bySid = new Map<Sid, Socket>()
+  #frames: Frames | undefined
+
+  constructor (options: ClientsOptions) {
+    const { broker, suspects, repeats, leftovers } = options
+    this.#options = options
+    this.#context = { broker, suspects, repeats, leftovers }
+  }
+
+  /**
+   * `connect` opens the namespace: the client's CONNECT packet is written, the application's handlers run. An exception
+   * of such a handler is its own; any other is a fault of ours and ends no process.
+   */
+  enter (socket: Socket, admitted: Admitted, connect: () => void): void {
+    let isProgram = false
+    try {
+      this.#enter(socket, admitted, () => {
+        isProgram = true
+        connect()
+        isProgram = false
+      })
+    } catch (error) {
+      if (isProgram) throw error
+      this.#failed(error)
+      admitted.connection.close()
+    }
+  }
+
+  /** Takes nothing more; resolves when what was taken has its answer. */
+  async stop (): Promise<void> {
+    await Promise.all([...this.#inbounds].map(inbound => inbound.stop()))
+  }
+
+  #enter (socket: Socket, admitted: Admitted, connect: () => void): void {
+    const { broker, members, carriers } = this.#options
+    const { connection, session, recovered, name, sid, pid } = admitted
+    if (session.ended) { // meanwhile; the client comes back and gets a new one
+      broker.release(session)
+      return connection.close()
+    }
+    if (recovered) this.#leaveFor(sid!)
+    if (sid !== undefined && pid !== undefined) {
+      rename(socket, sid, pid, recovered)
+      this.#bySid.set(sid, socket)
+    }
+    members.set(socket.id, { session, name })
+    carriers.get(socket.nsp)?.restore(socket.id, session)
+    const link = this.#newLink(socket, admitted)
+    const inbound = this.#newInbound(socket, admitted)
+    connection.add(link)
+    this.#inbounds.add(inbound)
+    if (name === undefined) this.#options.holders.hold(session.clientId, connection)
+    this.#suspect(admitted)
+    socket.on('disconnect', this.#safely((reason: unknown) => {
+      this.#gone(socket, admitted)
+      connection.remove(link)
+      link.detach()
+      inbound.stop().then(() => this.#inbounds.delete(inbound), () => {})
+      this.#options.log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
+    }))
+    // What was not handled has no receipt, so the client must notice. No next: nothing else here listens to events,
+    // but for the handlers of a program, who get what no rule is for.
+    socket.use(this.#safely((packet, next) => {
+      if (!inbound.handle(packet) && this.#options.isProgram) next()
+    }, () => connection.close()))
+    this.#attach(socket, admitted, link, connect)
+  }
+
+  #attach (socket: Socket, admitted: Admitted, link: SocketLink, connect: () => void): void {
+    const { broker, leftovers, log } = this.#options
+    const { connection, session, present, recovered, receivedThrough, name } = admitted
+    const { clientId } = session
+    if (!recovered) leftovers.end(clientId)
+    const holdsLeftovers = recovered && receivedThrough !== undefined && leftovers.has(clientId)
+    // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
+    if (recovered && !holdsLeftovers) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
+    try {
+      connect()
+    } finally {
+      link.connected()
+      if (!socket.connected) { // an application's handler has sent it away
+        if (!recovered || holdsLeftovers) broker.release(session)
+      } else if (holdsLeftovers) {
+        socket.on('disconnect', () => broker.release(session))
+        leftovers.clear(clientId, connection, socket.nsp.name)
+      } else {
+        if (!recovered) link.attached(broker.attach(session, link))
+        link.tell('session', { clientId: name, present }) // [G5]
+        log.debug({ session: clientId, present, recovered }, 'a Socket.IO client came')
+      }
+    }
+  }
+
+  #newLink (socket: Socket, { session, connection, rules }: Admitted): SocketLink {
+    return new SocketLink({
+      socket,
+      session,
+      connection,
+      frames: this.#framesOf(socket.nsp, rules),
+      recoveryOffset: connection.engine.protocol === 3 ? 'off' : this.#options.recoveryOffset,
+      context: this.#context
+    })
+  }
+
+  #framesOf (namespace: Namespace, rules: NamespaceRules): NamespaceFrames {
+    return (this.#frames ??= this.#options.makeFrames()).namespace(namespace.name, rules)
+  }
+
+  #newInbound (socket: Socket, { session, connection, rules, name }: Admitted): Inbound {
+    const { broker, retries, isProgram, log } = this.#options
+    return new Inbound({ socket, connection, session, broker, rules, name, retries, leavesUnruled: isProgram, log })
+  }
+
+  /** [G2] */
+  #suspect ({ session, present, connection, bringsPid }: Admitted): void {
+    const { deaf, tornEventHoldMs } = this.#options
+    const suspicion = bringsPid ? undefined : deaf.suspicion(session, present)
+    if (suspicion !== undefined && tornEventHoldMs > 0) connection.suspect(suspicion, tornEventHoldMs)
+  }
+
+  #gone (socket: Socket, { connection, session, sid, bringsPid }: Admitted): void {
+    const { members, holders, deaf } = this.#options
+    if (sid !== undefined && this.#bySid.get(sid) === socket) this.#bySid.delete(sid)
+    if (members.get(socket.id)?.session === session) members.delete(socket.id)
+    holders.leave(session.clientId, connection)
+    deaf.gone(session.clientId, bringsPid ? undefined : connection.suspicion)
+  }
+
+  /**
+   * The client has a new connection, so the old one is dead to it, whatever it still looks like from here. It goes at
+   * once: under the same id it would otherwise take the new one along when it is found out.
+   */
+  #leaveFor (sid: Sid): void {
+    const predecessor = this.#bySid.get(sid)
+    if (predecessor === undefined) return
+    this.#options.connections.get(engineOf(predecessor))?.cut()
+    if (predecessor.connected) predecessor.disconnect(true)
+  }
+
+  /** Nothing that a client sends may end the process. `failed` is what becomes of the client after an exception. */
+  #safely<A extends unknown[]> (handler: (...args: A) => void, failed: () => void = () => {}): (...args: A) => void {
+    return (...args) => {
+      try {
+        handler(...args)
+      } catch (error) {
+        this.#failed(error)
+        failed()
+      }
+    }
+  }
+
+  #failed (error: unknown): void {
+    this.#options.log.error({ err: error }, 'a Socket.IO client could not be served; this is a fault of the server')
+  }
+}
