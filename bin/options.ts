@@ -1,6 +1,6 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
-import type { Server as SocketioServer } from 'socket.io'
+import type { Server as SocketioServer, ServerOptions } from 'socket.io'
 import type { Identify } from '../bridge/socketio/admission/identity.ts'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
@@ -26,7 +26,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
    * The program's own Socket.IO server, on its own HTTP server, instead of one of ours at /socket.io/. Its options,
    * middlewares (`io.use`) and handlers stay in force; clients are not let in without a session. Its handlers get the
    * events that no rule is for. What it emits with `io.emit` and `to(room).emit`, and `socket.join` and `leave`, is
-   * carried by the log. Make it without connectionStateRecovery; hand it over before clients come.
+   * carried by the log. Make it without connectionStateRecovery and parser; hand it over before clients come.
    */
   readonly io?: SocketioServer
   /**
@@ -82,14 +82,21 @@ export function programsHttp ({ http, io }: Pick<HoldfastOptions, 'http' | 'io'>
     ? 'it has no HTTP server: new Server(http), or io.attach(http), before'
     : http !== undefined && http !== below
       ? 'http is another server than the one of io; leave http out'
-      : recovers(io) ? 'leave connectionStateRecovery out: Holdfast recovers connections itself' : undefined
+      : wrongOption(io)
   if (wrong !== undefined) throw new ConfigError([{ option: undefined, where: 'io', says: wrong }])
   return below
 }
 
-function recovers (io: SocketioServer): boolean {
-  return (io as unknown as { readonly opts: { readonly connectionStateRecovery?: object } })
-    .opts.connectionStateRecovery !== undefined
+function wrongOption (io: SocketioServer): string | undefined {
+  const { opts } = io as unknown as { readonly opts: Partial<ServerOptions> }
+  if (opts.connectionStateRecovery !== undefined) {
+    return 'leave connectionStateRecovery out: Holdfast recovers connections itself'
+  }
+  if (opts.parser !== undefined) {
+    return 'leave parser out: Holdfast makes each event once for all clients, in the encoding of socket.io-parser, ' +
+      'and clients with another one could not read it'
+  }
+  return undefined
 }
 
 /** Undefined where it does not listen yet. A socket of the file system stays on this machine. */

@@ -171,4 +171,6 @@ t.test('a server that can\'t be used is refused with what to do', async t => {
   t.teardown(() => recovering.close())
   await t.rejects(createHoldfast({ ...options, io: recovering }), { message: /connectionStateRecovery/ })
   await t.rejects(createHoldfast({ ...options, io: new Server(createServer()), http }), { message: /leave http out/ })
+  const other = new Server(createServer(), { parser: { Encoder: class {}, Decoder: class {} } })
+  await t.rejects(createHoldfast({ ...options, io: other }), { message: /leave parser out/ })
 })
