@@ -161,8 +161,9 @@ export class Clients {
   /** [G2] */
   #suspect ({ session, present, connection, bringsPid }: Admitted): void {
     const { deaf, tornEventHoldMs } = this.#options
-    const suspicion = bringsPid ? undefined : deaf.suspicion(session, present)
-    if (suspicion !== undefined && tornEventHoldMs > 0) connection.suspect(suspicion, tornEventHoldMs)
+    const suspected = bringsPid ? undefined : deaf.suspected(session, present)
+    if (suspected === undefined || suspected.aliveMs >= tornEventHoldMs) return
+    connection.suspect(suspected.suspicion, tornEventHoldMs - suspected.aliveMs)
   }
 
   #gone (socket: Socket, { connection, session, sid, bringsPid }: Admitted): void {
@@ -170,7 +171,7 @@ export class Clients {
     if (sid !== undefined && this.#bySid.get(sid) === socket) this.#bySid.delete(sid)
     if (members.get(socket.id)?.session === session) members.delete(socket.id)
     holders.leave(session.clientId, connection)
-    deaf.gone(session.clientId, bringsPid ? undefined : connection.suspicion)
+    deaf.gone(session.clientId, bringsPid ? undefined : connection.conclusion)
   }
 
   /**

@@ -3,7 +3,7 @@
  * taken from it.
  */
 import type { Clock, Logger, PacketId } from '../../broker/index.ts'
-import { Doubt, type Suspicion } from './deaf.ts'
+import { Doubt, type Conclusion, type Suspicion } from './deaf.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
 import type { EnginePacket, EngineSocket } from './wire/engine.ts'
@@ -47,6 +47,9 @@ interface Mark {
   readonly level: ProofLevel
 }
 
+/** Stands for what ask() writes. */
+const QUESTION = -1 as PacketId
+
 /** A closed connection whose client does not take leave by then is cut off. */
 export const LINGER_MS_MAX = 5_000
 
@@ -79,6 +82,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   /** Bytes went out in a packet of their own and nothing behind them is proven; `true` until there is a mark behind. */
   #bytesOut: Mark | true | undefined
   readonly #doubt: Doubt<Mark>
+  #isSuperseded = false
 
   constructor (engine: EngineSocket, options: ConnectionOptions, clock: Clock, log: Logger) {
     this.engine = engine
@@ -87,7 +91,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#log = log
     this.wire = new Wire(engine, options.writing ?? new Writing(), this)
     this.#prover = new Prover(engine, this.wire, this)
-    this.#doubt = new Doubt(clock, marks => this.#tell(marks))
+    this.#doubt = new Doubt(clock, marks => this.#tell(marks), () => this.ask(() => this.#doubt.end()))
     engine.on('packetCreate', packet => {
       this.#prover.creating(packet)
       if (packet.type === 'message' && packet.data !== undefined && typeof packet.data !== 'string') this.carriesBytes()
@@ -190,7 +194,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#doubt.carriesBytes()
   }
 
-  /** Its client may be deaf: what it proves does not count before it has spoken, or for `ms` (deaf.ts). */
+  /** Its client may be deaf: what it proves does not count before it has spoken, or is alive after `ms` (deaf.ts). */
   suspect (suspicion: Suspicion, ms: number): void {
     this.#doubt.begin(suspicion, ms)
   }
@@ -200,13 +204,29 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     return this.#doubt.holds
   }
 
+  /** Its client has another one, and may have left this one alive. */
+  superseded (): void {
+    this.#isSuperseded = true
+  }
+
   /**
    * What is to be thought of the client after this connection. A link that breaks now may leave it with an event
    * without the bytes that belong to it; a response to a poll comes whole or not at all.
    */
-  get suspicion (): Suspicion | undefined {
+  get conclusion (): Conclusion | undefined {
+    const { suspicion, aliveMs } = this.#doubt
+    if (suspicion !== undefined) return { suspicion, aliveMs, isLeft: this.#isSuperseded }
     const mayBeTorn = this.#bytesOut !== undefined && this.engine.transport.name === 'websocket'
-    return mayBeTorn ? 'torn' : this.#doubt.suspicion
+    return mayBeTorn ? { suspicion: 'torn', aliveMs: 0, isLeft: false } : undefined
+  }
+
+  /** Calls back once when all that was written has reached the client, whatever is thought of its other proofs. */
+  ask (answered: () => void): void {
+    // On no list: nothing but the answer concerns it.
+    const channel: Channel = { namespace: '', connectSent: true, proven: answered, left () {}, drained () {} }
+    this.#prover.delivered({ channel, packetId: QUESTION, level: 'received' }, 'received')
+    // so that it polls again
+    if (this.engine.transport.name === 'polling') this.engine.sendPacket('noop', undefined, {}, () => {})
   }
 
   #written (mark: Mark): void {
@@ -301,7 +321,8 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     if (this.#bytesOut !== undefined && this.#bytesOut !== true && marks.includes(this.#bytesOut)) {
       this.#bytesOut = undefined
     }
-    if (!this.#doubt.hold(marks)) this.#tell(marks)
+    if (!this.#doubt.hold(marks)) return this.#tell(marks)
+    for (const { channel, packetId } of marks) if (packetId === QUESTION) channel.proven(QUESTION)
   }
 
   #tell (marks: readonly Mark[]): void {

@@ -24,10 +24,23 @@ export const DEAF_SESSIONS_MAX = 4_096
 /** Connections of a client, one after the other, that end without a word of it, until that is told. */
 export const SILENT_CONNECTIONS_TOLD = 5
 
+/** What is to be thought of a client after its connection. */
+export interface Conclusion {
+  readonly suspicion: Suspicion
+  /** How long the connection was alive in doubt. */
+  readonly aliveMs: number
+  /** The client has another one, and may have left this one alive. */
+  readonly isLeft: boolean
+}
+
 interface Suspected {
   readonly suspicion: Suspicion
+  /** How long its connections were alive in doubt, since one was left. */
+  readonly aliveMs: number
   readonly connections: number
 }
+
+const UNKNOWN: Suspected = { suspicion: 'unknown', aliveMs: 0, connections: 0 }
 
 /** Which sessions have a client that may be deaf. */
 export class DeafClients {
@@ -41,18 +54,21 @@ export class DeafClients {
   }
 
   /** A client that is not of 4.6 or later is about to follow the session; `present`: not for the first time. */
-  suspicion (session: Session, present: boolean): Suspicion | undefined {
+  suspected (session: Session, present: boolean): Suspected | undefined {
     const isMet = this.#met.has(session)
     this.#met.add(session)
-    return this.#suspected.get(session.clientId)?.suspicion ?? (present && !isMet ? 'unknown' : undefined)
+    return this.#suspected.get(session.clientId) ?? (present && !isMet ? UNKNOWN : undefined)
   }
 
-  /** Its connection is gone; `suspicion`: what is to be thought of the next one. */
-  gone (clientId: ClientId, suspicion: Suspicion | undefined): void {
-    const connections = (this.#suspected.get(clientId)?.connections ?? 0) + 1
+  /** Its connection is gone. Nothing is concluded of a client that is sound. */
+  gone (clientId: ClientId, conclusion: Conclusion | undefined): void {
+    const before = this.#suspected.get(clientId)
     this.#suspected.delete(clientId)
-    if (suspicion === undefined) return
-    this.#suspected.set(clientId, { suspicion, connections })
+    if (conclusion === undefined) return
+    const { suspicion, isLeft } = conclusion
+    const { connections: count, aliveMs: beforeMs } = before ?? UNKNOWN
+    const connections = count + 1
+    this.#suspected.set(clientId, { suspicion, connections, aliveMs: isLeft ? 0 : beforeMs + conclusion.aliveMs })
     if (this.#suspected.size > DEAF_SESSIONS_MAX) this.forget(this.#suspected.keys().next().value!)
     if (connections === SILENT_CONNECTIONS_TOLD) {
       this.#log.warn({ session: clientId, connections },
@@ -70,29 +86,40 @@ export class DeafClients {
 export class Doubt<Mark> {
   readonly #clock: Clock
   readonly #release: (marks: readonly Mark[]) => void
+  readonly #ask: () => void
   #suspicion: Suspicion | undefined
   #isSound = false
   /** Bounded by the windows of the sessions. */
   #held: Mark[] = []
+  #beganAt = 0
+  #aliveAt = 0
   #cancel = (): void => {}
 
-  /** `release` gets what was held back, in the order of its proofs. */
-  constructor (clock: Clock, release: (marks: readonly Mark[]) => void) {
+  /**
+   * @param release gets what was held back, in the order of its proofs
+   * @param ask whether the client is alive; the answer is to come by end()
+   */
+  constructor (clock: Clock, release: (marks: readonly Mark[]) => void, ask: () => void) {
     this.#clock = clock
     this.#release = release
+    this.#ask = ask
   }
 
   get suspicion (): Suspicion | undefined { return this.#suspicion }
 
+  /** From the beginning of the doubt to the last proof. */
+  get aliveMs (): number { return Math.max(0, this.#aliveAt - this.#beganAt) }
+
   /** What is proven does not count now. */
   get holds (): boolean { return this.#suspicion === 'torn' }
 
-  /** For so long at most. A client that has spoken on the connection is sound, whatever is suspected. */
+  /** For so long. A client that has spoken on the connection is sound, whatever is suspected. */
   begin (suspicion: Suspicion, ms: number): void {
     if (this.#isSound) return
     if (this.#suspicion !== 'torn') this.#suspicion = suspicion
     this.#cancel()
-    this.#cancel = this.#clock.after(ms, () => this.end())
+    this.#beganAt = this.#clock.now()
+    this.#cancel = this.#clock.after(ms, this.#ask)
   }
 
   /** An event with bytes is written: what broke the last connection may have been this one, or one behind it. */
@@ -103,11 +130,12 @@ export class Doubt<Mark> {
   /** True where the marks are kept. */
   hold (marks: readonly Mark[]): boolean {
     if (!this.holds) return false
+    this.#aliveAt = this.#clock.now()
     for (const mark of marks) this.#held.push(mark)
     return true
   }
 
-  /** The client is sound: it has spoken, or lived for so long. */
+  /** The client is sound: it has spoken, or is still there after all the time. */
   end (): void {
     this.#isSound = true
     if (this.#suspicion === undefined) return

@@ -232,8 +232,9 @@ export class SocketLink implements Link, Channel {
 
   close (reason: CloseReason): void {
     // Closing tells the session that the connection is gone; a link must not do that while the session calls it.
-    const isSuperseded = reason === 'taken-over' && this.#connection.inDoubt
-    this.#over(isSuperseded || reason === 'ended' || reason === 'store-unavailable' || reason === 'shutdown')
+    if (reason === 'taken-over') this.#connection.superseded()
+    const isDeaf = reason === 'taken-over' && this.#connection.inDoubt // and no message is to blame
+    this.#over(isDeaf || reason === 'ended' || reason === 'store-unavailable' || reason === 'shutdown')
     setImmediate(() => this.#close(reason))
   }
 

@@ -24,10 +24,13 @@ const PING_INTERVAL_MS = 700
 const PING_TIMEOUT_MS = 1_500
 /** Engine.IO 3 clients send their heartbeats themselves; the proof of receipt takes one or two. */
 const EIO3_PING_INTERVAL_MS = 300
+/** Longer than clients here wait before they connect again, and shorter than a server lives. */
+const TORN_EVENT_HOLD_MS = 500
 /** How the server under proof is started. */
 export const FLAGS = [
   '--ping-interval-ms', String(PING_INTERVAL_MS), '--ping-timeout-ms', String(PING_TIMEOUT_MS),
-  '--eio3-ping-interval-ms', String(EIO3_PING_INTERVAL_MS), '--connect-timeout-ms', '2000', '--log-level', 'warn'
+  '--eio3-ping-interval-ms', String(EIO3_PING_INTERVAL_MS), '--connect-timeout-ms', '2000',
+  '--torn-event-hold-ms', String(TORN_EVENT_HOLD_MS), '--log-level', 'warn'
 ]
 const NOTICE_MS = PING_INTERVAL_MS + PING_TIMEOUT_MS + 400
 /** Time between the end of one restart and the next kill. */

@@ -4,15 +4,13 @@
  * the old one only if that is dead; so the old one is asked, and has ANSWER_MS_MAX for an answer, which takes a living
  * client one round trip.
  */
-import type { Clock, ClientId, PacketId } from '../../../broker/index.ts'
+import type { Clock, ClientId } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 
 /** A page whose script is busy for longer loses its session to the other tab, and gets another one. */
 export const ANSWER_MS_MAX = 2_000
 /** A browser answers a ping of the WebSocket itself, also for a page that has just been left: it is asked once more. */
 const UNLOAD_MS_MAX = 250
-
-const NO_ID = 0 as PacketId
 
 export class Holders {
   readonly #clock: Clock
@@ -35,8 +33,10 @@ export class Holders {
     await Promise.all(clientIds.map(async clientId => {
       const connection = this.#connections.get(clientId)
       if (connection === undefined) return
-      if (connection.inDoubt) connection.close() // whoever comes may be the same page, which can't hear on it
-      else if (!await this.#answers(connection)) connection.cut()
+      if (connection.inDoubt) { // whoever comes may be the same page, which can't hear on it
+        connection.superseded()
+        connection.close()
+      } else if (!await this.#answers(connection)) connection.cut()
     }))
   }
 
@@ -62,14 +62,9 @@ async function lives (connection: Connection, clock: Clock): Promise<boolean> {
 function answers (connection: Connection, clock: Clock): Promise<boolean> {
   return new Promise(resolve => {
     const cancel = clock.after(ANSWER_MS_MAX, () => resolve(false))
-    const { engine } = connection
-    const proven = (): void => {
+    connection.ask(() => {
       cancel()
       resolve(true)
-    }
-    // On no list of the connection: nothing but the answer concerns it.
-    connection.delivered({ namespace: '', connectSent: true, proven, left () {}, drained () {} }, NO_ID, 'received')
-    // so that it polls again
-    if (engine.transport.name === 'polling') engine.sendPacket('noop', undefined, {}, () => {})
+    })
   })
 }
