@@ -68,7 +68,7 @@ export class Publishing {
       }
       const incoming = session.incoming ??= new Map()
       const known = incoming.get(packetId)
-      if (known === null) receipt() // [MQTT-4.3.3-2]
+      if (known === null) inTurn(incoming.values(), receipt) // [MQTT-4.3.3-2]
       else if (known !== undefined) known.push(receipt)
       else if (incoming.size >= this.#limits.incomingMax) {
         receipt(new HoldfastError('INCOMING_FULL', `incomingMax = ${this.#limits.incomingMax}`))
@@ -164,4 +164,12 @@ export class Publishing {
     this.published++
     this.#log.publish(message, isKept, receipt, all)
   }
+}
+
+/** Receipts come in the order of their messages [MQTT-4.6.0-3]: behind those that still wait for the disk. */
+function inTurn (incoming: Iterable<Receipt[] | null>, receipt: Receipt): void {
+  let last: Receipt[] | undefined
+  for (const waiting of incoming) if (waiting !== null) last = waiting
+  if (last === undefined) receipt()
+  else last.push(() => { receipt() })
 }

@@ -32,7 +32,7 @@ export interface ConnectionOptions {
   readonly inflightMessagesMax: number
   /** Window of a session on a connection of version 2, whose proof takes up to two of its ping intervals. */
   readonly eio3InflightMessagesMax: number
-  /** What counts for a client of version 2 on a WebSocket: that it handled a message, or only that it took it. */
+  /** What counts for a client of version 2: that it handled a message, or only that its transport took it. */
   readonly eio3Proof: Eio3Proof
   /** Shared by the connections of a bridge. */
   readonly writing?: Writing
@@ -231,8 +231,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
 
   #written (mark: Mark): void {
     if (this.#bytesOut === true) this.#bytesOut = mark
-    const { transport, protocol } = this.engine
-    const isFast = protocol === 3 && transport.name === 'websocket' && this.#options.eio3Proof === 'transport'
+    const isFast = this.engine.protocol === 3 && this.#options.eio3Proof === 'transport'
     this.#prover.delivered(mark, isFast ? 'received' : mark.level)
   }
 

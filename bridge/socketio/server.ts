@@ -63,7 +63,7 @@ export interface SocketioBridgeOptions {
   readonly eio3PingIntervalMs?: number
   /** Window of a session that a client of version 2 follows. Default: 1,024. */
   readonly eio3InflightMessagesMax?: number
-  /** What counts for a client of version 2 on a WebSocket: its heartbeat (default), or a ping of the WebSocket. */
+  /** What counts for a client of version 2: its heartbeat (default), or a ping of the WebSocket or the next poll. */
   readonly eio3Proof?: Eio3Proof
   /** Compresses what goes over WebSockets (RFC 7692). Default: no. */
   readonly perMessageDeflate?: boolean

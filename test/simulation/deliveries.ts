@@ -276,19 +276,17 @@ export class Deliveries {
     const { key } = flight.publication
     const claim = flight.isRetained ? life.retained.get(key)! : flight
     this.#referee.count(`proven: ${level}`)
-    const isUnheard = claim.isLeftUnheard && claim.droppedOn === connection.number
-    if (isUnheard) this.#referee.count('proven by polls that overtook a leave')
     if (level === 'answered') { // by a handler that had it, perhaps on an earlier connection
       if (claim.handled > 0) return
       this.#violate('G2', `${life.name}: an answer counts for ${key}, which no handler has had`)
       return
     }
-    if (level === 'handled' && claim.handledOn !== connection.number && !isUnheard) {
+    if (level === 'handled' && claim.handledOn !== connection.number) {
       this.#violate('G2', `${life.name}#${connection.number}: ${key} counts as handled, but no handler has had it`)
     } else if (claim.reachedOn !== connection.number) {
       this.#violate('G2', `${life.name}#${connection.number}: ${key} counts as received, but has not arrived`)
     }
-    if (level === 'received' || isUnheard) claim.weaklyProvenOn = connection.number
+    if (level === 'received') claim.weaklyProvenOn = connection.number
   }
 
   /** The client shows that it has handled everything up to here [G2]. */

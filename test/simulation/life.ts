@@ -45,8 +45,6 @@ export interface Claim {
   weaklyProvenOn: number
   /** The connection on which it had come when the client lost it, its process or its interest. */
   droppedOn: number
-  /** It was dropped by a client that had left, where the server may not have heard of that. */
-  isLeftUnheard: boolean
   /** Connections on which it was written to a client that proves what it handled. */
   readonly writtenOn: Set<number>
   /** It waits for the application's own ack. */
@@ -345,7 +343,6 @@ function makeClaim (publication: Publication, coverage: Coverage, isRetained: bo
     handledOn: 0,
     weaklyProvenOn: 0,
     droppedOn: 0,
-    isLeftUnheard: false,
     writtenOn: new Set(),
     isAsked: false,
     isAside: false

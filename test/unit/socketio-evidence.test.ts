@@ -99,34 +99,37 @@ t.test('a message that only has to arrive is proven by the first answer, and out
   t.equal(evidence.unproven, 0)
 })
 
-t.test('version 2, polling: the next poll says that a response has arrived, the one after it that it was handled',
+t.test('version 2, polling: the next poll says that a response has arrived, a heartbeat later that it was handled',
   async t => {
     const evidence = new Evidence<number>()
-    const poll = new NextPoll(evidence, true)
+    const poll = new NextPoll(evidence)
+    const echo = new HeartbeatEcho(evidence)
     t.same(poll.polled(), [], 'the first one answers nothing')
     poll.responding()
     poll.delivering(true)
     evidence.delivered(1)
+    echo.ponged()
     poll.delivering(false)
     evidence.delivered(2)
-    t.equal(poll.wantsPoll, false)
     t.same(poll.polled(), [], '1 has arrived, 2 waits for the next response')
     t.equal(evidence.unarrived, 1)
+    t.same(echo.pinged(), [], 'the answer to the heartbeat before was in the response with 1')
+    echo.ponged()
     poll.responding()
-    t.same(poll.polled(), [1])
+    t.same(poll.polled(), [], 'however often it polls')
     t.equal(evidence.unarrived, 0)
-    t.equal(poll.wantsPoll, true, 'no response is due, and 2 is not confirmed')
+    t.same(echo.pinged(), [1])
+    echo.ponged()
     poll.responding()
-    t.equal(poll.wantsPoll, false, 'one is under way')
-    t.same(poll.polled(), [2])
-    t.equal(poll.wantsPoll, false)
+    t.same(poll.polled(), [])
+    t.same(echo.pinged(), [2])
     t.same(poll.polled(), [], 'a poll that follows no response answers nothing')
   })
 
 t.test('version 3 and 4, polling: the next poll says that the response has arrived, a ping that it was handled',
   async t => {
     const evidence = new Evidence<number>()
-    const poll = new NextPoll(evidence, false)
+    const poll = new NextPoll(evidence)
     const pings = new DoublePing(evidence)
     poll.responding()
     poll.delivering(true)
@@ -134,7 +137,6 @@ t.test('version 3 and 4, polling: the next poll says that the response has arriv
     t.equal(pings.wantsSecond, false, 'nothing has arrived')
     t.same(poll.polled(), [])
     t.equal(evidence.unarrived, 0)
-    t.equal(poll.wantsPoll, false, 'more polls would say no more')
     t.equal(pings.wantsSecond, true)
     pings.pinged()
     t.equal(pings.wantsSecond, false)
@@ -145,7 +147,7 @@ t.test('version 3 and 4, polling: the next poll says that the response has arriv
 
 t.test('the upgrade answers the last response, and the pings go on across it', async t => {
   const evidence = new Evidence<number>()
-  const poll = new NextPoll(evidence, false)
+  const poll = new NextPoll(evidence)
   const pings = new DoublePing(evidence)
   evidence.delivered(1)
   pings.pinged()
@@ -172,24 +174,22 @@ t.test('version 2: what the WebSocket took is handled when a heartbeat follows t
   t.equal(pings.wantsPing, false, 'one at a time')
   evidence.delivered(2)
   t.same(echo.pinged(), [])
-  echo.ponged(true)
+  echo.ponged()
   t.same(pings.answered('0'), [], 'a pong that was not asked for')
   t.equal(evidence.unarrived, 2)
   t.same(pings.answered(payload), [])
   t.equal(evidence.unarrived, 1)
   t.same(echo.pinged(), [], '1 had not arrived when the answer went out')
-  echo.ponged(true)
+  echo.ponged()
   t.same(echo.pinged(), [1])
-  echo.ponged(true)
+  echo.ponged()
   t.same(echo.pinged(), [], 'the WebSocket has not taken 2, whatever a client says that pings by the clock')
   t.same(pings.answered(payload), [], 'an old pong')
   t.equal(pings.wantsPing, true)
   t.same(pings.answered(pings.pinged()), [])
   evidence.delivered(3)
   t.same(pings.answered(pings.pinged()), [], 'however often the WebSocket answers')
-  echo.ponged(false)
-  t.same(echo.pinged(), [], 'the answer was in a response to a poll')
-  echo.ponged(true)
+  echo.ponged()
   t.same(echo.pinged(), [2, 3])
 })
 
@@ -223,6 +223,7 @@ t.test('answers in any order prove what each of them proves', async t => {
   t.same(evidence.answered(evidence.probe()), [3])
 })
 
+type Other = 'half' | 'ping' | 'pong'
 interface Run { readonly proven: number[], readonly handled: number[] }
 
 /**
@@ -265,17 +266,21 @@ function runPings (random: () => number): Run {
 /**
  * A client that polls: in one turn its engine reads a response, answers pings and polls again, its handlers run at the
  * end of it. Some messages are of several packets, of which the first may be the whole response. Now and then it
- * upgrades.
+ * upgrades. One of version 2 sends a heartbeat in a turn after the answer to the last one; now and then it leaves, and
+ * polls on while its word is on the way.
  */
 function runPolls (isVersion2: boolean, random: () => number): Run {
   const evidence = new Evidence<number>()
   const pings = new DoublePing(evidence)
-  const down: Array<Array<number | 'half' | 'ping'>> = [] // on the way: responses, or frames
+  const echo = new HeartbeatEcho(evidence)
+  const down: Array<Array<number | Other>> = [] // on the way: responses, or frames
   const handled: number[] = []
   const proven: number[] = []
-  let poll: NextPoll<number> | undefined = new NextPoll(evidence, isVersion2)
-  let buffer: Array<number | 'half' | 'ping'> = []
+  let poll: NextPoll<number> | undefined = new NextPoll(evidence)
+  let buffer: Array<number | Other> = []
   let isPolling = true
+  let mayBeat = isVersion2
+  let hasLeft = false
   let sent = 0
   const flush = (): void => {
     if (buffer.length === 0 || (poll !== undefined && !isPolling)) return
@@ -285,44 +290,45 @@ function runPolls (isVersion2: boolean, random: () => number): Run {
     poll.responding()
     isPolling = false
   }
-  const ask = (): void => {
-    if (poll !== undefined && isVersion2) {
-      if (!poll.wantsPoll || !isPolling || buffer.length > 0) return
-      down.push([])
-      poll.responding()
-      isPolling = false
-    } else if (poll === undefined ? pings.wantsPing : pings.wantsSecond) {
-      pings.pinged()
-      buffer.push('ping')
-      flush()
-    }
+  const write = (packet: number | Other): void => {
+    buffer.push(packet)
+    flush()
   }
-  for (let turn = 0; turn < 1 + random() * 40; turn++) {
+  const ask = (): void => {
+    if (isVersion2 || !(poll === undefined ? pings.wantsPing : pings.wantsSecond)) return
+    pings.pinged()
+    write('ping')
+  }
+  for (let turn = 0; turn < 1 + random() * (isVersion2 ? 80 : 40); turn++) {
     for (let n = random() * 4; n > 1; n--) {
-      if (random() < 0.3) {
-        buffer.push('half')
-        flush()
-      }
-      buffer.push(sent)
-      flush()
+      if (random() < 0.3) write('half')
+      write(sent)
       poll?.delivering(buffer.length === 0)
       evidence.delivered(sent++)
     }
     ask()
+    if (mayBeat && !hasLeft && random() < 0.5) {
+      mayBeat = false
+      proven.push(...echo.pinged())
+      echo.ponged()
+      write('pong')
+    }
     const waiting: number[] = []
     for (let n = down.length; n > 0 && random() < 0.9; n--) {
       for (const packet of down.shift()!) {
         if (packet === 'ping') proven.push(...pings.answered()!)
+        else if (packet === 'pong') mayBeat = true
         else if (packet !== 'half') waiting.push(packet)
       }
       if (poll === undefined) continue
       proven.push(...poll.polled()) // the next poll, or the upgrade, comes while the handlers wait
-      if (random() < 0.1) poll = undefined
+      if (!isVersion2 && random() < 0.1) poll = undefined
       else isPolling = true
       flush()
     }
     if (proven.some(mark => waiting.includes(mark))) break
-    handled.push(...waiting)
+    if (isVersion2 && random() < 0.02) hasLeft = true
+    if (!hasLeft) handled.push(...waiting)
   }
   return { proven, handled }
 }
@@ -336,7 +342,7 @@ function seeded (seed: number): () => number {
 
 const RUNS = {
   'double ping': runPings,
-  'next poll, version 2': (random: () => number) => runPolls(true, random),
+  'next poll with heartbeats': (random: () => number) => runPolls(true, random),
   'next poll with pings': (random: () => number) => runPolls(false, random)
 }
 for (const [name, run] of Object.entries(RUNS)) {

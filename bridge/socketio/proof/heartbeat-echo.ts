@@ -1,13 +1,12 @@
 /**
- * The safe proof of Engine.IO 3 on a WebSocket: the heartbeat echo.
+ * The proof of Engine.IO 3: the heartbeat echo.
  *
  * With version 2 the client pings and the server answers. The client sends its next ping an interval after it has
  * processed the answer to the one before. So that ping comes from a later turn of its event loop than everything that
- * was written before the answer: the handlers were called, and returned. Only what is known to have arrived when the
- * answer was written is counted (transport-ping.ts), since clients in other languages may ping by the clock, whether
- * or not the answer has come. Delay: one to two ping intervals. It costs nothing, the heartbeats are there anyway.
- *
- * An answer that goes out in the response to a poll proves nothing: next-poll.ts speaks for what was written there.
+ * had arrived when the answer was written: the handlers were called, and returned. Only what is known to have arrived
+ * by then is counted (transport-ping.ts, next-poll.ts), since clients in other languages may ping by the clock, whether
+ * or not the answer has come. On long polling the ping comes by POST, behind whatever the client has said before: one
+ * that has left has said so. Delay: one to two ping intervals. It costs nothing, the heartbeats are there anyway.
  */
 import type { Evidence, Probe } from './evidence.ts'
 
@@ -27,8 +26,8 @@ export class HeartbeatEcho<Mark> {
     return answer === undefined ? [] : this.#evidence.confirmed(answer)
   }
 
-  /** The answer to it is being written. `isProbe`: on a WebSocket. */
-  ponged (isProbe: boolean): void {
-    this.#answer = isProbe ? this.#evidence.probe() : undefined
+  /** The answer to it is being written. */
+  ponged (): void {
+    this.#answer = this.#evidence.probe()
   }
 }

@@ -1,33 +1,26 @@
 /**
- * The proof of long polling: the next poll.
+ * What long polling says by itself: the next poll.
  *
  * A client asks for more when its engine has taken the response before. The next GET, which is a new one (the guard
  * keeps repeated ones away), proves that everything in that response has arrived. At the upgrade to a WebSocket the
  * client has taken the last response before it says so: that answers it too.
  *
- * With version 3 and 4 that is all it says; what has arrived is confirmed by a ping (double-ping.ts), whose pong comes
- * by POST, behind everything that the client has said before. A GET may overtake a POST: a client that leaves a
- * namespace polls on until its POST is through, and drops what comes meanwhile.
- *
- * A client of version 2 answers no ping. Its next GET but one comes in a later turn of its event loop: the handlers of
- * what had arrived before were called, and returned, unless the client has left the namespace and both GETs have
- * overtaken the POST that says so. While more is written the responses follow each other by themselves; when nothing is
- * due, an empty one (`noop`) makes the client ask again. Delay: two polls, one for 'received'.
+ * It never says that what has arrived is handled, however many polls follow. A GET may overtake a POST: a client that
+ * leaves a namespace polls on until its POST is through, and drops what comes meanwhile. So what has arrived is
+ * confirmed by something that comes by POST, behind everything that the client has said before: the pong of a ping
+ * (double-ping.ts), or with version 2 its heartbeat (heartbeat-echo.ts).
  */
 import type { Evidence, Probe } from './evidence.ts'
 
 export class NextPoll<Mark> {
   readonly #evidence: Evidence<Mark>
-  readonly #confirms: boolean
   /** A response was written and the next poll has not come. */
   #isResponding = false
   /** Its end, as soon as something was written behind it. */
   #response: Probe | undefined
 
-  /** `confirms`: the next poll says that what had arrived before the response is handled (version 2). */
-  constructor (evidence: Evidence<Mark>, confirms: boolean) {
+  constructor (evidence: Evidence<Mark>) {
     this.#evidence = evidence
-    this.#confirms = confirms
   }
 
   /** What waits in the engine's write buffer becomes the response. */
@@ -50,11 +43,6 @@ export class NextPoll<Mark> {
     this.#isResponding = false
     const response = this.#response ?? this.#evidence.probe()
     this.#response = undefined
-    return this.#confirms ? this.#evidence.answered(response) : this.#evidence.arrived(response)
-  }
-
-  /** True when the client should be made to poll again, if nothing else does: what it has is not confirmed. */
-  get wantsPoll (): boolean {
-    return this.#confirms && !this.#isResponding && this.#evidence.unconfirmed
+    return this.#evidence.arrived(response)
   }
 }

@@ -4,7 +4,7 @@
  *
  *                WebSocket                               long polling
  *   Engine.IO 4  double ping                             next poll, with pings
- *   Engine.IO 3  heartbeat echo, with transport pings    next poll
+ *   Engine.IO 3  heartbeat echo, with transport pings    heartbeat echo, with next poll
  */
 import type { EnginePacket, EngineSocket } from '../wire/engine.ts'
 import type { Wire } from '../wire/wire.ts'
@@ -49,7 +49,7 @@ export class Prover<Mark> {
     }
     const { transport } = engine
     if (transport.name === 'polling') {
-      this.#poll = new NextPoll(this.#evidence, engine.protocol === 3)
+      this.#poll = new NextPoll(this.#evidence)
       // before the engine's own listener, which writes the next response
       transport.prependListener('ready', () => this.#polled())
     } else this.#listenForPongs()
@@ -70,7 +70,7 @@ export class Prover<Mark> {
   /** A packet is about to be written. */
   creating ({ type }: EnginePacket): void {
     if (type === 'ping') this.#pings.pinged()
-    else if (type === 'pong') this.#version3?.echo.ponged(this.#poll === undefined)
+    else if (type === 'pong') this.#version3?.echo.ponged()
   }
 
   /** The write buffer goes to the transport. */
@@ -130,10 +130,8 @@ export class Prover<Mark> {
     if (this.#version3 === undefined) {
       if (transport.name !== 'polling') {
         if (this.#pings.wantsPing) this.#ping()
-      } else if (this.#pings.wantsSecond) this.#send('ping') // with the next response, whatever that is
-    } else if (transport.name === 'polling') {
-      if (this.#poll?.wantsPoll === true && transport.writable && writeBuffer.length === 0) this.#send('noop')
-    } else if (this.#version3.pings.wantsPing) {
+      } else if (this.#pings.wantsSecond) this.#sendPing() // with the next response, whatever that is
+    } else if (transport.name !== 'polling' && this.#version3.pings.wantsPing) {
       // it would overtake what waits; the engine is done with that when it is writable again
       if (writeBuffer.length > 0) {
         this.#isDue = true
@@ -143,12 +141,12 @@ export class Prover<Mark> {
   }
 
   #ping (): void {
-    if (!this.#wire.direct) return this.#send('ping')
+    if (!this.#wire.direct) return this.#sendPing()
     this.#pings.pinged()
     this.#wire.writePing(this.#taken)
   }
 
-  #send (type: 'ping' | 'noop'): void {
-    this.#engine.sendPacket(type, undefined, {}, this.#taken)
+  #sendPing (): void {
+    this.#engine.sendPacket('ping', undefined, {}, this.#taken)
   }
 }

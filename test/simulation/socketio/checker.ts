@@ -97,15 +97,11 @@ export class SocketChecker {
     if (claim !== undefined) claim.reachedOn = Math.max(claim.reachedOn, connection)
   }
 
-  /**
-   * The client will not handle it any more: its process is gone, or its connection, or it has left.
-   * @param isUnheard it has left by a POST, which its polls may overtake, each a proof of what came before
-   */
-  dropped (number: number, sent: Sent, connection: number, isUnheard: boolean): void {
+  /** The client will not handle it any more: its process is gone, or its connection, or it has left. */
+  dropped (number: number, sent: Sent, connection: number): void {
     const claim = this.#claimOf(number, sent)
     if (claim === undefined || claim.handledOn === connection || claim.droppedOn > connection) return
     claim.droppedOn = connection
-    claim.isLeftUnheard = isUnheard
   }
 
   /** The handlers were called for it, and have returned. */

@@ -66,8 +66,6 @@ export class SocketClient implements Participant {
   #outstanding: Emit[] = []
   #sequence = 0
   #isHealed = false
-  /** It has left by a POST, and its engine still polls. */
-  #isLeaving = false
   /** What its engine has read and its handlers have not seen. */
   #queued: Event[] = []
   /** What has reached its machine, and not its engine. */
@@ -214,10 +212,8 @@ export class SocketClient implements Participant {
   #drop (how: 'left' | 'cut' | 'killed'): void {
     const held = [...this.#received, ...this.#queued]
     if (how === 'killed') held.push(...this.#page.receiveBuffer)
-    // A later version confirms by POST, behind that.
-    this.#isLeaving = how === 'left' && this.options.kind.protocol === 3 && this.#engine?.isPolling === true
     const { sockets } = this.options.checker
-    for (const { sent, life, connection } of held) sockets.dropped(life, sent, connection, this.#isLeaving)
+    for (const { sent, life, connection } of held) sockets.dropped(life, sent, connection)
     this.#received = []
     this.#queued = []
   }
@@ -237,7 +233,7 @@ export class SocketClient implements Participant {
     const { checker } = this.options
     checker.sockets.reached(event.life, event.sent, event.connection)
     if (isMine) this.#received.push(event)
-    else checker.sockets.dropped(event.life, event.sent, event.connection, this.#isLeaving)
+    else checker.sockets.dropped(event.life, event.sent, event.connection)
   }
 
   #handle (packet: ToClient): number {
@@ -284,7 +280,7 @@ export class SocketClient implements Participant {
     const key = keyOf(sent.message.payload)
     if (this.options.isPoisoned && !this.#isHealed && isPoisonous(key)) {
       referee.count('a handler ended its process')
-      checker.sockets.dropped(life, sent, connection, false)
+      checker.sockets.dropped(life, sent, connection)
       this.die()
       return 0
     }
