@@ -196,6 +196,8 @@ export interface Broker {
   sessions (): IterableIterator<SessionInfo>
   session (clientId: ClientId): SessionInfo | undefined
   stats (): BrokerStats
+  /** How often a message was offered to a session, so far: what publishing one costs besides the message itself. */
+  readonly offered: number
 
   /** Resolves when everything handed over so far is durable and has its receipt. */
   settled (): Promise<void>

@@ -79,6 +79,7 @@ export class HoldfastBroker implements Broker {
   }
 
   get wills (): Wills { return this.#wills }
+  get offered (): number { return this.#follower.offered }
 
   // --- start and stop
 

@@ -13,6 +13,8 @@ export interface Limits {
   topicLevelsMax: number
   /** Bytes of messages of one connection that wait for the disk; beyond it the connection is not read. */
   pendingBytesMax: number
+  /** Messages of one MQTT connection that wait for the disk; beyond it the connection is not read. */
+  pendingMessagesMax: number
   /** QoS 2 messages of one session received and not yet released. */
   incomingMax: number
 
@@ -59,6 +61,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   topicBytesMax: 1_024,
   topicLevelsMax: 32,
   pendingBytesMax: 4_194_304,
+  pendingMessagesMax: 1_024,
   incomingMax: 256,
   sessionsMax: 1_000_000,
   filtersPerSessionMax: 10_000,

@@ -35,6 +35,9 @@ export const LIMIT_OPTIONS = {
   pendingBytesMax: bytes('incoming', MEMORY_BYTES, 4_194_304,
     'Bytes of messages of one connection that wait for the disk. At the bound the connection is not read until some ' +
     'are on disk; nothing is lost.'),
+  pendingMessagesMax: count('incoming', { min: 1, max: 1_000_000 }, 1_024,
+    'Messages of one MQTT connection that wait for the disk. At the bound the connection is not read until half of ' +
+    'them are on disk; nothing is lost. What others publish waits behind them.'),
   incomingMax: count('incoming', { min: 1, max: PACKET_IDS }, 256,
     'QoS 2 messages of one session that were received and not yet released by PUBREL. A client that sends more is ' +
     'disconnected.'),

@@ -9,9 +9,12 @@
  *   persistence, whatever the session is.
  * - It calls `subscriptionsByClient` in the same turn in which `authenticate` calls back, and takes "has subscriptions"
  *   for "session present". It is given one marker that is never subscribed [G5].
+ * - `client._nextBatch` is what reads: it listens to 'readable', and is called when a packet is done with. In its place
+ *   the intake reads, in turns: the place to refuse a packet by its length, and to take what makes up nearly all
+ *   traffic past parser and engine, which were 30 to 45 % of the work (docs/performance.md).
+ *   Aedes itself calls `client.pause` when it begins to authenticate, and `client.resume` behind CONNACK.
+ * - `client._parsingBatch` is counted up with every packet that Aedes begins with, and has to be 0 before CONNECT.
  * - `client._parser` is an event emitter whose one 'packet' listener is where Aedes begins; the gate stands before it.
- *   Its `parse` is given every chunk as it was read: the place to refuse a packet by its length, and to take what
- *   makes up nearly all traffic past parser and engine, which were 30 to 45 % of the work (docs/performance.md).
  * - `client._keepaliveTimer` runs from the last packet; what is taken directly must refresh it too.
  * - 'connackSent' is emitted in the turn in which Aedes notes that CONNACK is out.
  */
@@ -25,6 +28,7 @@ import type { Limits } from '../limits.ts'
 import { checkFilter, show } from '../topics.ts'
 import type { MqttConnection } from './connection.ts'
 import { takeDirectly, type DirectHandlers } from './direct.ts'
+import { Intake, copyUnits } from './intake.ts'
 import { PacketGate, REFUSED_FILTER, REPEATED_FILTER, type GatedPacket } from './packet-gate.ts'
 import {
   SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
@@ -51,13 +55,15 @@ const CONNECTION = Symbol('connection')
 interface InnerClient extends Client {
   [CONNECTION]: MqttConnection
   _parser: EventEmitter & { parse (chunk: Buffer): number }
+  _parsingBatch: number
+  _nextBatch: Callback
+  pause: () => void
+  resume: () => void
   _keepaliveInterval: number
   _keepaliveTimer: NodeJS.Timeout | null
   will: ContractPacket | null
   /** As CONNECT brought it; `will` is set later. */
   _will: ContractPacket | null | undefined
-  pause (): void
-  resume (): void
 }
 
 interface InnerConnect { clientId: string, clean: boolean, will?: ContractPacket }
@@ -66,7 +72,7 @@ type Callback = (error?: Error | null) => void
 const PRESENT_MARKER: readonly ContractSubscription[] = [{ topic: '$holdfast/present', qos: 0 }]
 /** What a message costs in memory besides its topic and payload, about. */
 const MESSAGE_OVERHEAD_BYTES = 256
-/** Packets that may follow CONNECT before CONNACK; their bytes are bounded by one read of the socket. */
+/** Packets that may follow CONNECT before CONNACK; they come of a turn or two, as reading stops meanwhile. */
 const EARLY_PACKETS_MAX = 4_096
 
 /** Client identifiers that the Socket.IO bridge makes (bridge/socketio). */
@@ -272,52 +278,83 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
     log.error({ error: error.message }, 'MQTT engine')
   })
 
-  const clients = new Set<InnerClient>()
+  const intakes = new Set<Intake>()
   return {
     handle (connection) {
       const client = aedes.handle(connection.wire.stream) as InnerClient
       client[CONNECTION] = connection
-      clients.add(client)
-      connection.wire.onClose(() => {
-        clients.delete(client)
-        client.close(() => { if (latest.get(client.id) === client) latest.delete(client.id) })
-      })
-      connection.setFlow(() => { client.pause() }, () => { client.resume() })
-      setReader(client, connection, (packet, packetId) => {
+      setGate(client, connection, limits)
+      const intake = setIntake(client, connection, broker, (packet, packetId) => {
         accept(client, connection, packet, packetId, (error) => { if (error != null) client.emit('error', error) })
       })
-      setGate(client, connection, limits)
+      intakes.add(intake)
+      connection.setFlow(client.pause, client.resume)
+      connection.wire.onClose(() => {
+        intakes.delete(intake)
+        client.close(() => { if (latest.get(client.id) === client) latest.delete(client.id) })
+      })
     },
-    pause () { for (const client of clients) client.pause() },
+    pause () { for (const intake of intakes) intake.stop() },
     async close () { await new Promise<void>((resolve) => { aedes.close(() => { resolve() }) }) }
   }
 }
 
 /** What is read of the socket: refused by its length, taken directly, or left to Aedes's parser. */
-function setReader (client: InnerClient, connection: MqttConnection,
-  publish: (packet: Omit<PublishRequest, 'id'>, packetId: number) => void): void {
-  const { guard } = connection
+function setIntake (client: InnerClient, connection: MqttConnection, broker: Broker,
+  publish: (packet: Omit<PublishRequest, 'id'>, packetId: number) => void): Intake {
+  const { guard, wire: { stream } } = connection
   const parser = client._parser
-  const parse = parser.parse
+  const refuse = (wrong: string): void => { client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong)) }
   const handlers: DirectHandlers = {
-    publish: (topic, payload, qos, retain, packetId) => { publish({ topic, payload, qos, retain }, packetId) },
+    publish (topic, payload, qos, retain, packetId) {
+      const before = broker.offered
+      publish({ topic, payload, qos, retain }, packetId)
+      intake.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
+    },
     acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },
-    rest: (bytes) => { parse.call(parser, bytes) },
-    isOpen: () => connection.gate!.isOpen && !connection.wire.stream.destroyed
+    rest: (bytes) => { parser.parse(bytes) },
+    cut (bytes) {
+      const wrong = guard.feed(bytes)
+      if (wrong === undefined) parser.parse(bytes)
+      else refuse(wrong) // a CONNECT of 200 MB costs its sender five bytes, not us 200 MB
+    },
+    lengthMax: () => guard.packetBytesMax,
+    isDirect: () => connection.gate!.isOpen,
+    isOver: () => client.closed || stream.destroyed
   }
-  parser.parse = (chunk) => {
-    const open = guard.openBytes
-    const wrong = guard.feed(chunk)
-    if (wrong !== undefined) { // a CONNECT of 200 MB costs its sender five bytes, not us 200 MB
-      client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong))
-      return 0
+  const intake = new Intake({
+    stream,
+    processed: () => client._parsingBatch,
+    take (chunk, turn) {
+      const open = guard.feedOpen(chunk)
+      if (typeof open === 'string') {
+        refuse(open)
+        return chunk.length
+      }
+      if (open > 0) {
+        turn.left -= copyUnits(open)
+        parser.parse(open < chunk.length ? chunk.subarray(0, open) : chunk)
+      }
+      const taken = takeDirectly(chunk, open, turn, handlers)
+      if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh() // [MQTT-3.1.2-24]
+      return taken
     }
-    if (!connection.gate!.isOpen || open === undefined || open >= chunk.length) return parse.call(parser, chunk)
-    if (open > 0) parse.call(parser, chunk.subarray(0, open))
-    takeDirectly(chunk, open, handlers)
-    if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh() // [MQTT-3.1.2-24]
-    return 0
+  })
+  const next: Callback = (error) => {
+    if (error != null) {
+      client.emit('error', error)
+      return
+    }
+    if (client._parsingBatch > 0) client._parsingBatch--
+    intake.processedOne()
   }
+  stream.on('readable', () => { intake.readable() })
+  stream.removeListener('readable', client._nextBatch)
+  client._nextBatch = next
+  client._parsingBatch = 0
+  client.pause = () => { intake.pause() }
+  client.resume = () => { intake.resume() }
+  return intake
 }
 
 /** CONNACK with return code 1, "unacceptable protocol version" [MQTT-3.1.2-2]. */

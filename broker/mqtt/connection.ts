@@ -53,6 +53,7 @@ export class MqttConnection implements Link {
   #receipts: PendingReceipt[] = []
   /** Bytes of messages that wait for the disk. */
   #pendingBytes = 0
+  #pendingMessages = 0
   #isPaused = false
   #pause = (): void => {}
   #resume = (): void => {}
@@ -129,26 +130,34 @@ export class MqttConnection implements Link {
   /** A message has come in; it counts until gave(). */
   took (bytes: number): void {
     this.#pendingBytes += bytes
+    this.#pendingMessages++
     this.#flow()
   }
 
   gave (bytes: number): void {
     this.#pendingBytes -= bytes
+    this.#pendingMessages--
     this.#flow()
   }
 
   /** A client that sends faster than the disk writes, or does not take its receipts, is not read for a while. */
   #flow (): void {
     if (this.#isClosed) return
-    const { pendingBytesMax, writeBufferBytesMax } = this.#limits
     if (!this.#isPaused) {
-      if (this.#pendingBytes <= pendingBytesMax && this.wire.bufferedBytes() <= writeBufferBytesMax) return
+      if (!this.#exceeds(1)) return
       this.#isPaused = true
       this.#pause()
-    } else if (this.#pendingBytes <= pendingBytesMax / 2 && this.wire.bufferedBytes() <= writeBufferBytesMax / 2) {
+    } else if (!this.#exceeds(0.5)) {
       this.#isPaused = false
       this.#resume()
     }
+  }
+
+  /** Is it over this share of its bounds? */
+  #exceeds (share: number): boolean {
+    const { pendingBytesMax, pendingMessagesMax, writeBufferBytesMax } = this.#limits
+    return this.#pendingBytes > pendingBytesMax * share || this.#pendingMessages > pendingMessagesMax * share ||
+      this.wire.bufferedBytes() > writeBufferBytesMax * share
   }
 
   // --- the socket

@@ -3,13 +3,21 @@
  * and PUBACK (MQTT 3.1.1, 3.3 and 3.4). Everything else, and every packet that is cut by the end of a chunk, is left to
  * the general parser, in its order. Pure: owns no socket.
  */
+import { copyUnits, parseUnits, PARSED_UNITS, type Turn } from './intake.ts'
+
 export interface DirectHandlers {
   publish (topic: string, payload: Buffer, qos: 0 | 1, retain: boolean, packetId: number): void
   acknowledge (packetId: number): void
-  /** Whole packets, except that the last one may be cut. */
+  /** Whole packets that are for the parser. */
   rest (bytes: Buffer): void
-  /** False once the connection has ended: what comes behind DISCONNECT does not count [MQTT-3.14.4-2]. */
-  isOpen (): boolean
+  /** A packet that is cut by the end of the chunk, or longer than allowed. */
+  cut (bytes: Buffer): void
+  /** The largest Remaining Length (2.2.3) that is allowed. */
+  lengthMax (): number
+  /** False before CONNACK: then everything is for the parser. */
+  isDirect (): boolean
+  /** True once the connection has ended: what comes behind DISCONNECT does not count [MQTT-3.14.4-2]. */
+  isOver (): boolean
 }
 
 const PUBLISH = 0x30
@@ -17,38 +25,47 @@ const PUBACK = 0x40
 const QOS_MASK = 0x06
 const RETAIN = 0x01
 
-/** @param from the first packet begins here; what comes before belongs to the parser already */
-export function takeDirectly (chunk: Buffer, from: number, handlers: DirectHandlers): void {
+/**
+ * @param from the first packet begins here; what comes before belongs to the parser already
+ * @param turn what may be taken now [G8]
+ * @returns where the first packet begins that has to wait for the next turn; the length of the chunk if none has to
+ */
+export function takeDirectly (chunk: Buffer, from: number, turn: Turn, handlers: DirectHandlers): number {
+  const isDirect = handlers.isDirect()
+  const lengthMax = handlers.lengthMax()
   /** What was found from here on is for the parser. */
   let rest = from
   let at = from
-  while (at < chunk.length) {
+  while (at < chunk.length && turn.left > 0) {
     const first = chunk[at]
     let body = at + 1
     let length = 0
     let byte = 0x80
-    for (let shift = 0; byte >= 0x80; shift += 7) {
-      if (body === chunk.length || shift > 21) { // cut, or a length that the parser refuses
-        handlers.rest(chunk.subarray(rest))
-        return
-      }
+    for (let shift = 0; byte >= 0x80 && body < chunk.length && shift <= 21; shift += 7) {
       byte = chunk[body++]
       length |= (byte & 0x7f) << shift
     }
     const end = body + length
-    if (end > chunk.length) break
+    if (byte >= 0x80 || end > chunk.length || length > lengthMax) {
+      if (rest < at) handlers.rest(chunk.subarray(rest, at))
+      turn.left -= copyUnits(chunk.length - at)
+      if (!handlers.isOver()) handlers.cut(chunk.subarray(at))
+      return chunk.length
+    }
     const isAck = first === PUBACK && length === 2
     const isPublish = (first & 0xf0) === PUBLISH && (first & QOS_MASK) < 4 && isWhole(chunk, first, body, end)
-    if (isAck || isPublish) {
+    if (isDirect && (isAck || isPublish)) {
       if (rest < at) handlers.rest(chunk.subarray(rest, at))
-      if (!handlers.isOpen()) return
+      if (handlers.isOver()) return chunk.length
+      turn.left -= 1 + copyUnits(length)
       if (isAck) handlers.acknowledge(chunk[body] << 8 | chunk[body + 1])
       else publish(chunk, first, body, end, handlers)
       rest = end
-    }
+    } else turn.left -= (first & 0xf0) === PUBLISH ? PARSED_UNITS + copyUnits(length) : parseUnits(length)
     at = end
   }
-  if (rest < chunk.length) handlers.rest(chunk.subarray(rest))
+  if (rest < at) handlers.rest(chunk.subarray(rest, at))
+  return handlers.isOver() ? chunk.length : at
 }
 
 /** Does it hold its topic and packet identifier? If not, the parser says what is wrong with it. */

@@ -1,6 +1,7 @@
 /**
  * Watches the packet lengths in a byte stream (MQTT 2.2.3), so that a packet is refused when its length is announced
- * and not when it has been buffered. Knows nothing of the contents; owns no socket.
+ * and not when it has been buffered. Knows nothing of the contents; owns no socket. Whole packets of an allowed length
+ * need not be fed.
  */
 export class FrameGuard {
   #packetBytesMax: number
@@ -17,8 +18,19 @@ export class FrameGuard {
   /** From the next packet on. */
   set packetBytesMax (bytes: number) { this.#packetBytesMax = bytes }
 
-  /** Bytes of the packet under way that are still to come; undefined while its length is not known either. */
-  get openBytes (): number | undefined { return this.#lengthByte > 0 ? undefined : this.#skip }
+  get packetBytesMax (): number { return this.#packetBytesMax }
+
+  /** Feeds what belongs to the packet under way; returns how many bytes that are, or what is wrong with them. */
+  feedOpen (chunk: Uint8Array): number | string {
+    let fed = 0
+    while (this.#lengthByte > 0 && fed < chunk.length) { // cut in the middle of its length
+      const wrong = this.feed(chunk.subarray(fed, ++fed))
+      if (wrong !== undefined) return wrong
+    }
+    const step = Math.min(this.#skip, chunk.length - fed)
+    this.#skip -= step
+    return fed + step
+  }
 
   /** Returns what is wrong with the bytes, undefined if nothing is. */
   feed (chunk: Uint8Array): string | undefined {

@@ -20,7 +20,7 @@ export interface GateOptions {
   readonly refuse: (sentence: string) => void
   /** What is wrong with a filter; undefined if nothing is. */
   readonly wrongFilter: (filter: string) => string | undefined
-  /** Packets that may wait for CONNACK; their bytes are bounded by what is read of the socket before. */
+  /** Packets that may wait for CONNACK; reading stops meanwhile. */
   readonly waitingMax: number
 }
 

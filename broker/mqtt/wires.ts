@@ -26,7 +26,7 @@ interface OldTransform {
 }
 
 /** Received and not yet read by the broker; beyond it the WebSocket is paused. */
-const INBOUND_BYTES_MAX = 65_536
+const INBOUND_BYTES_MAX = 16_384
 
 /**
  * websocket-stream joins small writes into one frame, which makes it two to three times as fast as ws's own stream;
@@ -44,12 +44,25 @@ export function websocketWire (socket: WebSocket, request: IncomingMessage): Wir
     read.call(this, bytes)
     if (socket.isPaused) socket.resume()
   }
+  const listeners: Array<() => void> = []
+  // In turns with the broker, as long as it takes some of what came before the end: this must not be lost to the end.
+  const close = (bytesBefore: number): void => {
+    const { length } = old._readableState
+    if (!stream.destroyed && length > 0 && length < bytesBefore) {
+      setImmediate(close, length)
+      return
+    }
+    stream.end()
+    stream.destroy()
+    for (const listener of listeners) listener()
+  }
+  socket.onclose = () => { close(Infinity) } // in place of websocket-stream's, which destroys at once
   return {
     stream,
     via: 'websocket',
     remoteAddress: request.socket.remoteAddress ?? '',
     bufferedBytes: () => old._writableState.length + request.socket.writableLength,
     takenBytes: () => request.socket.bytesWritten - request.socket.writableLength,
-    onClose: (listener) => { socket.once('close', listener) }
+    onClose: (listener) => { listeners.push(listener) }
   }
 }

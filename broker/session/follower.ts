@@ -53,6 +53,8 @@ export class Follower {
   readonly #outbox: Outbox
   readonly #puller: Puller
   acknowledged = 0
+  /** Messages offered to sessions. */
+  offered = 0
 
   constructor (options: FollowerOptions) {
     const { index, log, store, limits, clock, events } = options
@@ -157,6 +159,7 @@ export class Follower {
   /** Offers a message that has just been appended, or that passes through unstored. flush() has to follow. */
   offer (session: Session, message: Message | Entry, offset: Offset, qos: QoS): void {
     const live = session.live!
+    this.offered++
     // Without an offset nobody durable wanted it when it came: a filter that was raised since does not count for it.
     if (qos === 0 || (offset === ORIGIN && !session.clean)) this.#outbox.sendVolatile(session, live, message, false)
     else if (session.clean) this.#offerClean(session, live, message, qos)

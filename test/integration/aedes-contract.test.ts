@@ -12,11 +12,16 @@ import type { Test } from 'tap'
 import {
   connectWire, connectPacket, openWire, publishPacket, subscribe, uniqueId, type WireClient
 } from '../helpers/mqtt-wire.ts'
+import { until } from '../helpers/wait.ts'
 
 type Done = (error?: Error | null, answer?: unknown) => void
 interface InnerPacket { qos: number, retain: boolean, topic: string, messageId?: number, clean?: boolean }
 interface InnerClient extends Client {
   _parser: EventEmitter & { parse (chunk: Buffer): number }
+  _parsingBatch: number
+  _nextBatch: (error?: Error | null) => void
+  pause: () => void
+  resume: () => void
   connackSent: boolean
   will: object | null
 }
@@ -192,24 +197,48 @@ t.test('an acknowledgement reaches the persistence in the turn in which it was p
   t.same(calls, ['outgoingClearMessageId'])
 })
 
-t.test('the parser is an emitter with one packet listener, and parse is given every chunk as read [G6]', async t => {
+t.test('_nextBatch is all that reads, and is told when a packet is done with; _parsingBatch counts those begun [G8]',
+  async t => {
+    const { port, clients } = await begin(t)
+    const client = await openWire(t, { port })
+    await until(() => clients.length === 1, 'the client')
+    const [inner] = clients
+    t.same(inner.conn.listeners('readable'), [inner._nextBatch])
+    let done = 0
+    inner.conn.removeListener('readable', inner._nextBatch)
+    inner._nextBatch = (error) => {
+      if (error == null) done++
+    }
+    inner._parsingBatch = 0
+    const flow: string[] = []
+    inner.pause = () => { flow.push('pause') }
+    inner.resume = () => { flow.push(inner.connackSent ? 'resume behind CONNACK' : 'resume') }
+    let read = 0
+    inner.conn.on('readable', () => {
+      const chunk = inner.conn.read() as Buffer | null
+      if (chunk === null) return
+      read += chunk.length
+      inner._parser.parse(chunk)
+    })
+    client.send(connectPacket())
+    await client.expect('connack')
+    t.equal(inner._parsingBatch, 1, 'CONNECT was begun with as the first')
+    await until(() => done === 1, 'CONNECT to be done with')
+    t.same(flow, ['pause', 'resume behind CONNACK'])
+    const before = read
+    client.write(Buffer.from([0xc0]))
+    client.write(Buffer.from([0x00, 0xc0, 0x00]))
+    await client.expect('pingresp')
+    await client.expect('pingresp')
+    t.equal(read - before, 4, 'all that was sent, and nobody else has read')
+    t.equal(inner._parsingBatch, 3)
+    await until(() => done === 3, 'each to be done with')
+  })
+
+t.test('the parser is an emitter with one packet listener', async t => {
   const { port, clients } = await begin(t)
-  const client = await openWire(t, { port })
-  client.send(connectPacket())
-  await client.expect('connack')
-  const parser = clients[0]._parser
-  t.equal(parser.listenerCount('packet'), 1)
-  const chunks: Buffer[] = []
-  const parse = parser.parse
-  parser.parse = (chunk) => {
-    chunks.push(chunk)
-    return parse.call(parser, chunk)
-  }
-  client.write(Buffer.from([0xc0]))
-  client.write(Buffer.from([0x00, 0xc0, 0x00]))
-  await client.expect('pingresp')
-  await client.expect('pingresp')
-  t.same(Buffer.concat(chunks), Buffer.from([0xc0, 0, 0xc0, 0]))
+  await connectWire(t, { port })
+  t.equal(clients[0]._parser.listenerCount('packet'), 1)
 })
 
 t.test('a listener that is taken off the parser and called later begins where Aedes would have begun [G3]', async t => {

@@ -4,21 +4,27 @@ import t from 'tap'
 import { takeDirectly } from '../../broker/mqtt/direct.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
-/** What came out, in order; the rest as the general parser reads it. */
-function take (chunks: readonly Buffer[]): string[] {
+const ENOUGH = 1_000_000
+const ALWAYS = { lengthMax: () => ENOUGH, isDirect: () => true, isOver: () => false }
+
+/** What came out, in order; the rest as the general parser reads it. What has to wait comes again in the next turn. */
+function take (chunks: readonly Buffer[], turnUnits: () => number = () => ENOUGH): string[] {
   const seen: string[] = []
   const parser = mqttPacket.parser()
   parser.on('packet', (packet) => { seen.push(describe(packet)) })
   parser.on('error', (error) => { seen.push(`error ${error.message}`) })
-  for (const chunk of chunks) {
-    takeDirectly(chunk, 0, {
+  const waiting = [...chunks]
+  for (let chunk = waiting.shift(); chunk !== undefined; chunk = waiting.shift()) {
+    const taken = takeDirectly(chunk, 0, { left: turnUnits() }, {
       publish: (topic, payload, qos, retain, packetId) => {
         seen.push(`publish ${topic} ${payload.toString('hex')} q${qos} ${retain} ${qos === 0 ? '-' : packetId}`)
       },
       acknowledge: (packetId) => { seen.push(`puback ${packetId}`) },
       rest: (bytes) => { parser.parse(bytes) },
-      isOpen: () => true
+      cut: (bytes) => { parser.parse(bytes) },
+      ...ALWAYS
     })
+    if (taken < chunk.length) waiting.unshift(chunk.subarray(taken))
   }
   return seen
 }
@@ -59,7 +65,9 @@ t.test('what is taken directly and what is left come in the order of the bytes, 
       ] satisfies Packet[])[random.between(0, 4)])
     }
     const bytes = Buffer.concat(packets.map((packet) => mqttPacket.generate(packet)))
-    t.same(take([bytes]), parsed(bytes), `${packets.map(({ cmd }) => cmd).join(' ')}`)
+    const what = packets.map(({ cmd }) => cmd).join(' ')
+    t.same(take([bytes]), parsed(bytes), what)
+    t.same(take([bytes], () => random.between(1, 40)), parsed(bytes), `in turns: ${what}`)
   }
 })
 
@@ -69,11 +77,12 @@ t.test('a packet that is cut, whatever it is, is left to the parser with all tha
   })
   for (let cut = 1; cut < bytes.length; cut++) {
     const rest: Buffer[] = []
-    takeDirectly(bytes.subarray(0, cut), 0, {
+    takeDirectly(bytes.subarray(0, cut), 0, { left: ENOUGH }, {
       publish: () => { t.fail('half a packet was published') },
       acknowledge: () => { t.fail('half a packet was an acknowledgement') },
-      rest: (some) => { rest.push(some) },
-      isOpen: () => true
+      rest: () => { t.fail('half a packet was a whole one') },
+      cut: (some) => { rest.push(some) },
+      ...ALWAYS
     })
     t.same(Buffer.concat(rest), bytes.subarray(0, cut), `${cut} bytes`)
   }
@@ -90,11 +99,12 @@ t.test('what is not as it should be is left to the parser, which says so', async
   }
   for (const [name, bytes] of Object.entries(wrong)) {
     const rest: Buffer[] = []
-    takeDirectly(Buffer.from(bytes), 0, {
+    takeDirectly(Buffer.from(bytes), 0, { left: ENOUGH }, {
       publish: () => { t.fail(name) },
       acknowledge: () => { t.fail(name) },
       rest: (some) => { rest.push(some) },
-      isOpen: () => true
+      cut: (some) => { rest.push(some) },
+      ...ALWAYS
     })
     t.same([...Buffer.concat(rest)], bytes, name)
   }
@@ -104,11 +114,66 @@ t.test('behind the end of a connection nothing counts', async t => {
   let isOpen = true
   const seen: string[] = []
   const bytes = Buffer.from([0x40, 2, 0, 1, 0xe0, 0, 0x40, 2, 0, 2])
-  takeDirectly(bytes, 0, {
+  takeDirectly(bytes, 0, { left: ENOUGH }, {
+    ...ALWAYS,
     publish: () => {},
     acknowledge: (packetId) => { seen.push(`puback ${packetId}`) },
     rest: () => { isOpen = false }, // DISCONNECT
-    isOpen: () => isOpen
+    cut: () => { t.fail('behind the end') },
+    isOver: () => !isOpen
   })
   t.same(seen, ['puback 1'])
+})
+
+t.test('[G8] a turn ends when its units are used up, and what has to wait begins with a packet', async t => {
+  const ack = Buffer.from([0x40, 2, 0, 1])
+  const ping = Buffer.from([0xc0, 0])
+  const publish = (bytes: number): Buffer => mqttPacket.generate({
+    cmd: 'publish', topic: 'a', payload: Buffer.alloc(bytes), qos: 0, retain: false, dup: false
+  })
+  const filters = mqttPacket.generate({
+    cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a'.repeat(320), qos: 0 }]
+  })
+  const cases: ReadonlyArray<readonly [string, Buffer, number]> = [
+    ['PUBACK', ack, 1], ['a small PUBLISH', publish(0), 1], ['a PUBLISH of 10 KB', publish(10_240), 11],
+    ['PINGREQ', ping, 8], ['SUBSCRIBE with 320 bytes', filters, 18]
+  ]
+  for (const [name, packet, units] of cases) {
+    const many = Buffer.concat(Array.from({ length: 10 }, () => packet))
+    const taken = takeDirectly(many, 0, { left: 3 * units }, {
+      ...ALWAYS, publish: () => {}, acknowledge: () => {}, rest: () => {}, cut: () => {}
+    })
+    t.equal(taken, 3 * packet.length, `${name}: ${units}`)
+  }
+})
+
+t.test('[G6] a packet that is longer than allowed is found where it begins, behind what came before it', async t => {
+  const good = mqttPacket.generate({ cmd: 'puback', messageId: 1 })
+  const long = mqttPacket.generate({
+    cmd: 'publish', topic: 'a', payload: Buffer.alloc(200), qos: 0, retain: false, dup: false
+  })
+  const seen: string[] = []
+  takeDirectly(Buffer.concat([good, long, good]), 0, { left: ENOUGH }, {
+    ...ALWAYS,
+    lengthMax: () => 100,
+    publish: () => { seen.push('publish') },
+    acknowledge: () => { seen.push('puback') },
+    rest: () => { seen.push('rest') },
+    cut: (bytes) => { seen.push(`cut ${bytes.length}`) }
+  })
+  t.same(seen, ['puback', `cut ${long.length + good.length}`])
+})
+
+t.test('before CONNACK everything is for the parser', async t => {
+  const seen: number[] = []
+  const bytes = mqttPacket.generate({ cmd: 'puback', messageId: 1 })
+  takeDirectly(bytes, 0, { left: ENOUGH }, {
+    ...ALWAYS,
+    isDirect: () => false,
+    publish: () => { t.fail('PUBLISH') },
+    acknowledge: () => { t.fail('PUBACK') },
+    rest: (some) => { seen.push(some.length) },
+    cut: () => { t.fail('nothing is cut') }
+  })
+  t.same(seen, [bytes.length])
 })
