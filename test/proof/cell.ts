@@ -70,8 +70,8 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
       url: `http://127.0.0.1:${proxy.port}`,
       clientId,
       keepAlive,
-      onSeen: (source: string, number: number, token?: string) => {
-        sightings.push({ key: `${source} ${number}`, life, token })
+      onSeen: (source: string, number: number, token?: string, isKept?: boolean) => {
+        sightings.push({ key: `${source} ${number}`, life, token, isKept })
       },
       onCrash () {
         crashes++

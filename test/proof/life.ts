@@ -13,8 +13,11 @@ export interface LifeOptions {
   readonly clientId: string
   /** Whether requests of long polling share a TCP connection, as in browsers; Node's own default is not to. */
   readonly keepAlive: boolean
-  /** A handler ran to its end; `token` is the recovery offset that came with the message, where one did. */
-  readonly onSeen: (source: string, number: number, token?: string) => void
+  /**
+   * A handler ran to its end; `token` is the recovery offset that came with the message, where one did. `isKept`: the
+   * client had it from a connection that its application had left, and kept it until the next CONNECT.
+   */
+  readonly onSeen: (source: string, number: number, token?: string, isKept?: boolean) => void
   /** A fault of the client itself has ended its process; a supervisor would start it again. */
   readonly onCrash: () => void
 }
@@ -72,6 +75,7 @@ export class InProcessLife implements Life {
   #recovered = 0
   #thrownOut = 0
   #handlersLeft = Infinity
+  #isKept = false
   #died = (): void => {}
   readonly over: Promise<void>
 
@@ -93,7 +97,7 @@ export class InProcessLife implements Life {
     if (RECOVERING.includes(version)) {
       this.leftovers = countLeftovers(this.socket,
         ([event, source, number]) => event === 'm' ? [`${source} ${number}`] : [])
-    }
+    } else this.#noticeKept()
     this.socket.on('connect', () => {
       if (this.#connects++ > 0 && this.socket.recovered === true) this.#recovered++
     })
@@ -108,7 +112,7 @@ export class InProcessLife implements Life {
         void this.kill()
         return
       }
-      this.#options.onSeen(source, number, token)
+      this.#options.onSeen(source, number, token, this.#isKept)
     })
   }
 
@@ -154,6 +158,17 @@ export class InProcessLife implements Life {
     this.#agent.kill()
     this.socket.disconnect()
     this.#died()
+  }
+
+  /** To a client before 4.6 nothing is sent before CONNECT: what it has by then is of a connection before. */
+  #noticeKept (): void {
+    const inside = this.socket as unknown as { emitBuffered (): void }
+    const { emitBuffered } = inside
+    inside.emitBuffered = () => {
+      this.#isKept = true
+      emitBuffered.call(inside)
+      this.#isKept = false
+    }
   }
 
   /** An exception that nobody catches says not whose it is, so it is caught on its way. */

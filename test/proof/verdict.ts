@@ -17,6 +17,8 @@ export interface Sighting {
   readonly life: number
   /** The recovery offset that came with it: copies with the same one are one message of the log. */
   readonly token?: string
+  /** The client had kept it of a connection that its application had left: it says nothing of the order. */
+  readonly isKept?: boolean
 }
 
 export interface Verdict {
@@ -42,18 +44,21 @@ export function judge (
   const seen = new Map<string, Map<number, number>>()
   const disordered: string[] = []
   let highest = -1
-  for (const { key, life } of sightings) {
+  let leftover = 0
+  for (const { key, life, isKept } of sightings) {
     let times = seen.get(key)
     if (times === undefined) {
       seen.set(key, times = new Map())
       const place = log.get(key) ?? highest // what the witness has not seen is told by isComplete()
-      if (place < highest) disordered.push(key)
-      highest = Math.max(highest, place)
+      if (isKept === true) leftover++
+      else {
+        if (place < highest) disordered.push(key)
+        highest = Math.max(highest, place)
+      }
     }
     times.set(life, (times.get(life) ?? 0) + 1)
   }
   const duplicates: string[] = []
-  let leftover = 0
   let retried = 0
   let again = 0
   for (const { source, resent } of publishers) {
