@@ -69,15 +69,15 @@ export const SERVER_OPTIONS = {
   pingTimeoutMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 20_000,
     'Time a Socket.IO client has to answer a ping. Then its connection is closed; its session goes on.'),
   eio3PingIntervalMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 5_000,
-    'How often a Socket.IO client of version 2 pings, in place of pingIntervalMs. On a WebSocket a message counts as ' +
-    'received one to two of these intervals after the client handled it, and comes again if the connection breaks ' +
-    'before.'),
+    'How often a Socket.IO client of version 2 pings, in place of pingIntervalMs. A message counts as received one to ' +
+    'two of these intervals after the client handled it, and comes again if the connection breaks before.'),
   eio3InflightMessagesMax: count('socketio', { min: 1, max: 65_535 }, 1_024,
-    'Messages sent to the session of a client of version 2 and not yet proven, in place of inflightMessagesMax. On a ' +
-    'WebSocket it gets no more than so many in one of its ping intervals.'),
+    'Messages sent to the session of a client of version 2 and not yet proven, in place of inflightMessagesMax. It ' +
+    'gets no more than so many in one of its ping intervals.'),
   eio3Proof: choice('socketio', ['heartbeat', 'transport'], 'heartbeat',
-    'What counts as received for a client of version 2 on a WebSocket. heartbeat: its handlers ran; transport: its ' +
-    'WebSocket took it, known after one round trip; what a client had not handled when it was killed is then lost.'),
+    'What counts as received for a client of version 2. heartbeat: its handlers ran; transport: its WebSocket or its ' +
+    'polling took it, known after one round trip; what a client had not handled when it was killed or left is then ' +
+    'lost.'),
   socketioDeflate: flag('socketio', false,
     'Compresses what goes over the WebSockets of Socket.IO clients (permessage-deflate), from 1 KiB on. It costs ' +
     'time and memory for each connection. Responses to polls are compressed in any case where the client takes it.'),

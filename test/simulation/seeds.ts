@@ -41,6 +41,7 @@ export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]>
   [321, 'a removal was tried again after the store was closed'],
   [340, 'a session that had ended on a full disk was there again after a crash, behind a clean connect [G5]'],
   [417, 'what came behind a disconnect() on long polling counts as handled, if two polls overtake the POST [G2]'],
+  [423, 'the receipt of a repeated QoS 2 message overtook that of one before it [MQTT-4.6.0-3] [G1]'],
   [1747, 'damage that was found by a process that was killed at once was told to nobody [G5]'],
   [1978, 'three SUBSCRIBEs of one filter in a row left the QoS of the second on the disk [G2]'],
   [4524, 'three SUBSCRIBEs of one filter in a row, at QoS 1, 0 and 2: a message came at two of them [G4]'],
