@@ -144,7 +144,9 @@ export class PageLife implements Life {
         this.#connected = false
         for (const listener of this.#disconnectListeners) listener()
         this.#disconnectListeners.clear()
-        if (told[1] === 'io server disconnect' && !this.#replaced && !this.#dead) this.#thrownOut++
+        if (told[1] !== 'io server disconnect' || this.#replaced || this.#dead) return
+        this.#thrownOut++
+        this.#tab?.connect()
     }
   }
 

@@ -9,6 +9,8 @@ export type Told =
   | readonly [what: 'disconnect', reason: string]
   | readonly [what: 'seen', source: string, number: number]
   | readonly [what: 'blocked', untilMs: number]
+  /** All that a document has seen, as `source number` in lines; told by the one after it. */
+  | readonly [what: 'journal', seen: string]
   | readonly [what: 'dying']
   | readonly [what: 'fault']
   | readonly [what: 'answer', id: number, answer: { readonly status: string }]
@@ -17,7 +19,7 @@ export type Listener = (told: Told) => void
 
 /** Names of the page, for the functions that run there. */
 declare function emit (id: number, args: readonly unknown[]): void
-declare const socket: { readonly io: { readonly engine: { close (): void } } }
+declare const socket: { readonly io: { readonly engine: { close (): void } }, connect (): void }
 declare let handlersLeft: number
 declare let blockMs: number
 
@@ -28,6 +30,8 @@ export class Tab {
   readonly #page: Page
   /** By document, counted from 0. */
   readonly #listeners: Listener[] = []
+  /** How many messages a document has told of; Infinity once its journal was read. */
+  readonly #seen: number[] = []
   #hang = (): void => {}
   /** A handler has begun that does not return. */
   readonly #hangs = new Promise<void>(resolve => { this.#hang = resolve })
@@ -51,6 +55,19 @@ export class Tab {
 
   heard (life: number, told: Told): void {
     if (told[0] === 'dying') this.#hang()
+    const seen = this.#seen[life] ?? 0
+    if (told[0] === 'journal') {
+      for (const line of told[1].trimEnd().split('\n').slice(seen)) {
+        const [source, number] = line.split(' ')
+        if (number !== undefined) this.#listeners[life]?.(['seen', source, Number(number)])
+      }
+      this.#seen[life] = Infinity
+      return
+    }
+    if (told[0] === 'seen') {
+      if (seen === Infinity) return
+      this.#seen[life] = seen + 1
+    }
     this.#listeners[life]?.(told)
   }
 
@@ -83,6 +100,10 @@ export class Tab {
 
   emit (id: number, args: readonly unknown[]): void {
     void this.#run(([id, args]) => { emit(id, args) }, [id, args.map(packed)] as const)
+  }
+
+  connect (): void {
+    void this.#run(() => { socket.connect() }, undefined)
   }
 
   closeEngine (): void {
