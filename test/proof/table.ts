@@ -40,7 +40,8 @@ const MEANINGS: ReadonlyArray<readonly [string, string]> = [
   ['successor', 'handled by a client that then died, and by the next one of its name: the proof had not come yet'],
   ['recovered', 'reconnects with `socket.recovered`, which clients from 4.6 have'],
   ['crashed',
-    'a fault of the client\'s own ended it: 2.5, 3.1 and 4.0 throw for ever once a link was cut inside a binary event'],
+    'a fault of the client\'s own: some hear nothing any more once a link was cut inside a binary event. In Node the ' +
+    'process ends and is started again; the page of 4.5 loads itself again'],
   ['thrown out', '`io server disconnect` that nobody had asked for']
 ]
 
