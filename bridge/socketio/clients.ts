@@ -1,6 +1,6 @@
 /** Clients that were let in: what begins when a namespace opens, and ends with it. */
 import type { Namespace, Socket } from 'socket.io'
-import type { Broker, Logger } from '../../broker/index.ts'
+import type { Broker, Logger, Session } from '../../broker/index.ts'
 import type { Admitted } from './admission/admission.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import type { Holders } from './admission/liveness.ts'
@@ -80,7 +80,7 @@ export class Clients {
 
   #enter (socket: Socket, admitted: Admitted, connect: () => void): void {
     const { broker, members, carriers } = this.#options
-    const { connection, session, recovered, name, sid, pid } = admitted
+    const { connection, session, recovered, name, sid, pid, bringsPid } = admitted
     if (session.ended) { // meanwhile; the client comes back and gets a new one
       broker.release(session)
       return connection.close()
@@ -99,7 +99,9 @@ export class Clients {
     if (name === undefined) this.#options.holders.hold(session.clientId, connection)
     this.#suspect(admitted)
     socket.on('disconnect', this.#safely((reason: unknown) => {
-      this.#gone(socket, admitted)
+      this.#gone(socket, session, sid)
+      this.#options.holders.leave(session.clientId, connection)
+      this.#options.deaf.gone(session, bringsPid ? undefined : connection.conclusion)
       connection.remove(link)
       link.detach()
       inbound.stop().then(() => this.#inbounds.delete(inbound), () => {})
@@ -166,12 +168,10 @@ export class Clients {
     connection.suspect(suspected.suspicion, tornEventHoldMs - suspected.aliveMs)
   }
 
-  #gone (socket: Socket, { connection, session, sid, bringsPid }: Admitted): void {
-    const { members, holders, deaf } = this.#options
+  #gone (socket: Socket, session: Session, sid: Sid | undefined): void {
+    const { members } = this.#options
     if (sid !== undefined && this.#bySid.get(sid) === socket) this.#bySid.delete(sid)
     if (members.get(socket.id)?.session === session) members.delete(socket.id)
-    holders.leave(session.clientId, connection)
-    deaf.gone(session.clientId, bringsPid ? undefined : connection.conclusion)
   }
 
   /**

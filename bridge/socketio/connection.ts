@@ -81,7 +81,9 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   #paused = false
   /** Bytes went out in a packet of their own and nothing behind them is proven; `true` until there is a mark behind. */
   #bytesOut: Mark | true | undefined
-  readonly #doubt: Doubt<Mark>
+  /** Of few clients. */
+  #doubt: Doubt<Mark> | undefined
+  #hasSpoken = false
   #isSuperseded = false
 
   constructor (engine: EngineSocket, options: ConnectionOptions, clock: Clock, log: Logger) {
@@ -91,7 +93,6 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#log = log
     this.wire = new Wire(engine, options.writing ?? new Writing(), this)
     this.#prover = new Prover(engine, this.wire, this)
-    this.#doubt = new Doubt(clock, marks => this.#tell(marks), () => this.ask(() => this.#doubt.end()))
     engine.on('packetCreate', packet => {
       this.#prover.creating(packet)
       if (packet.type === 'message' && packet.data !== undefined && typeof packet.data !== 'string') this.carriesBytes()
@@ -110,7 +111,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
       transport.prependListener('ready', () => { this.#respondedBytes = 0 }) // before the prover says that it is taken
     }
     engine.on('close', () => {
-      this.#doubt.drop()
+      this.#doubt?.drop()
       this.#linger()
     })
   }
@@ -191,17 +192,19 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   /** An event is being written whose bytes follow it in packets of their own; before delivered() is called for it. */
   carriesBytes (): void {
     this.#bytesOut = true
-    this.#doubt.carriesBytes()
+    this.#doubt?.carriesBytes()
   }
 
   /** Its client may be deaf: what it proves does not count before it has spoken, or is alive after `ms` (deaf.ts). */
   suspect (suspicion: Suspicion, ms: number): void {
-    this.#doubt.begin(suspicion, ms)
+    if (this.#hasSpoken) return
+    const doubt = this.#doubt ??= new Doubt(this.#clock, marks => this.#tell(marks), () => this.ask(() => doubt.end()))
+    doubt.begin(suspicion, ms)
   }
 
   /** What it proves does not count now. */
   get inDoubt (): boolean {
-    return this.#doubt.holds
+    return this.#doubt?.holds === true
   }
 
   /** Its client has another one, and may have left this one alive. */
@@ -214,8 +217,10 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
    * without the bytes that belong to it; a response to a poll comes whole or not at all.
    */
   get conclusion (): Conclusion | undefined {
-    const { suspicion, aliveMs } = this.#doubt
-    if (suspicion !== undefined) return { suspicion, aliveMs, isLeft: this.#isSuperseded }
+    const doubt = this.#doubt
+    if (doubt?.suspicion !== undefined) {
+      return { suspicion: doubt.suspicion, aliveMs: doubt.aliveMs, isLeft: this.#isSuperseded }
+    }
     const mayBeTorn = this.#bytesOut !== undefined && this.engine.transport.name === 'websocket'
     return mayBeTorn ? { suspicion: 'torn', aliveMs: 0, isLeft: false } : undefined
   }
@@ -304,7 +309,10 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   #read (packet: EnginePacket): void {
     this.#prover.read(packet)
     if (packet.type !== 'message' || typeof packet.data !== 'string') return
-    if (!packet.data.startsWith(CONNECT)) this.#doubt.end()
+    if (!packet.data.startsWith(CONNECT)) {
+      this.#hasSpoken = true
+      this.#doubt?.end()
+    }
     if (packet.data.startsWith(DISCONNECT)) {
       // Socket.IO handles the packet in a later turn; a pong right behind it must not count any more.
       const namespace = packet.data.slice(1).replace(/,.*$/s, '') || '/'
@@ -320,7 +328,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     if (this.#bytesOut !== undefined && this.#bytesOut !== true && marks.includes(this.#bytesOut)) {
       this.#bytesOut = undefined
     }
-    if (!this.#doubt.hold(marks)) return this.#tell(marks)
+    if (this.#doubt?.hold(marks) !== true) return this.#tell(marks)
     for (const { channel, packetId } of marks) if (packetId === QUESTION) channel.proven(QUESTION)
   }
 

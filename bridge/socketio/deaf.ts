@@ -46,7 +46,7 @@ const UNKNOWN: Suspected = { suspicion: 'unknown', aliveMs: 0, connections: 0 }
 export class DeafClients {
   readonly #log: Logger
   readonly #suspected = new Map<ClientId, Suspected>()
-  /** Followed by a connection since the server has started. */
+  /** Whose last connection was to this process. */
   readonly #met = new WeakSet<Session>()
 
   constructor (log: Logger) {
@@ -55,13 +55,13 @@ export class DeafClients {
 
   /** A client that is not of 4.6 or later is about to follow the session; `present`: not for the first time. */
   suspected (session: Session, present: boolean): Suspected | undefined {
-    const isMet = this.#met.has(session)
-    this.#met.add(session)
-    return this.#suspected.get(session.clientId) ?? (present && !isMet ? UNKNOWN : undefined)
+    return this.#suspected.get(session.clientId) ?? (present && !this.#met.has(session) ? UNKNOWN : undefined)
   }
 
   /** Its connection is gone. Nothing is concluded of a client that is sound. */
-  gone (clientId: ClientId, conclusion: Conclusion | undefined): void {
+  gone (session: Session, conclusion: Conclusion | undefined): void {
+    const { clientId } = session
+    this.#met.add(session)
     const before = this.#suspected.get(clientId)
     this.#suspected.delete(clientId)
     if (conclusion === undefined) return

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { DEAF_SESSIONS_MAX, DeafClients, Doubt, SILENT_CONNECTIONS_TOLD } from '../../bridge/socketio/deaf.ts'
-import { silent, type ClientId, type Session } from '../../broker/index.ts'
+import { silent, type Session } from '../../broker/index.ts'
 import { createManualClock } from '../helpers/manual-clock.ts'
 
 function sessionOf (clientId: string): Session {
@@ -68,15 +68,15 @@ t.test('which sessions may have a deaf client', async t => {
   const [fresh, restored] = [sessionOf('fresh'), sessionOf('restored')]
   t.equal(deaf.suspected(fresh, false), undefined, 'none that is new')
   t.equal(deaf.suspected(restored, true)?.suspicion, 'unknown', 'one from before the server started')
-  deaf.gone(restored.clientId, undefined)
+  deaf.gone(restored, undefined)
   t.equal(deaf.suspected(restored, true), undefined, 'but not for ever')
-  deaf.gone(fresh.clientId, torn)
+  deaf.gone(fresh, torn)
   t.equal(deaf.suspected(fresh, true)?.suspicion, 'torn')
-  deaf.gone(fresh.clientId, torn)
+  deaf.gone(fresh, torn)
   t.equal(deaf.suspected(fresh, true)?.suspicion, 'torn', 'as long as it is in doubt')
-  deaf.gone(fresh.clientId, undefined)
+  deaf.gone(fresh, undefined)
   t.equal(deaf.suspected(fresh, true), undefined)
-  deaf.gone(fresh.clientId, torn)
+  deaf.gone(fresh, torn)
   deaf.forget(fresh.clientId)
   t.equal(deaf.suspected(fresh, false), undefined, 'not one that has ended')
 })
@@ -84,28 +84,28 @@ t.test('which sessions may have a deaf client', async t => {
 t.test('on a bad link the time of all connections counts, unless the client left one alive', async t => {
   const deaf = new DeafClients(silent)
   const session = sessionOf('c')
-  deaf.gone(session.clientId, torn)
-  deaf.gone(session.clientId, { ...torn, aliveMs: 300 })
-  deaf.gone(session.clientId, torn)
-  deaf.gone(session.clientId, { ...torn, aliveMs: 500 })
+  deaf.gone(session, torn)
+  deaf.gone(session, { ...torn, aliveMs: 300 })
+  deaf.gone(session, torn)
+  deaf.gone(session, { ...torn, aliveMs: 500 })
   t.equal(deaf.suspected(session, true)?.aliveMs, 800)
-  deaf.gone(session.clientId, { ...torn, aliveMs: 900, isLeft: true })
+  deaf.gone(session, { ...torn, aliveMs: 900, isLeft: true })
   t.equal(deaf.suspected(session, true)?.aliveMs, 0)
 })
 
 t.test('the log names a client that says nothing connection after connection, once', async t => {
   let lines = 0
   const deaf = new DeafClients({ ...silent, warn: () => { lines++ } })
-  const id = 'c' as ClientId
-  for (let i = 1; i < SILENT_CONNECTIONS_TOLD; i++) deaf.gone(id, torn)
+  const session = sessionOf('c')
+  for (let i = 1; i < SILENT_CONNECTIONS_TOLD; i++) deaf.gone(session, torn)
   t.equal(lines, 0)
-  for (let i = 0; i < 5; i++) deaf.gone(id, torn)
+  for (let i = 0; i < 5; i++) deaf.gone(session, torn)
   t.equal(lines, 1)
 })
 
 t.test('[G6] no more than so many sessions are suspected; the one that came first is forgotten', async t => {
   const deaf = new DeafClients(silent)
-  for (let i = 0; i <= DEAF_SESSIONS_MAX; i++) deaf.gone(`s${i}` as ClientId, torn)
+  for (let i = 0; i <= DEAF_SESSIONS_MAX; i++) deaf.gone(sessionOf(`s${i}`), torn)
   t.equal(deaf.suspected(sessionOf('s0'), false), undefined)
   t.equal(deaf.suspected(sessionOf('s1'), false)?.suspicion, 'torn')
 })
