@@ -1,6 +1,7 @@
 /** docs/proof.md, whole. */
 import type { Transport, Version } from '../helpers/socketio-clients.ts'
 import type { Conversation } from './conversation.ts'
+import { FLAGS } from './matrix.ts'
 import { MEANWHILES, nameOf, type Cell, type Meanwhile, type Row } from './row.ts'
 
 export interface Report {
@@ -53,7 +54,8 @@ export function document (report: Report): string {
     `Run on ${report.when} in ${report.minutes} minutes, seed ${report.seeds.join(', ')}; ${report.system}. ` +
     'A cell is repeated alone with `npm run proof -- --only NAME --seed N`, where the name is like ' +
     '`4.6/polling/rst$`, or `4.6/polling/rst+sigkill` for the server killed meanwhile. The moments are the same ' +
-    'then; what the machine does in between is not.',
+    'then; what the machine does in between is not. Intervals are short, so that much happens in little time: the ' +
+    `server is started with \`${FLAGS.join(' ')}\`.`,
     table(['word', 'means'], MEANINGS),
     `## Result\n\n${rows.length - failed.length} of ${rows.length} runs are as they should be: nothing lost, ` +
     'no false receipt, nothing out of order, and nothing twice for a client of 4.6 or later, but where the ' +
