@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { createOriginGate } from '../../bin/origins.ts'
 import { silent, systemClock, type Broker, type ClientId } from '../../broker/index.ts'
+import { legacyClient } from '../helpers/socketio-clients.ts'
 import { until, within } from '../helpers/wait.ts'
 import { connectMqtt, startBridged } from './socketio-harness.ts'
 import { watch } from './socketio-witness.ts'
@@ -103,6 +104,19 @@ t.test('where speed is preferred, what the WebSocket has taken counts: eio3Proof
   const device = await connectMqtt(t, mqttUrl)
   const client = await openV2(t, port)
   client.on('message', data => { if (String(data).startsWith('42')) witness.handled('U1', 1) })
+  await publish(device, 1)
+  await witness.wait('U1', 1, 2_000) // no heartbeat has come, nor will for 5 s
+  t.same(witness.lies, [])
+})
+
+t.test('where speed is preferred, what a client that polls has taken counts, too', async t => {
+  const { broker, url, mqttUrl } = await startBridged(t, { bridge: { eio3Proof: 'transport' } })
+  const witness = watch(broker)
+  const device = await connectMqtt(t, mqttUrl)
+  const client = legacyClient('2.5', url, { transports: ['polling'], query: { clientId: 'U1' } })
+  t.teardown(() => client.disconnect())
+  client.on('x', () => witness.handled('U1', 1))
+  await new Promise<void>(resolve => { client.on('connect', () => resolve()) })
   await publish(device, 1)
   await witness.wait('U1', 1, 2_000) // no heartbeat has come, nor will for 5 s
   t.same(witness.lies, [])

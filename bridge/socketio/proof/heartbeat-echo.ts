@@ -6,7 +6,8 @@
  * had arrived when the answer was written: the handlers were called, and returned. Only what is known to have arrived
  * by then is counted (transport-ping.ts, next-poll.ts), since clients in other languages may ping by the clock, whether
  * or not the answer has come. On long polling the ping comes by POST, behind whatever the client has said before: one
- * that has left has said so. Delay: one to two ping intervals. It costs nothing, the heartbeats are there anyway.
+ * that has left has said so (a ping by the clock may have been on its way before: docs/legacy-clients.md). Delay: one
+ * to two ping intervals. It costs nothing, the heartbeats are there anyway.
  */
 import type { Evidence, Probe } from './evidence.ts'
 
