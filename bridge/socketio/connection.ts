@@ -3,7 +3,7 @@
  * taken from it.
  */
 import type { Clock, Logger, PacketId } from '../../broker/index.ts'
-import { Doubt, type Conclusion, type Suspicion } from './deaf.ts'
+import { Doubt, type Conclusion, type Suspicion } from './proof/deaf.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
 import type { EnginePacket, EngineSocket } from './wire/engine.ts'

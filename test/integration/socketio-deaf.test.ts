@@ -1,6 +1,6 @@
 /**
  * Pages that hear nothing any more after a WebSocket that broke inside an event with bytes, and answer pings all the
- * same (bridge/socketio/deaf.ts).
+ * same (bridge/socketio/proof/deaf.ts).
  */
 import t, { type Test } from 'tap'
 import type { Logger, SessionInfo } from '../../broker/index.ts'

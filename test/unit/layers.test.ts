@@ -24,7 +24,7 @@ const WIRE = 'bridge/socketio/wire/.*'
 const PROOF = 'bridge/socketio/proof/.*'
 /** What travels with each event, so that the wire knows it. */
 const TOKEN = 'bridge/socketio/proof/recovery-offset\\.ts'
-const CONNECTION = 'bridge/socketio/(connection|deaf)\\.ts'
+const CONNECTION = 'bridge/socketio/connection\\.ts'
 const ADMISSION = 'bridge/socketio/admission/.*'
 const BRIDGE = 'bridge/socketio/[^/]*'
 const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[] }> = [

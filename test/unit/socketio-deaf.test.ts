@@ -1,5 +1,5 @@
 import t from 'tap'
-import { DEAF_SESSIONS_MAX, DeafClients, Doubt, SILENT_CONNECTIONS_TOLD } from '../../bridge/socketio/deaf.ts'
+import { DEAF_SESSIONS_MAX, DeafClients, Doubt, SILENT_CONNECTIONS_TOLD } from '../../bridge/socketio/proof/deaf.ts'
 import { silent, type Session } from '../../broker/index.ts'
 import { createManualClock } from '../helpers/manual-clock.ts'
 

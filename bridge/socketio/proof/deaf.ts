@@ -14,7 +14,7 @@
  * Clients from 4.6 on are mended, and known by their pid. Which sessions are concerned is in memory: after a restart of
  * the server all are, from the first event with bytes on.
  */
-import type { Clock, ClientId, Logger, Session } from '../../broker/index.ts'
+import type { Clock, ClientId, Logger, Session } from '../../../broker/index.ts'
 
 /** `torn`: its last link may have broken inside a binary event; `unknown`: nobody knows how the last one ended. */
 export type Suspicion = 'torn' | 'unknown'
