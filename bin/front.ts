@@ -1,9 +1,11 @@
 /**
  * The HTTP front: health, readiness, and which upgrade belongs to whom. Socket.IO attaches itself beside it.
- * On a program's own server only mqttPath, /healthz and /readyz are answered; everything else stays the program's.
+ * On a program's own server only /healthz, /readyz and, where that door is open, mqttPath are answered; everything
+ * else stays the program's.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Server as SocketioServer } from 'socket.io'
 import type { OriginGate } from '../bridge/socketio/server.ts'
 import { answer, answerJson, refuseUpgrade } from './answer.ts'
 
@@ -11,7 +13,10 @@ export interface FrontOptions {
   readonly http: Server
   /** False on a program's own server. */
   readonly own: boolean
-  readonly mqttPath: string
+  /** Undefined where MQTT over WebSocket is closed: then that path is nothing of ours. */
+  readonly mqttPath: string | undefined
+  /** The program's own Socket.IO server, which has attached itself to `http` already. */
+  readonly program?: SocketioServer | undefined
   /** Which pages may connect. */
   readonly origins: OriginGate
   /** Why the server is not ready, or undefined where it is. */
@@ -32,10 +37,13 @@ export interface Front {
 const SOCKETIO_PATH = '/socket.io'
 const HEALTH_PATHS = ['/healthz', '/readyz']
 
-export function createFront ({ http, own, mqttPath, origins, notReady, upgrade }: FrontOptions): Front {
+export function createFront ({ http, own, mqttPath, program, origins, notReady, upgrade }: FrontOptions): Front {
   let refusal: string | undefined = 'starting'
   let attached = true
-  let upgradersOfOurs = 1
+  const socketioPath = program?.path() ?? SOCKETIO_PATH
+  // of Engine.IO, which does not answer for other paths
+  const upgradersOfIo = program?.engine.opts.transports?.includes('websocket') === true ? 1 : 0
+  let upgradersOfOurs = 1 + upgradersOfIo
   const programs = http.listeners('request') as RequestListener[]
   const upgradersBefore = http.listenerCount('upgrade')
 
@@ -50,7 +58,7 @@ export function createFront ({ http, own, mqttPath, origins, notReady, upgrade }
     } else if (refusal !== undefined) {
       answer(response, 503, `The server is ${refusal}. Try again soon.\n`, { 'Retry-After': '1' })
     } else {
-      answer(response, 404, `There is nothing at ${path.slice(0, 200)}. There is ${places(mqttPath)}.\n`)
+      answer(response, 404, `There is nothing at ${path.slice(0, 200)}. There is ${places(mqttPath, socketioPath)}.\n`)
     }
   }
 
@@ -72,13 +80,14 @@ export function createFront ({ http, own, mqttPath, origins, notReady, upgrade }
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
       } else if (origins.allows(request)) upgrade(request, socket, head)
       else origins.refuse(request, socket)
-    } else if (path.startsWith(SOCKETIO_PATH + '/')) {
+    } else if (path === socketioPath || path.startsWith(socketioPath + '/')) {
       if (refusal !== undefined && own) {
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
       }
     } else if (own || http.listenerCount('upgrade') <= upgradersOfOurs) {
       // with no other listener nobody would ever answer: the socket would stay open for good
-      refuseUpgrade(socket, '404 Not Found', `There is nothing at this path. There is ${places(mqttPath)}.\n`)
+      refuseUpgrade(socket, '404 Not Found',
+        `There is nothing at this path. There is ${places(mqttPath, socketioPath)}.\n`)
     }
   }
 
@@ -88,7 +97,7 @@ export function createFront ({ http, own, mqttPath, origins, notReady, upgrade }
   return {
     open () {
       refusal = undefined
-      upgradersOfOurs = http.listenerCount('upgrade') - upgradersBefore
+      upgradersOfOurs = http.listenerCount('upgrade') - upgradersBefore + upgradersOfIo
     },
     refuse (reason) {
       refusal = reason
@@ -107,8 +116,10 @@ export function createFront ({ http, own, mqttPath, origins, notReady, upgrade }
   }
 }
 
-function places (mqttPath: string): string {
-  return `MQTT over WebSocket at ${mqttPath}, Socket.IO at ${SOCKETIO_PATH}/, health at ${HEALTH_PATHS.join(' and ')}`
+function places (mqttPath: string | undefined, socketioPath: string): string {
+  const mqtt = mqttPath === undefined ? '' : `MQTT over WebSocket at ${mqttPath}, `
+  const closed = mqttPath === undefined ? '; MQTT over WebSocket is closed here (mqttWebsocket)' : ''
+  return `${mqtt}Socket.IO at ${socketioPath}/, health at ${HEALTH_PATHS.join(' and ')}${closed}`
 }
 
 function pathOf (request: IncomingMessage): string {

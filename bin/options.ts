@@ -4,22 +4,26 @@ import type { Server as SocketioServer, ServerOptions } from 'socket.io'
 import type { Identify } from '../bridge/socketio/admission/identity.ts'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
-import { isLoopback } from '../config/loopback.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
-import { addressOf } from './listen.ts'
+import type { Doors } from './doors.ts'
+import { exposed } from './exposure.ts'
 
 export type { Identified, Identify } from '../bridge/socketio/admission/identity.ts'
 
 /** Options by name, as docs/configuration.md lists them, and what only a program can hand over. */
 export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPort'>> {
-  /** TCP port for MQTT; 0 lets the system pick, false listens on none. Default 1883. */
+  /**
+   * TCP port for MQTT; 0 lets the system pick, false listens on none. Default 1883; false where http or io is handed
+   * over without auth.
+   */
   readonly mqttPort?: number | false
   /** Who may do what. Default: everybody, from this machine only. */
   readonly auth?: Auth
   /**
-   * The program's own HTTP server, instead of one of ours on httpPort. Its request handlers must be there already; they
-   * keep every path but mqttPath, /socket.io/, /healthz and /readyz. The program listens and closes by itself.
+   * The program's own HTTP server, instead of one of ours on httpPort. Its request handlers must be there already;
+   * they keep every path but /socket.io/, /healthz, /readyz and, with mqttWebsocket, mqttPath. The program listens,
+   * before or after, and closes by itself.
    */
   readonly http?: Server
   /**
@@ -43,7 +47,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
 /** @throws ConfigError */
 export function configOf (
   options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'identify' | 'logger' | 'store'>, auth: Auth,
-  http: Server | undefined
+  http: Server | undefined, doors: Doors
 ): Config {
   if (http !== undefined && options.httpPort !== undefined) {
     throw new ConfigError([{
@@ -54,20 +58,13 @@ export function configOf (
   }
   const { config } = programConfig({
     ...options,
+    mqttWebsocket: doors.mqttWebsocket,
     // a port that is not listened on contradicts no other
-    ...(options.mqttPort === false && { mqttPort: 0 }),
+    ...(!doors.mqtt && { mqttPort: 0 }),
     ...(http !== undefined && { httpPort: 0 })
   }, { authenticated: !auth.anonymous })
-  const where = http === undefined ? config.host : whereOf(http)
-  if (auth.anonymous && !config.allowAnonymous && (where === undefined || !isLoopback(where))) {
-    throw new ConfigError([{
-      option: 'allowAnonymous',
-      where: 'http',
-      says: 'the program\'s own server ' + (where === undefined ? 'does not listen yet' : `listens on ${where}`) +
-        ', and there is no authentication: everybody who reaches it could read and write everything. ' +
-        'Hand over auth, set allowAnonymous, or have it listen on 127.0.0.1 before'
-    }])
-  }
+  const says = doors.strangersByHttp && !config.allowAnonymous ? exposed(http!) : undefined
+  if (says !== undefined) throw new ConfigError([{ option: 'allowAnonymous', where: 'http', says }])
   return config
 }
 
@@ -97,11 +94,6 @@ function wrongOption (io: SocketioServer): string | undefined {
       'and clients with another one could not read it'
   }
   return undefined
-}
-
-/** Undefined where it does not listen yet. A socket of the file system stays on this machine. */
-function whereOf (http: Server): string | undefined {
-  return typeof http.address() === 'string' ? 'localhost' : addressOf(http)?.host
 }
 
 export function limitsOf (config: Config): Limits {

@@ -11,6 +11,8 @@ import {
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import type { Config } from '../config/schema.ts'
+import { doorsOf, sayDoors } from './doors.ts'
+import { unlessExposed, watchExposure } from './exposure.ts'
 import { createFront } from './front.ts'
 import { type Address, addressOf, listen, orListenError } from './listen.ts'
 import { createLog } from './log.ts'
@@ -74,7 +76,9 @@ export interface Holdfast {
 export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
   const { auth = anonymous, logger, store: given, http: _http, io, identify, ...rest } = options
   const programs = programsHttp(options)
-  const config = configOf(rest, auth, programs)
+  const asked = { ...options, auth, programs }
+  const doors = doorsOf(asked)
+  const config = configOf(rest, auth, programs, doors)
   const rules = await rulesOf(config)
   const log = logger ?? createLog(config)
   const data = resolve(config.data)
@@ -99,17 +103,23 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, makeId: randomUUID
   })
   narrate(broker.events, log)
-  const origins = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, systemClock, log)
+  const pages = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, systemClock, log)
+  const exposure = doors.strangersByHttp && !config.allowAnonymous ? watchExposure(http, log) : undefined
+  const origins = exposure === undefined ? pages : unlessExposed(exposure, pages)
   let mqtt: MqttServer | undefined
   const front = createFront({
     http,
     own: ownHttp !== undefined,
-    mqttPath: config.mqttPath,
+    mqttPath: doors.mqttWebsocket ? config.mqttPath : undefined,
+    program: io,
     origins,
-    notReady: () => notReady(broker),
+    notReady: () => exposure?.reason ?? notReady(broker),
     upgrade: (request, socket, head) => mqtt?.upgrade(request, socket, head)
   })
-  started.push(async () => front.detach())
+  started.push(async () => {
+    front.detach()
+    exposure?.detach()
+  })
 
   try {
     // first, so that health can be asked for while a large log is opened; the rest is refused until then
@@ -130,7 +140,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       websocketSessionExpiryMs: config.websocketSessionExpiryMs
     })
     started.push(() => mqttServer.close())
-    const mqttAddress = options.mqttPort === false ? undefined : await listenMqtt(mqttServer, config)
+    const mqttAddress = doors.mqtt ? await listenMqtt(mqttServer, config) : undefined
     const bridge = createSocketioBridge({
       broker,
       http,
@@ -155,6 +165,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     })
     started.push(() => bridge.close())
     front.open()
+    sayDoors({ ...asked, doors, mqttAddress, mqttPath: config.mqttPath, http }, log)
     let closing: Promise<void> | undefined
     return {
       get addresses () { return { mqtt: closing === undefined ? mqttAddress : undefined, http: addressOf(http) } },

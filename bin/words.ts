@@ -10,11 +10,13 @@ export interface Places {
 }
 
 /** Where a client on this machine connects; each line `[name, URL]`. */
-export function urls ({ mqtt, http }: Places, { mqttPath }: Pick<Config, 'mqttPath'>): Array<[string, string]> {
+export function urls (
+  { mqtt, http }: Places, { mqttPath, mqttWebsocket }: Pick<Config, 'mqttPath' | 'mqttWebsocket'>
+): Array<[string, string]> {
   const web = authority(reachable(http))
   return [
     ['MQTT', `mqtt://${authority(reachable(mqtt))}`],
-    ['MQTT over WebSocket', `ws://${web}${mqttPath}`],
+    ['MQTT over WebSocket', mqttWebsocket ? `ws://${web}${mqttPath}` : 'closed (mqttWebsocket)'],
     ['Socket.IO', `http://${web}/socket.io/`],
     ['Health', `http://${web}/healthz and http://${web}/readyz`]
   ]

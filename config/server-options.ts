@@ -13,7 +13,8 @@ export const SERVER_OPTIONS = {
     'Address to listen on, for MQTT and HTTP. Beyond loopback the server starts only with authentication, ' +
     'or with allowAnonymous.'),
   mqttPort: port('server', 1883,
-    'TCP port for MQTT. With 0 the system picks a free one and the ready line names it.'),
+    'TCP port for MQTT. With 0 the system picks a free one and the ready line names it. A program can set false: no ' +
+    'port; that is its default where it hands over its own http or io and there is no authentication.'),
   httpPort: port('server', 8080,
     'TCP port for HTTP: MQTT over WebSocket, Socket.IO and health. With 0 the system picks a free one and the ready ' +
     'line names it.'),
@@ -33,6 +34,10 @@ export const SERVER_OPTIONS = {
     'Time for a stop on SIGTERM or SIGINT: to sync what was accepted and to close clients. After it the process ' +
     'exits with code 1; what got a receipt is on disk all the same [G1].'),
 
+  mqttWebsocket: flag('access', true,
+    'Lets MQTT clients in over WebSocket, at mqttPath. Without it that path is nothing of ours. In a program that ' +
+    'hands over its own http or io the default is false while there is no authentication: MQTT would pass by ' +
+    'whatever the program asks of its clients.'),
   allowAnonymous: flag('access', false,
     'Lets the server listen beyond loopback without authentication: everybody who reaches it can then read and ' +
     'write every topic. Without it such a start is refused.'),
