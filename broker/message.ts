@@ -94,3 +94,12 @@ export interface AsideMessage {
 export function messageBytes (message: Pick<Message, 'topic' | 'payload'>): number {
   return message.topic.length + message.payload.length
 }
+
+/** An entry and its strings, its place in lists, and the objects that a transport makes of it. */
+const ENTRY_BYTES = 400
+
+/** Bytes of memory that a message takes, once a transport has made of it what it sends, beside what its payload is a
+ * view of. */
+export function entryBytes (message: Pick<Message, 'topic' | 'payload'>): number {
+  return ENTRY_BYTES + messageBytes(message)
+}

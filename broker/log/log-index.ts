@@ -4,6 +4,7 @@
  * operation and no switch from one to the other can leave a gap or an overlap [G3].
  */
 import { messageBytes, type Entry, type Offset } from '../message.ts'
+import { EntryCache } from './entry-cache.ts'
 import { FilterTree } from './filter-tree.ts'
 import { Route, type Subscriber, type Subscription } from './route.ts'
 import { merge, type Source } from './merge.ts'
@@ -16,17 +17,14 @@ export class LogIndex<S extends Subscriber> {
   readonly filters = new FilterTree<Route<S>>()
   readonly #topics = new Map<string, TopicLog<Route<S>>>()
   readonly #dirty: TopicLog<Route<S>>[] = []
-  readonly #cacheBytesMax: number
-  /** Recent entries in the order they came; those trimmed meanwhile are skipped. */
-  #cachedTopics: TopicLog<Route<S>>[] = []
-  #cachedOffsets: Offset[] = []
-  #cachedHead = 0
-  #cachedBytes = 0
+  readonly #cache: EntryCache
+  /** The last routes that several filters gave a topic; the next one nearly always takes the same. */
+  #several: ReadonlyArray<Route<S>> = []
   #messages = 0
   #bytes = 0
 
   constructor (cacheBytesMax: number) {
-    this.#cacheBytesMax = cacheBytesMax
+    this.#cache = new EntryCache(cacheBytesMax)
   }
 
   get messages (): number { return this.#messages }
@@ -72,7 +70,7 @@ export class LogIndex<S extends Subscriber> {
 
   #routesOf (log: TopicLog<Route<S>>): ReadonlyArray<Route<S>> {
     if (log.routesVersion !== this.filters.version) {
-      const routes = this.filters.match(log.topic)
+      const routes = this.#shared(this.filters.match(log.topic))
       log.routes = routes
       log.routesVersion = this.filters.version
       for (const route of routes) (route.topics ??= new Set()).add(log)
@@ -80,19 +78,26 @@ export class LogIndex<S extends Subscriber> {
     return log.routes
   }
 
+  /** The same list for the topics that take the same routes: there may be millions of them. */
+  #shared (routes: ReadonlyArray<Route<S>>): ReadonlyArray<Route<S>> {
+    if (routes.length === 1) return routes[0].alone
+    const several = this.#several
+    if (routes.length === several.length && routes.every((route, i) => route === several[i])) return several
+    return (this.#several = routes.slice()) // without the spare capacity of a list that grew
+  }
+
   // --- entries
 
   /** Takes in an entry that has just become durable, in offset order. Returns the routes it takes. */
   add (entry: Entry): ReadonlyArray<Route<S>> {
-    const bytes = messageBytes(entry)
-    const log = this.#append(entry.topic, entry.offset, bytes, entry)
-    this.#cache(log, entry.offset, bytes)
+    const log = this.#append(entry.topic, entry.offset, messageBytes(entry))
+    this.#cache.add(entry)
     return this.#routesOf(log)
   }
 
   /** Takes in an entry found at start; its bytes stay in the store. */
   restore (topic: string, offset: Offset, bytes: number): void {
-    const log = this.#append(topic, offset, bytes, undefined)
+    const log = this.#append(topic, offset, bytes)
     this.#routesOf(log)
   }
 
@@ -112,34 +117,14 @@ export class LogIndex<S extends Subscriber> {
     return losers
   }
 
-  #append (topic: string, offset: Offset, bytes: number, entry: Entry | undefined): TopicLog<Route<S>> {
+  #append (topic: string, offset: Offset, bytes: number): TopicLog<Route<S>> {
     let log = this.#topics.get(topic)
     if (log === undefined) this.#topics.set(topic, log = new TopicLog<Route<S>>(topic))
     if (log.length === 0) this.touch(log) // a topic with entries waits for a look, or is held by a session
-    log.append(offset, bytes, entry)
+    log.append(offset, bytes)
     this.#messages++
     this.#bytes += bytes
     return log
-  }
-
-  #cache (log: TopicLog<Route<S>>, offset: Offset, bytes: number): void {
-    this.#cachedTopics.push(log)
-    this.#cachedOffsets.push(offset)
-    this.#cachedBytes += bytes
-    // Two are looked at for each one that comes, so that what was trimmed meanwhile never piles up.
-    for (let looks = 0; this.#cachedHead < this.#cachedTopics.length; looks++) {
-      const head = this.#cachedTopics[this.#cachedHead]
-      const headOffset = this.#cachedOffsets[this.#cachedHead]
-      const isGone = head.length === 0 || head.first > headOffset
-      if (this.#cachedBytes <= this.#cacheBytesMax && (looks >= 2 || !isGone)) break
-      if (!isGone) this.#cachedBytes -= head.evict(headOffset)
-      this.#cachedHead++
-    }
-    if (this.#cachedHead > 4096 && this.#cachedHead * 2 > this.#cachedTopics.length) {
-      this.#cachedTopics = this.#cachedTopics.slice(this.#cachedHead)
-      this.#cachedOffsets = this.#cachedOffsets.slice(this.#cachedHead)
-      this.#cachedHead = 0
-    }
   }
 
   // --- following a cursor
@@ -160,7 +145,8 @@ export class LogIndex<S extends Subscriber> {
     if (sources.length === 0) return []
     // Looking at many topics is worth more than a few entries.
     const found = merge(sources, Math.max(limit, Math.min(sources.length, PULL_AHEAD_MAX)))
-    for (let i = limit; i < found.length; i++) found[i].entry = undefined // not kept in memory for so long
+    const kept = Math.min(limit, found.length) // what is sent later is not kept in memory for so long
+    for (let i = 0; i < kept; i++) found[i].entry = this.#cache.get(found[i].offset)
     return found
   }
 
@@ -221,7 +207,9 @@ export class LogIndex<S extends Subscriber> {
       if (floor < topic.first) continue
       const before = topic.bytes
       const count = topic.length
-      this.#cachedBytes -= topic.dropThrough(floor, entriesMax - gone.length, gone)
+      const from = gone.length
+      topic.dropThrough(floor, entriesMax - from, gone)
+      for (let i = from; i < gone.length; i++) this.#cache.delete(gone[i] as Offset)
       this.#messages -= count - topic.length
       this.#bytes -= before - topic.bytes
       if (topic.length === 0) this.#remove(topic)

@@ -42,9 +42,14 @@ export class Route<S extends Subscriber = Subscriber> {
   /** The topics with entries in the log that the filter matches. */
   topics: Set<TopicLog<Route<S>>> | undefined
 
+  #alone: ReadonlyArray<Route<S>> | undefined
+
   constructor (filter: string) {
     this.filter = filter
   }
+
+  /** A list of this one, shared by all topics that take no other. */
+  get alone (): ReadonlyArray<Route<S>> { return (this.#alone ??= [this]) }
 
   add (subscription: Subscription<S>): void {
     if (this.all.length === 0) this.all = [subscription] // most filters have one subscriber: no spare capacity

@@ -1,6 +1,7 @@
 /**
- * The entries of one topic that are still in the log, as the index holds them: where they are, how many bytes, and
- * the entry itself while it is recent. Three flat arrays, because there may be millions of entries.
+ * The entries of one topic that are still in the log, as the index holds them: where they are, and how many bytes.
+ * There may be millions in one topic, and millions of topics with one: so what is full of them is packed in pages
+ * outside the heap, where growing copies nothing, and a topic with a few holds one small array.
  */
 import type { Entry, Offset, QoS } from '../message.ts'
 
@@ -14,7 +15,15 @@ export interface Found {
   qos: QoS
 }
 
-const COMPACT_MIN = 512
+/** Entries of a page, as a power of two. */
+const PAGE_BITS = 9
+const PAGE = 1 << PAGE_BITS
+/** Numbers of an entry: its offset, then the bytes of this topic up to and including it, since the index was made. */
+const COLUMNS = 2
+/** Most topics hold an entry or two at a time. */
+const FEW = 2 * COLUMNS
+/** Entries that are gone before what comes after them is copied. */
+const COMPACT_MIN = 16
 
 /** @typeParam R what the index remembers of each filter that matches the topic */
 export class TopicLog<R = unknown> {
@@ -24,10 +33,11 @@ export class TopicLog<R = unknown> {
   routesVersion = -1
   /** Waits for the sweeper to look whether something can be trimmed. */
   dirty = false
-  #offsets: number[] = []
-  /** Bytes of this topic up to and including the entry, since the index was made. */
-  #ends: number[] = []
-  #entries: Array<Entry | undefined> = []
+  /** Pages that are full, the oldest first. */
+  #pages: Float64Array[] = NO_PAGES
+  /** What came after them, up to a page. */
+  #recent: number[] = NONE
+  /** Entries of the first page that are gone. */
   #head = 0
   /** Bytes of this topic before the first entry that is still there. */
   #base = 0
@@ -36,120 +46,113 @@ export class TopicLog<R = unknown> {
     this.topic = topic
   }
 
-  get length (): number { return this.#offsets.length - this.#head }
-  get first (): Offset { return this.#offsets[this.#head] as Offset }
-  get last (): Offset { return this.#offsets[this.#offsets.length - 1] as Offset }
+  /** Indexes go from the first entry to the one before `end`; they are good until the next change. */
+  get end (): number { return (this.#pages.length << PAGE_BITS) + this.#recent.length / COLUMNS }
+  get length (): number { return this.end - this.#head }
+  get first (): Offset { return this.offsetAt(this.#head) }
+  get last (): Offset { return this.offsetAt(this.end - 1) }
   get bytes (): number { return this.#total - this.#base }
-  get #total (): number { return this.#ends.length === 0 ? this.#base : this.#ends[this.#ends.length - 1] }
+  get #total (): number { return this.end === 0 ? this.#base : this.#endAt(this.end - 1) }
 
-  append (offset: Offset, bytes: number, entry: Entry | undefined): void {
+  append (offset: Offset, bytes: number): void {
     const end = this.#total + bytes
-    if (this.#offsets.length === 0) { // most topics hold one entry at a time: no spare capacity
-      this.#offsets = [offset]
-      this.#ends = [end]
-      this.#entries = [entry]
-      this.#head = 0
-    } else {
-      this.#offsets.push(offset)
-      this.#ends.push(end)
-      this.#entries.push(entry)
+    if (this.#recent.length < FEW) this.#recent = [...this.#recent, offset, end] // no spare capacity
+    else if (this.#recent.push(offset, end) === PAGE * COLUMNS) {
+      if (this.#pages.length === 0) this.#pages = []
+      this.#pages.push(Float64Array.from(this.#recent))
+      this.#recent = NONE
     }
   }
 
+  offsetAt (index: number): Offset { return this.#at(index, 0) as Offset }
+  #endAt (index: number): number { return this.#at(index, 1) }
+
+  #at (index: number, column: number): number {
+    const page = index >> PAGE_BITS
+    const place = (index & (PAGE - 1)) * COLUMNS + column
+    return page < this.#pages.length ? this.#pages[page][place] : this.#recent[place]
+  }
+
   countAfter (offset: Offset): number {
-    return this.#offsets.length - this.indexAfter(offset)
+    return this.end - this.indexAfter(offset)
   }
 
   bytesAfter (offset: Offset): number {
-    const index = this.indexAfter(offset)
-    return this.#total - (index === this.#head ? this.#base : this.#ends[index - 1])
+    return this.#total - this.#before(this.indexAfter(offset))
   }
 
-  get end (): number { return this.#offsets.length }
-  offsetAt (index: number): Offset { return this.#offsets[index] as Offset }
+  /** Bytes of this topic before the entry at an index. */
+  #before (index: number): number { return index === this.#head ? this.#base : this.#endAt(index - 1) }
 
   foundAt (index: number, qos: QoS): Found {
-    return { offset: this.#offsets[index] as Offset, topic: this, entry: this.#entries[index], qos }
+    return { offset: this.offsetAt(index), topic: this, entry: undefined, qos }
   }
 
   /** Appends to `into` at most `limit` entries after an offset, ascending. */
   findAfter (after: Offset, limit: number, qos: QoS, into: Found[]): void {
     const start = this.indexAfter(after)
-    const stop = Math.min(this.#offsets.length, start + limit)
+    const stop = Math.min(this.end, start + limit)
     for (let i = start; i < stop; i++) into.push(this.foundAt(i, qos))
   }
 
-  /** Lets go of the entry in memory; it can be read from the store. Returns the bytes set free. */
-  evict (offset: Offset): number {
-    const index = this.indexAfter((offset - 1) as Offset)
-    if (this.#offsets[index] !== offset || this.#entries[index] === undefined) return 0
-    this.#entries[index] = undefined
-    return this.#ends[index] - (index === this.#head ? this.#base : this.#ends[index - 1])
-  }
-
-  /**
-   * Removes the entries up to `offset`, but at most `limit`, appending their offsets to `into`. Returns the bytes set
-   * free in memory.
-   */
-  dropThrough (offset: Offset, limit: number, into: number[]): number {
+  /** Removes the entries up to `offset`, but at most `limit`, appending their offsets to `into`. */
+  dropThrough (offset: Offset, limit: number, into: number[]): void {
     const stop = Math.min(this.indexAfter(offset), this.#head + limit)
-    let cached = 0
-    for (let i = this.#head; i < stop; i++) {
-      into.push(this.#offsets[i])
-      if (this.#entries[i] !== undefined) {
-        cached += this.#ends[i] - this.#base
-        this.#entries[i] = undefined
-      }
-      this.#base = this.#ends[i]
-    }
+    if (stop === this.#head) return
+    for (let i = this.#head; i < stop; i++) into.push(this.offsetAt(i))
+    this.#base = this.#endAt(stop - 1)
     this.#head = stop
-    this.#compact()
-    return cached
+    const gone = Math.min(stop >> PAGE_BITS, this.#pages.length)
+    if (gone > 0) {
+      this.#pages = gone === this.#pages.length ? NO_PAGES : this.#pages.slice(gone)
+      this.#head -= gone << PAGE_BITS
+    }
+    if (this.#pages.length > 0) return
+    const count = this.end
+    if (this.#head < count && (this.#head < COMPACT_MIN || this.#head * 2 < count)) return
+    this.#recent = this.#head === count ? NONE : this.#recent.slice(this.#head * COLUMNS)
+    this.#head = 0
   }
 
   /** Removes one entry from the middle; false if it is not there. */
   drop (offset: Offset): boolean {
     const index = this.indexAfter((offset - 1) as Offset)
-    if (this.#offsets[index] !== offset) return false
-    const bytes = this.#ends[index] - (index === this.#head ? this.#base : this.#ends[index - 1])
-    this.#offsets.splice(index, 1)
-    this.#ends.splice(index, 1)
-    this.#entries.splice(index, 1)
-    for (let i = index; i < this.#ends.length; i++) this.#ends[i] -= bytes
+    if (index === this.end || this.offsetAt(index) !== offset) return false
+    const rest: Array<{ offset: Offset, bytes: number }> = []
+    for (let i = this.#head; i < this.end; i++) {
+      if (i !== index) rest.push({ offset: this.offsetAt(i), bytes: this.#endAt(i) - this.#before(i) })
+    }
+    this.#pages = NO_PAGES
+    this.#recent = NONE
+    this.#head = 0
+    for (const { offset, bytes } of rest) this.append(offset, bytes)
     return true
   }
 
   /**
-   * Index of the first entry after `offset`, `end` if there is none; good until the next change. Sessions are nearly
-   * always near the end, so that is where to look first.
+   * Index of the first entry after `offset`, `end` if there is none. Sessions are nearly always near the end, so that
+   * is where to look first.
    */
   indexAfter (offset: Offset): number {
-    const offsets = this.#offsets
-    let high = offsets.length
-    if (high === this.#head || offsets[high - 1] <= offset) return high
+    let high = this.end
     let low = this.#head
-    if (offsets[low] > offset) return low
+    if (high === low || this.offsetAt(high - 1) <= offset) return high
+    if (this.offsetAt(low) > offset) return low
     let step = 16
-    while (high - step > low && offsets[high - step] > offset) {
+    while (high - step > low && this.offsetAt(high - step) > offset) {
       high -= step
       step *= 2
     }
     low = Math.max(low, high - step)
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (offsets[middle] <= offset) low = middle + 1
+      if (this.offsetAt(middle) <= offset) low = middle + 1
       else high = middle
     }
     return low
   }
-
-  #compact (): void {
-    if (this.#head < COMPACT_MIN || this.#head * 2 < this.#offsets.length) return
-    this.#offsets = this.#offsets.slice(this.#head)
-    this.#ends = this.#ends.slice(this.#head)
-    this.#entries = this.#entries.slice(this.#head)
-    this.#head = 0
-  }
 }
 
 const NO_ROUTES: readonly never[] = []
+const NO_PAGES: never[] = []
+const NONE: never[] = []
