@@ -1,9 +1,9 @@
 /**
  * The entries of one topic that are still in the log, as the index holds them: where they are, and how many bytes.
- * There may be millions in one topic, and millions of topics with one: so what is full of them is packed in pages
- * outside the heap, where growing copies nothing, and a topic with a few holds one small array.
+ * There may be millions of topics, nearly all with one entry at a time: that one needs no list.
  */
-import type { Entry, Offset, QoS } from '../message.ts'
+import { ORIGIN, type Entry, type Offset, type QoS } from '../message.ts'
+import { Places } from './places.ts'
 
 /** An entry that a session is to receive, as the index knows it. */
 export interface Found {
@@ -15,16 +15,6 @@ export interface Found {
   qos: QoS
 }
 
-/** Entries of a page, as a power of two. */
-const PAGE_BITS = 9
-const PAGE = 1 << PAGE_BITS
-/** Numbers of an entry: its offset, then the bytes of this topic up to and including it, since the index was made. */
-const COLUMNS = 2
-/** Most topics hold an entry or two at a time. */
-const FEW = 2 * COLUMNS
-/** Entries that are gone before what comes after them is copied. */
-const COMPACT_MIN = 16
-
 /** @typeParam R what the index remembers of each filter that matches the topic */
 export class TopicLog<R = unknown> {
   readonly topic: string
@@ -33,56 +23,56 @@ export class TopicLog<R = unknown> {
   routesVersion = -1
   /** Waits for the sweeper to look whether something can be trimmed. */
   dirty = false
-  /** Pages that are full, the oldest first. */
-  #pages: Float64Array[] = NO_PAGES
-  /** What came after them, up to a page. */
-  #recent: number[] = NONE
-  /** Entries of the first page that are gone. */
-  #head = 0
-  /** Bytes of this topic before the first entry that is still there. */
-  #base = 0
+  /** The entry, where it is the only one; ORIGIN where there is none. */
+  #only: Offset = ORIGIN
+  #onlyBytes = 0
+  /** All of them, where they are more. */
+  #places: Places | undefined
 
   constructor (topic: string) {
     this.topic = topic
   }
 
-  /** Indexes go from the first entry to the one before `end`; they are good until the next change. */
-  get end (): number { return (this.#pages.length << PAGE_BITS) + this.#recent.length / COLUMNS }
-  get length (): number { return this.end - this.#head }
-  get first (): Offset { return this.offsetAt(this.#head) }
-  get last (): Offset { return this.offsetAt(this.end - 1) }
-  get bytes (): number { return this.#total - this.#base }
-  get #total (): number { return this.end === 0 ? this.#base : this.#endAt(this.end - 1) }
+  /** Indexes go up to the one before `end`; they are good until the next change. */
+  get end (): number { return this.#places === undefined ? (this.#only === ORIGIN ? 0 : 1) : this.#places.end }
+  get length (): number { return this.#places === undefined ? this.end : this.#places.length }
+  get first (): Offset { return this.#places === undefined ? this.#only : this.#places.first }
+  get last (): Offset { return this.#places === undefined ? this.#only : this.#places.last }
+  get bytes (): number { return this.#places === undefined ? this.#onlyBytes : this.#places.bytes }
 
   append (offset: Offset, bytes: number): void {
-    const end = this.#total + bytes
-    if (this.#recent.length < FEW) this.#recent = [...this.#recent, offset, end] // no spare capacity
-    else if (this.#recent.push(offset, end) === PAGE * COLUMNS) {
-      if (this.#pages.length === 0) this.#pages = []
-      this.#pages.push(Float64Array.from(this.#recent))
-      this.#recent = NONE
+    if (this.#places === undefined) {
+      if (this.#only === ORIGIN) {
+        this.#only = offset
+        this.#onlyBytes = bytes
+        return
+      }
+      this.#places = new Places()
+      this.#places.append(this.#only, this.#onlyBytes)
+      this.#clear()
     }
+    this.#places.append(offset, bytes)
   }
 
-  offsetAt (index: number): Offset { return this.#at(index, 0) as Offset }
-  #endAt (index: number): number { return this.#at(index, 1) }
-
-  #at (index: number, column: number): number {
-    const page = index >> PAGE_BITS
-    const place = (index & (PAGE - 1)) * COLUMNS + column
-    return page < this.#pages.length ? this.#pages[page][place] : this.#recent[place]
+  #clear (): void {
+    this.#only = ORIGIN
+    this.#onlyBytes = 0
   }
 
-  countAfter (offset: Offset): number {
-    return this.end - this.indexAfter(offset)
+  offsetAt (index: number): Offset { return this.#places === undefined ? this.#only : this.#places.offsetAt(index) }
+
+  /** Index of the first entry after `offset`, `end` if there is none. */
+  indexAfter (offset: Offset): number {
+    return this.#places === undefined ? (this.#only > offset ? 0 : this.end) : this.#places.indexAfter(offset)
   }
+
+  countAfter (offset: Offset): number { return this.end - this.indexAfter(offset) }
 
   bytesAfter (offset: Offset): number {
-    return this.#total - this.#before(this.indexAfter(offset))
+    return this.#places === undefined
+      ? (this.#only > offset ? this.#onlyBytes : 0)
+      : this.#places.bytesAfter(offset)
   }
-
-  /** Bytes of this topic before the entry at an index. */
-  #before (index: number): number { return index === this.#head ? this.#base : this.#endAt(index - 1) }
 
   foundAt (index: number, qos: QoS): Found {
     return { offset: this.offsetAt(index), topic: this, entry: undefined, qos }
@@ -97,62 +87,26 @@ export class TopicLog<R = unknown> {
 
   /** Removes the entries up to `offset`, but at most `limit`, appending their offsets to `into`. */
   dropThrough (offset: Offset, limit: number, into: number[]): void {
-    const stop = Math.min(this.indexAfter(offset), this.#head + limit)
-    if (stop === this.#head) return
-    for (let i = this.#head; i < stop; i++) into.push(this.offsetAt(i))
-    this.#base = this.#endAt(stop - 1)
-    this.#head = stop
-    const gone = Math.min(stop >> PAGE_BITS, this.#pages.length)
-    if (gone > 0) {
-      this.#pages = gone === this.#pages.length ? NO_PAGES : this.#pages.slice(gone)
-      this.#head -= gone << PAGE_BITS
+    if (this.#places !== undefined) {
+      this.#places.dropThrough(offset, limit, into)
+      if (this.#places.length === 0) this.#places = undefined
+    } else if (limit > 0 && this.#only !== ORIGIN && this.#only <= offset) {
+      into.push(this.#only)
+      this.#clear()
     }
-    if (this.#pages.length > 0) return
-    const count = this.end
-    if (this.#head < count && (this.#head < COMPACT_MIN || this.#head * 2 < count)) return
-    this.#recent = this.#head === count ? NONE : this.#recent.slice(this.#head * COLUMNS)
-    this.#head = 0
   }
 
-  /** Removes one entry from the middle; false if it is not there. */
+  /** Removes one entry, wherever it stands; false if it is not there. */
   drop (offset: Offset): boolean {
-    const index = this.indexAfter((offset - 1) as Offset)
-    if (index === this.end || this.offsetAt(index) !== offset) return false
-    const rest: Array<{ offset: Offset, bytes: number }> = []
-    for (let i = this.#head; i < this.end; i++) {
-      if (i !== index) rest.push({ offset: this.offsetAt(i), bytes: this.#endAt(i) - this.#before(i) })
+    if (this.#places !== undefined) {
+      const isThere = this.#places.drop(offset)
+      if (this.#places.length === 0) this.#places = undefined
+      return isThere
     }
-    this.#pages = NO_PAGES
-    this.#recent = NONE
-    this.#head = 0
-    for (const { offset, bytes } of rest) this.append(offset, bytes)
+    if (this.#only === ORIGIN || this.#only !== offset) return false
+    this.#clear()
     return true
-  }
-
-  /**
-   * Index of the first entry after `offset`, `end` if there is none. Sessions are nearly always near the end, so that
-   * is where to look first.
-   */
-  indexAfter (offset: Offset): number {
-    let high = this.end
-    let low = this.#head
-    if (high === low || this.offsetAt(high - 1) <= offset) return high
-    if (this.offsetAt(low) > offset) return low
-    let step = 16
-    while (high - step > low && this.offsetAt(high - step) > offset) {
-      high -= step
-      step *= 2
-    }
-    low = Math.max(low, high - step)
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.offsetAt(middle) <= offset) low = middle + 1
-      else high = middle
-    }
-    return low
   }
 }
 
 const NO_ROUTES: readonly never[] = []
-const NO_PAGES: never[] = []
-const NONE: never[] = []
