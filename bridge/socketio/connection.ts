@@ -315,7 +315,8 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     }
     if (packet.data.startsWith(DISCONNECT)) {
       // Socket.IO handles the packet in a later turn; a pong right behind it must not count any more.
-      const namespace = packet.data.slice(1).replace(/,.*$/s, '') || '/'
+      const end = packet.data.indexOf(',')
+      const namespace = packet.data.slice(1, end < 0 ? undefined : end) || '/'
       this.#channels.find(channel => channel.namespace === namespace)?.left()
     }
   }

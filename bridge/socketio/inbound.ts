@@ -104,7 +104,10 @@ export class Inbound {
       case 'publish': {
         const { topic, payload, view, id, qos, retain, retryId } = command
         const message = { topic, payload, view, id, qos, retain }
-        if (retryId === undefined) return broker.publish(this.#session, message, settle)
+        // One that is refused for its length needs no memory.
+        if (retryId === undefined || topic.length > broker.limits.topicBytesMax) {
+          return broker.publish(this.#session, message, settle)
+        }
         return this.#options.retries.of(this.#session.clientId).once(topic, retryId, receipt => { // [G4]
           broker.publish(this.#session, message, receipt)
         }, settle)

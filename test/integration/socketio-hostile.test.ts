@@ -2,7 +2,7 @@ import t from 'tap'
 import type { WebSocket } from 'ws'
 import type { Socket } from 'socket.io-client'
 import type { Test } from 'tap'
-import type { Broker, ClientId, Message } from '../../broker/index.ts'
+import { anonymous, type Broker, type ClientId, type Message } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { NAMESPACES_PER_CONNECTION_MAX } from '../../bridge/socketio/admission/admission.ts'
 import { encode } from '@msgpack/msgpack'
@@ -74,6 +74,28 @@ t.test('what can\'t be an event is refused with a sentence, and the connection g
   client.emit('send', {}, 'x')
   t.match(await told, [{ event: 'send', code: 'ARGUMENTS_INVALID', message: String }])
   t.same(await client.emitWithAck('x'), { status: 'ok' })
+})
+
+t.test('[G8] names of a megabyte are refused by their length, before authentication too', async t => {
+  let asked = 0
+  const auth = { ...anonymous, authenticate (...args: Parameters<typeof anonymous.authenticate>) {
+    asked++
+    return anonymous.authenticate(...args)
+  } }
+  const { url } = await startBridged(t, { auth })
+  const name = '%'.repeat(1_000_000)
+  const named = await refused(newClient(t, url, { auth: { clientId: name }, reconnection: false }))
+  t.same([named.data?.code, named.message.length < 200], ['CLIENT_ID_INVALID', true], 'told in a sentence')
+  const placed = await refused(newClient(t, `${url}/${name}`, { reconnection: false }))
+  t.same([placed.data?.code, placed.message.length < 200], ['NAMESPACE_INVALID', true])
+  t.equal(asked, 0, 'nobody was asked about either')
+  const client = await connectClient(t, url)
+  const packets = [[name], ['join', name], ['leave', name], ['send', { room: name }, 'x'], ['send', { user: 'u' }, name]]
+  for (const packet of packets) {
+    const answer = await client.emitWithAck(...packet as [string, ...unknown[]])
+    if (packet[0] === 'leave') t.same(answer, { status: 'ok' }, 'it was in no such room')
+    else t.match(answer, { status: 'error', message: /longer than topicBytesMax/ })
+  }
 })
 
 t.test('malformed packets end the connection that sent them and disturb nobody else [G8]', async t => {

@@ -7,12 +7,15 @@ import { readPid, Seats, sidOf, SLOTS_PER_DEVICE_MAX, type Candidate, type Pid, 
 } from '../../bridge/socketio/admission/recovery.ts'
 import type { ClientId, Principal, SessionInfo, TimeMs } from '../../broker/index.ts'
 
+const BYTES_MAX = 256
+
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`
 const handshake = (some: object): Handshake =>
   ({ auth: {}, query: {}, headers: {}, address: '127.0.0.1', ...some }) as Handshake
 
 t.test('the name: from the program, then auth, then the query', async t => {
-  const name = (some: object, given?: Identified): string | undefined => readIdentity(handshake(some), given).name
+  const name = (some: object, given?: Identified): string | undefined =>
+    readIdentity(handshake(some), given, BYTES_MAX).name
   const auth = { clientId: 'of auth' }
   const query = { clientId: 'of query' }
   t.equal(name({ auth, query }, { clientId: 'of the program' }), 'of the program')
@@ -26,16 +29,25 @@ t.test('the name: from the program, then auth, then the query', async t => {
 t.test('what can\'t be a name is refused, not replaced', async t => {
   const error = /^clientId (must be a string|is empty; leave it out or give each client its own)$/
   for (const clientId of ['', 7, {}, ['a', 'b']]) {
-    t.throws(() => readIdentity(handshake({ auth: { clientId } }), undefined), error)
+    t.throws(() => readIdentity(handshake({ auth: { clientId } }), undefined, BYTES_MAX), error)
   }
-  t.throws(() => readIdentity(handshake({ query: { clientId: ['a', 'b'] } }), undefined), error, 'given twice')
-  t.throws(() => readIdentity(handshake({}), { clientId: '' }), error, 'a program that has none says so')
-  t.equal(readIdentity(handshake({ auth: { clientId: null } }), undefined).name, undefined, 'null is none')
+  const twice = handshake({ query: { clientId: ['a', 'b'] } })
+  t.throws(() => readIdentity(twice, undefined, BYTES_MAX), error, 'given twice')
+  t.throws(() => readIdentity(handshake({}), { clientId: '' }, BYTES_MAX), error, 'a program that has none says so')
+  t.equal(readIdentity(handshake({ auth: { clientId: null } }), undefined, BYTES_MAX).name, undefined, 'null is none')
+})
+
+t.test('[G8] a name that is too long is refused by its length, before anything reads it', async t => {
+  for (const clientId of ['%'.repeat(BYTES_MAX + 1), ':'.repeat(1_000_000)]) {
+    t.throws(() => readIdentity(handshake({ auth: { clientId } }), undefined, BYTES_MAX), /clientIdBytesMax/)
+  }
+  const longest = 'x'.repeat(BYTES_MAX)
+  t.equal(readIdentity(handshake({ auth: { clientId: longest } }), undefined, BYTES_MAX).name, longest)
 })
 
 t.test('the credentials: the first of program, auth, query and header that has any, never mixed', async t => {
   const shown = (some: object, given?: Identified): [string | undefined, string | undefined] => {
-    const { username, password } = readIdentity(handshake(some), given).credentials
+    const { username, password } = readIdentity(handshake(some), given, BYTES_MAX).credentials
     return [username, password?.toString()]
   }
   const all = {
@@ -53,7 +65,8 @@ t.test('the credentials: the first of program, auth, query and header that has a
 
 t.test('an Authorization header is Basic or Bearer; anything else shows nothing', async t => {
   const shown = (authorization: string): [string | undefined, string | undefined] => {
-    const { username, password } = readIdentity(handshake({ headers: { authorization } }), undefined).credentials
+    const { credentials } = readIdentity(handshake({ headers: { authorization } }), undefined, BYTES_MAX)
+    const { username, password } = credentials
     return [username, password?.toString()]
   }
   t.same(shown(basic('user:pass:word')), ['user', 'pass:word'])

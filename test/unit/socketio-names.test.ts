@@ -33,6 +33,14 @@ t.test('two different names never encode alike', async t => {
   t.notOk(made.some(id => sessions.includes(id)), 'nobody can ask for a session that was made up')
 })
 
+t.test('[G8] a name that no topic can hold is not looked at, in either direction', async t => {
+  for (const name of ['%', '/', '\ud800', ':', '$'].map(character => character.repeat(65_536))) {
+    t.equal(encodeName(name), name, 'as it was: whatever has it as a part is refused by its length')
+    t.equal(decodeName(name), name)
+  }
+  t.equal(decodeName(encodeName('%'.repeat(10_000))), '%'.repeat(10_000))
+})
+
 t.test('every single character and every pair with a special one comes back unchanged', async t => {
   const seen = new Set<string>()
   for (let code = 0; code <= 0xffff; code++) {

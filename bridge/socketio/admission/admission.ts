@@ -92,11 +92,17 @@ export class Admission {
     const { broker, connections, rules } = this.#options
     const connection = connections.get(engineOf(socket))
     if (this.closed || connection === undefined) throw new HoldfastError('CLOSED')
+    // A session is named by both; the length comes before anything that reads them [G8].
+    const { clientIdBytesMax } = broker.limits
+    if (socket.nsp.name.length > clientIdBytesMax) {
+      throw new RefusedError('NAMESPACE_INVALID',
+        `the name of the namespace is longer than ${clientIdBytesMax} characters (clientIdBytesMax)`)
+    }
     const leave = this.#enter(connection, socket.nsp.name)
     try {
       const here = rules.namespace(socket.nsp.name)
       if (!here.allowed) throw new RefusedError('NAMESPACE_INVALID', 'Invalid namespace')
-      const identity = readIdentity(socket.handshake, await this.#identified(socket))
+      const identity = readIdentity(socket.handshake, await this.#identified(socket), clientIdBytesMax)
       const taken = await this.#take(socket, identity, here.name)
       const { session } = taken
       try {

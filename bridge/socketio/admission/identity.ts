@@ -37,11 +37,18 @@ type Source = Readonly<Record<string, unknown>>
  * The name: from the program, `auth.clientId`, the query parameter `clientId` (clients of version 2: of the connection,
  * or of the namespace, which Socket.IO hands over as auth). The credentials: from the first of program, auth, query and
  * `Authorization` header that has any; `token` stands for a password without a user. Throws IdentityError.
+ *
+ * @param bytesMax of a name
  */
-export function readIdentity ({ auth, query, headers }: Handshake, given: Identified | undefined): Identity {
+export function readIdentity (
+  { auth, query, headers }: Handshake, given: Identified | undefined, bytesMax: number
+): Identity {
   const name = given?.clientId ?? own(auth, 'clientId') ?? own(query, 'clientId')
   if (name !== undefined && typeof name !== 'string') throw new IdentityError('clientId must be a string')
   if (name === '') throw new IdentityError('clientId is empty; leave it out or give each client its own')
+  if (name !== undefined && name.length > bytesMax) { // and so it is in bytes; nothing has looked at it yet [G8]
+    throw new IdentityError(`clientId is too long: the limit is ${bytesMax} bytes (clientIdBytesMax)`)
+  }
   const credentials = shown({ ...given }) ?? shown(auth) ?? shown(query) ?? authorization(headers.authorization)
   return { name, credentials: credentials ?? { username: undefined, password: undefined } }
 }

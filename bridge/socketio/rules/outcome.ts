@@ -110,6 +110,7 @@ function word<T> (key: string, words: readonly T[], value: unknown): T {
 
 function kindOf (value: unknown): string {
   if (value === null || value === undefined) return String(value)
-  if (typeof value === 'string' || typeof value === 'number') return JSON.stringify(value).slice(0, 80)
+  if (typeof value === 'number') return String(value)
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80))
   return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`
 }

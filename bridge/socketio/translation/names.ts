@@ -13,6 +13,8 @@ const ROOT = 'io'
 /** The namespace `/`. */
 const ROOT_NAMESPACE = '_'
 const EMPTY = '%-'
+/** No topic of MQTT can hold more (1.5.3), in bytes, of which a character takes one at least. */
+const LEVEL_LENGTH_MAX = 65_535
 
 // Lone surrogates; what can't stand in a level; a leading `$`, which brokers keep for themselves (MQTT 4.7.2).
 const UNSAFE = new RegExp([
@@ -23,14 +25,18 @@ const ESCAPE = /%(?:-$|u(D[89A-F][0-9A-F]{2})|((?:[0-9A-F]{2})(?:%[0-9A-F]{2})*)
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** One level of a topic for any string: valid UTF-8, not empty, nothing special in a topic or filter. */
+/**
+ * One level of a topic for any string: valid UTF-8, not empty, nothing special in a topic or filter. A name that no
+ * topic can hold is not looked at [G8]; whatever it becomes a part of is refused by its length.
+ */
 export function encodeName (name: string): string {
-  return name === '' ? EMPTY : name.replace(UNSAFE, escape)
+  if (name === '') return EMPTY
+  return name.length > LEVEL_LENGTH_MAX ? name : name.replace(UNSAFE, escape)
 }
 
 /** The name that a level stands for. A level that encodeName never makes (`100%`) stands for itself. */
 export function decodeName (level: string): string {
-  if (!level.includes('%')) return level
+  if (level.length > LEVEL_LENGTH_MAX || !level.includes('%')) return level
   try {
     const name = level === EMPTY ? '' : level.replace(ESCAPE, unescape)
     return encodeName(name) === level ? name : level
@@ -93,9 +99,17 @@ function scopePrefix (namespace: string, scope: Scope): string {
   return `${prefix}/all`
 }
 
+/** What encodeName makes of the characters below U+0100. */
+const ESCAPES = Array.from({ length: 0x100 }, (_, code) => percent(String.fromCharCode(code)))
+
 function escape (character: string): string {
   const code = character.charCodeAt(0)
+  if (code < ESCAPES.length) return ESCAPES[code]
   if (code >= 0xd800 && code <= 0xdfff) return `%u${code.toString(16).toUpperCase()}`
+  return percent(character)
+}
+
+function percent (character: string): string {
   return [...Buffer.from(character)].map(byte => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
 }
 
