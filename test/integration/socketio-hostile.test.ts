@@ -90,7 +90,8 @@ t.test('[G8] names of a megabyte are refused by their length, before authenticat
   t.same([placed.data?.code, placed.message.length < 200], ['NAMESPACE_INVALID', true])
   t.equal(asked, 0, 'nobody was asked about either')
   const client = await connectClient(t, url)
-  const packets = [[name], ['join', name], ['leave', name], ['send', { room: name }, 'x'], ['send', { user: 'u' }, name]]
+  const to = { room: name }
+  const packets = [[name], ['join', name], ['leave', name], ['send', to, 'x'], ['send', { user: 'u' }, name]]
   for (const packet of packets) {
     const answer = await client.emitWithAck(...packet as [string, ...unknown[]])
     if (packet[0] === 'leave') t.same(answer, { status: 'ok' }, 'it was in no such room')
