@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
-import { createSocketioBridge } from '../bridge/socketio/server.ts'
+import { createSocketioBridge, type Tallies } from '../bridge/socketio/server.ts'
 import {
   type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type SessionInfo, anonymous,
   createBroker, createMqttServer, systemClock
@@ -34,6 +34,8 @@ export interface HoldfastAddresses {
 
 export interface HoldfastStats extends BrokerStats {
   readonly connections: { readonly mqtt: number, readonly socketio: number }
+  /** What happened on the side of Socket.IO since start, and is logged once in a while. */
+  readonly socketio: Tallies
 }
 
 export interface Holdfast {
@@ -171,7 +173,11 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       get addresses () { return { mqtt: closing === undefined ? mqttAddress : undefined, http: addressOf(http) } },
       events: broker.events,
       publish: (message) => publish(broker, message),
-      stats: () => ({ ...broker.stats(), connections: { mqtt: mqttServer.connections, socketio: bridge.connections } }),
+      stats: () => ({
+        ...broker.stats(),
+        connections: { mqtt: mqttServer.connections, socketio: bridge.connections },
+        socketio: bridge.tallies
+      }),
       sessions: () => broker.sessions(),
       endSession: (clientId) => broker.end(clientId as ClientId),
       aside: (clientId) => broker.aside(clientId as ClientId),

@@ -23,6 +23,7 @@ import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import { NO_RULES, type RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
+import { Tally, type Tallies } from './tally.ts'
 import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
 import { privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
@@ -88,11 +89,13 @@ export interface SocketioBridgeOptions {
   readonly makeSecret?: () => string
 }
 
+export type { Tallies } from './tally.ts'
 export type { OriginGate } from './wire/own-io.ts'
 
 export interface SocketioBridge {
   /** Connections that are open now; each can have several namespaces. */
   readonly connections: number
+  readonly tallies: Tallies
   /**
    * Takes nothing more; what was taken gets its answer, for CLOSE_GRACE_MS at most; then closes the connections, with
    * CLOSE_FLUSH_MS for what is written. The HTTP server stays open.
@@ -141,6 +144,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     clear: clientIds => holders.clear(clientIds)
   })
   const admission = new Admission({ broker, connections, rules, seats, cookies, identify: options.identify, log })
+  const tally = new Tally(broker.clock, log)
   const members = new Map<string, Member>()
   const carriers = new Map<Namespace, Carrier>()
 
@@ -184,7 +188,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     hookedNamespaces(program.io, namespace => {
       const { name: namespaceName } = rules.namespace(namespace.name)
       carriers.set(namespace, new Carrier(namespace,
-        { broker, program: program.publisher, members, namespaceName, makeId, log }))
+        { broker, program: program.publisher, members, namespaceName, makeId, tally }))
     })
   }
   const clients = new Clients({
@@ -225,6 +229,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
 
   return {
     get connections () { return engine.clientsCount },
+    get tallies () { return tally.counts },
     async close () {
       admission.closed = true
       await atMost(CLOSE_GRACE_MS, [clients.stop()])

@@ -1,37 +1,12 @@
 /** A program's own Socket.IO server on Holdfast: its middlewares and handlers stay, its emits and rooms are durable. */
-import { once } from 'node:events'
-import { createServer, type Server as HttpServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
 import { Server } from 'socket.io'
-import t, { type Test } from 'tap'
-import { createHoldfast, type Holdfast, type HoldfastOptions } from '../../bin/server.ts'
+import t from 'tap'
+import { createHoldfast } from '../../bin/server.ts'
 import { silent } from '../../broker/index.ts'
 import { tempFolder } from '../helpers/temp.ts'
 import { collect, connectClient, heard, newClient, refused } from './socketio-harness.ts'
-
-interface Program {
-  readonly io: Server
-  readonly http: HttpServer
-  readonly url: string
-  readonly holdfast: Holdfast
-}
-
-/** `prepare` is what the program does with its server before it hands it over. */
-async function startProgram (
-  t: Test, prepare: (io: Server) => void = () => {}, options: HoldfastOptions = {}
-): Promise<Program> {
-  const http = createServer((_request, response) => { response.end('the program\'s page') })
-  const io = new Server(http)
-  prepare(io)
-  http.listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  const holdfast = await createHoldfast({ io, logger: silent, mqttPort: 0, data: tempFolder(t), ...options })
-  t.teardown(async () => {
-    await holdfast.close()
-    await io.close()
-  })
-  return { io, http, holdfast, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` }
-}
+import { startProgram } from './socketio-programs.ts'
 
 const named = (clientId: string) => ({ auth: { clientId } })
 
