@@ -66,6 +66,7 @@ class EmbeddedStore implements Store {
   #live = new LiveBytes()
   #engine!: Engine
   #lock!: FolderLock
+  #isOpen = false
 
   constructor ({ folder, cacheBytesMax, makeEpoch, report }: EmbeddedStoreOptions) {
     this.#folder = folder
@@ -82,6 +83,7 @@ class EmbeddedStore implements Store {
     this.#live = live
     this.#tail = recovery.tail
     this.#epoch = recovery.epoch
+    this.#isOpen = true
     return recovery
   }
 
@@ -230,6 +232,7 @@ class EmbeddedStore implements Store {
   }
 
   async #close (): Promise<void> {
+    if (!this.#isOpen) return // what a failed open() had opened is closed again
     await this.#writing
     try {
       await this.#engine.commit([{ key: STATE_KEY, value: this.#state(this.#tail, true) }], false)

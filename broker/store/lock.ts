@@ -112,7 +112,7 @@ async function becomeOnly (folder: string, pathOf: (file: string) => string, can
 function locked (folder: string, file: string): HoldfastError {
   const pid = /\d+/.exec(file)?.[0]
   return new HoldfastError('DATA_LOCKED',
-    `${folder} belongs to process ${pid}. Stop that server, or give this one a folder of its own`)
+    `${folder} belongs to process ${pid}. Stop that server, or give this one a folder of its own (data, --data)`)
 }
 
 /** A path to a socket may have 107 bytes only; on Linux the open folder gives every file a short one. */

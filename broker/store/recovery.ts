@@ -133,14 +133,23 @@ function addBlock (blocks: BlockTable, live: LiveBytes, first: Offset, block: Bl
   if (messages > 0) blocks.push({ first, count: block.count, live: messages, liveBytes: bytes, heldBytes: bytes })
 }
 
-/** The first folder that was made, if one was. */
+/**
+ * The first folder that was made, if one was. One folder at a time: where a file system makes none and says ENOENT
+ * (/proc), Node's recursive mkdir never returns.
+ */
 function makeFolder (folder: string): string | undefined {
+  const missing: string[] = []
   let there = folder
-  while (!existsSync(there)) there = dirname(there)
-  accessSync(there, constants.W_OK) // says why, where mkdir of a whole path says ENOENT
-  const parent = mkdirSync(dirname(folder), { recursive: true })
-  const own = mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
-  return parent ?? own
+  for (; !existsSync(there); there = dirname(there)) missing.unshift(there)
+  accessSync(there, constants.W_OK) // says why, where mkdir says ENOENT
+  for (const path of missing) {
+    try {
+      mkdirSync(path, path === folder ? { mode: FOLDER_MODE } : {})
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error // another server was faster
+    }
+  }
+  return missing[0]
 }
 
 /** LMDB maps this file and writes to it: on a full disk a hole in it would end the process (SIGBUS). */
