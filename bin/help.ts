@@ -1,4 +1,4 @@
-/** `holdfast help`, `holdfast help options`, `holdfast help mqttPort`. */
+/** `holdfast help`, `holdfast help start`, `holdfast help options`, `holdfast help mqttPort`. */
 import { didYouMean } from '../config/near.ts'
 import { flagOf, variableOf } from '../config/option.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES, type OptionName, allowedOf, kindOf } from '../config/schema.ts'
@@ -8,10 +8,10 @@ import { UsageError } from './usage.ts'
 const HELP = `Usage: holdfast COMMAND [--option value ...]
 
   start          runs the server until SIGTERM or SIGINT
-  check          validates the configuration and says what it means; --json prints it as JSON
-  sessions       lists the sessions of a data folder, also beside a running server; --json prints JSON,
-                 --client ID one session with what was set aside for it, --payload with the payloads
+  check          validates the configuration and says what it means
+  sessions       lists the sessions of a data folder, also beside a running server
   help           this text
+  help COMMAND   one command with what it takes besides options
   help options   every option with its default
   help OPTION    one option, by its name, flag or variable
   --version      the version
@@ -27,13 +27,53 @@ Each option is also an environment variable: --mqtt-port is HOLDFAST_MQTT_PORT. 
 before the file, the file before the defaults.
 `
 
-/** @throws UsageError where `topic` is no option */
+export const COMMANDS = ['start', 'check', 'sessions', 'help'] as const
+export type Command = typeof COMMANDS[number]
+
+const COMMAND_HELP: { readonly [Name in Command]: string } = {
+  start: `Usage: holdfast start [--quiet] [--option value ...]
+
+Runs the server. When it accepts connections it says where, and last, in a line of its own:
+  holdfast ready mqtt=HOST:PORT http=HOST:PORT
+SIGTERM or SIGINT stops it: what was accepted is synced, clients are closed, the exit code is 0. A second signal, or
+shutdownGraceMs, forces it. The log goes to standard error (logLevel, logFormat).
+
+  --quiet   prints the ready line alone
+`,
+  check: `Usage: holdfast check [--json] [--option value ...]
+
+Says what a configuration means, with an example of each rule. Starts nothing, opens no port and writes nothing. The
+exit code is 64 where the server would refuse the configuration.
+
+  --json   prints every option, and where it comes from, as JSON
+`,
+  sessions: `Usage: holdfast sessions [--json] [--client ID [--payload]] [--option value ...]
+
+Lists the sessions of a data folder (--data): who is away, what waits, what was set aside. It can run beside a server:
+it takes no lock and writes nothing.
+
+  --json        prints JSON
+  --client ID   shows one session (io:_:U1 is the Socket.IO client U1), with what was set aside for it
+  --payload     prints the payloads of those messages too
+`,
+  help: HELP
+}
+
+function isCommand (name: string): name is Command {
+  return (COMMANDS as readonly string[]).includes(name)
+}
+
+/** @throws UsageError where `topic` is neither a command nor an option */
 export function help (topic: string | undefined): string {
   if (topic === undefined) return HELP
+  if (isCommand(topic)) return COMMAND_HELP[topic]
   if (topic === 'options') return everyOption()
   const spellings = (name: OptionName): string[] => [name, flagOf(name), flagOf(name).slice(2), variableOf(name)]
   const name = OPTION_NAMES.find((name) => spellings(name).includes(topic))
-  if (name === undefined) throw new UsageError(`help: there is no option ${topic}${didYouMean(topic, OPTION_NAMES)}`)
+  if (name === undefined) {
+    const hint = didYouMean(topic, [...COMMANDS, ...OPTION_NAMES])
+    throw new UsageError(`help: there is no command or option ${topic}${hint}`)
+  }
   const { says } = OPTIONS[name]
   const where = kindOf(name) === 'object'
     ? 'in the file (--config), or by a program'

@@ -6,20 +6,18 @@
 import { readFileSync } from 'node:fs'
 import { didYouMean } from '../config/near.ts'
 import { check } from './check.ts'
-import { help } from './help.ts'
+import { COMMANDS, help } from './help.ts'
 import { UsageError } from './usage.ts'
 import { version } from './version.ts'
-
-const COMMANDS = ['start', 'check', 'sessions', 'help'] as const
 
 async function run (command: string | undefined, args: readonly string[]): Promise<void> {
   const line = { args, env: process.env, read: (file: string) => readFileSync(file, 'utf8') }
   const asksForHelp = args.includes('--help') || args.includes('-h')
   switch (command) {
-    case 'start': return asksForHelp ? print(help(undefined)) : (await import('./start.ts')).start(line)
-    case 'check': return print(asksForHelp ? help(undefined) : await check(line))
+    case 'start': return asksForHelp ? print(help(command)) : (await import('./start.ts')).start(line)
+    case 'check': return print(asksForHelp ? help(command) : await check(line))
     case 'sessions':
-      return print(asksForHelp ? help(undefined) : await (await import('./sessions.ts')).sessions(line, Date.now()))
+      return print(asksForHelp ? help(command) : await (await import('./sessions.ts')).sessions(line, Date.now()))
     case undefined:
     case 'help':
     case '--help':

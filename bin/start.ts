@@ -1,4 +1,4 @@
-/** `holdfast start`: runs the server until a signal ends it. */
+/** `holdfast start`: runs the server until a signal ends it. With `--quiet` it prints the ready line alone. */
 import type { CommandLine } from '../config/load.ts'
 import { loadConfig } from '../config/load.ts'
 import { EXIT, complain, explain } from './failure.ts'
@@ -9,7 +9,7 @@ import { readyLine, welcome } from './words.ts'
 
 /** Ends the process by itself; the promise rejects only where the configuration is wrong. */
 export async function start (line: CommandLine): Promise<void> {
-  const { config: { config: _file, ...config } } = loadConfig(line)
+  const { config: { config: _file, ...config }, switches } = loadConfig({ ...line, switches: ['quiet'] })
   const log = createLog(config)
 
   // the state after an unexpected error is unknown; what has a receipt is on disk [G1], so ending loses nothing
@@ -47,7 +47,8 @@ export async function start (line: CommandLine): Promise<void> {
     const { addresses: { mqtt, http } } = await starting
     if (stopping) return
     const places = { mqtt: mqtt!, http: http! }
-    process.stdout.write(welcome(version(), places, { config: '', ...config }) + readyLine(places))
+    const says = switches.has('quiet') ? '' : welcome(version(), places, { config: '', ...config })
+    process.stdout.write(says + readyLine(places))
     log.info({ mqtt, http, data: config.data }, 'ready')
   } catch (error) {
     const { lines, exitCode } = explain(error)

@@ -76,17 +76,31 @@ export function readFlags (args: readonly string[], switches: readonly string[] 
   return { found: [...found.values()], problems, switches: on }
 }
 
+/** What Kubernetes sets in each container for a service, behind its name: `holdfast`, `holdfast-mqtt`. */
+const SERVICE_HOST = '_SERVICE_HOST'
+const OF_SERVICE = /^_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/
+const SERVICE_ADDRESS = /^(tcp|udp|sctp):\/\//
+
 /** Variables that begin with HOLDFAST_. An empty one counts as not set, as container tools pass what is unset. */
 export function readEnvironment (env: Readonly<Record<string, string | undefined>>): Reading {
   const found: Found[] = []
   const problems: Problem[] = []
+  const services = Object.keys(env).filter((name) => name.endsWith(SERVICE_HOST))
+    .map((name) => name.slice(0, -SERVICE_HOST.length))
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith(VARIABLE_PREFIX) || value === undefined || value === '') continue
+    if (isOfService(variable, value, services)) continue
     const name = VARIABLES.get(variable)
     if (name === undefined) problems.push(unknown(variable, 'variable', [...VARIABLES.keys()]))
     else found.push({ name, value: fromText(name, value), source: { kind: 'variable', name: variable } })
   }
   return { found, problems }
+}
+
+/** `HOLDFAST_MQTT_PORT` is also what a service called holdfast-mqtt has: then its value tells. */
+function isOfService (variable: string, value: string, services: readonly string[]): boolean {
+  if (VARIABLES.has(variable) && !SERVICE_ADDRESS.test(value)) return false
+  return services.some((name) => variable.startsWith(name) && OF_SERVICE.test(variable.slice(name.length)))
 }
 
 /** @param content what the file holds: one JSON object, its keys the names of options */

@@ -243,6 +243,36 @@ t.test('help lists commands and options, and explains one option', async (t) => 
   complains(t, await run(t, ['help', 'mqtPort']), 64, [/did you mean mqttPort\?/])
 })
 
+t.test('help of a command is the same by its name and by --help', async (t) => {
+  for (const [command, says] of [['start', /--quiet/], ['check', /--json/], ['sessions', /--client ID/]] as const) {
+    const { stdout, code } = await run(t, ['help', command])
+    t.equal(code, 0)
+    t.match(stdout, new RegExp(`^Usage: holdfast ${command} `))
+    t.match(stdout, says)
+    t.equal((await run(t, [command, '--help'])).stdout, stdout)
+  }
+})
+
+t.test('--quiet leaves the ready line alone on standard output', async (t) => {
+  const server = await startServer(t, { flags: ['--quiet'] })
+  t.match(server.stdout, /^holdfast ready mqtt=\S+ http=\S+\n$/)
+})
+
+t.test('a folder that no file system makes is refused at once, with what to do', async (t) => {
+  for (const folder of ['/proc/holdfast', '/proc/holdfast/data', '/dev/null/data']) {
+    const ended = await run(t, ['start', ...ANY_PORTS, '--data', folder])
+    complains(t, ended, 1, [new RegExp(`the data folder cannot be written: ${folder} .*--data`)])
+    t.equal(ended.lines.length, 1, 'and nothing else')
+  }
+})
+
+t.test('a folder in use is refused in one line', async (t) => {
+  const { data } = await startServer(t)
+  const ended = await run(t, ['start', ...ANY_PORTS, '--data', data])
+  complains(t, ended, 1, [/in use by another server: .* belongs to process \d+\. Stop that server, or .*--data\)$/])
+  t.equal(ended.lines.length, 1, 'and nothing else')
+})
+
 t.test('--version is the version of the package', async (t) => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   t.equal((await run(t, ['--version'])).stdout, `${version}\n`)

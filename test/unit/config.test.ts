@@ -83,6 +83,26 @@ t.test('variables of others are left alone', async (t) => {
   t.same(lines(() => load({ env: { PATH: '/bin', HOLDFASTER: 'x' } })), [])
 })
 
+t.test('what Kubernetes sets for a service of that name is left alone, an option is not', async (t) => {
+  const service = (name: string): Record<string, string> => ({
+    [`${name}_SERVICE_HOST`]: '10.0.0.1',
+    [`${name}_SERVICE_PORT`]: '1883',
+    [`${name}_SERVICE_PORT_MQTT`]: '1883',
+    [`${name}_PORT`]: 'tcp://10.0.0.1:1883',
+    [`${name}_PORT_1883_TCP`]: 'tcp://10.0.0.1:1883',
+    [`${name}_PORT_1883_TCP_PROTO`]: 'tcp',
+    [`${name}_PORT_1883_TCP_PORT`]: '1883',
+    [`${name}_PORT_1883_TCP_ADDR`]: '10.0.0.1'
+  })
+  t.equal(load({ env: service('HOLDFAST') }).config.mqttPort, 1883)
+  t.equal(load({ env: service('HOLDFAST_MQTT') }).config.mqttPort, 1883, 'the address of the service is no port')
+  const own = { ...service('HOLDFAST_MQTT'), HOLDFAST_MQTT_PORT: '1884' }
+  t.equal(load({ env: own }).config.mqttPort, 1884)
+  t.match(lines(() => load({ env: { HOLDFAST_PORT: '1884' } })),
+    [/^HOLDFAST_PORT: there is no such variable; did you mean/], 'without a service it is a mistake')
+  t.match(lines(() => load({ env: { ...service('HOLDFAST_MQTT'), HOLDFAST_MQTT_PROT: '1' } })), [/^HOLDFAST_MQTT_PROT/])
+})
+
 t.test('an unknown name is reported where it stands, with the name that was probably meant', async (t) => {
   t.same(lines(() => load({ args: ['--mqtt-prot', '1884'] })),
     ['--mqtt-prot: there is no such option; did you mean --mqtt-port?'])
