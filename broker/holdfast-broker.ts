@@ -75,7 +75,7 @@ export class HoldfastBroker implements Broker {
     this.clock = options.clock
     this.#store = options.store
     this.#index = new LogIndex<Session>(options.limits.cacheBytesMax)
-    this.#retained = new Retained(options.store, options.limits.retainedMessagesMax)
+    this.#retained = new Retained(options.store, options.limits.retainedMessagesMax, options.clock)
   }
 
   get wills (): Wills { return this.#wills }
@@ -108,9 +108,12 @@ export class HoldfastBroker implements Broker {
         gap: (session, count, reason) => {
           this.#gapMessages += count
           events.emit('gap', { clientId: session.clientId, count, reason })
-        },
-        retained: async (topic, notAfter) => await this.#retained.get(topic, notAfter),
-        retainedDone: (session, filter) => { this.#subscribing.retainedDone(session, filter) }
+        }
+      },
+      retained: {
+        walk: (filter) => this.#retained.walk(filter),
+        get: (topic, notAfter) => this.#retained.get(topic, notAfter),
+        done: (session, filter) => { this.#subscribing.retainedDone(session, filter) }
       }
     })
     this.#aside = new Aside({ ...shared, events, follower: this.#follower })

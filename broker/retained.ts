@@ -2,21 +2,28 @@
  * Retained messages (MQTT 3.1.1, 3.3.1.3): the topics in memory, the messages in the store.
  * A retained message becomes durable in the same step as its entry in the log.
  */
+import type { Clock } from './clock.ts'
 import { encodeMessage, decodeMessage } from './session/records.ts'
 import { HoldfastError } from './errors.ts'
 import type { RecordChange } from './log/log.ts'
-import { TopicTree } from './log/topic-tree.ts'
+import { TopicTree, type TopicWalk } from './log/topic-tree.ts'
 import type { Message, Offset } from './message.ts'
-import type { Store } from './store/store.ts'
+import type { Store, StoredRecord } from './store/store.ts'
+
+/** Nodes that are looked at in one go: for a yes or no, and for all that a program asks for. */
+const LOOK_UNITS = 64
+const SLICE_UNITS = 256
 
 export class Retained {
   readonly #store: Store
+  readonly #clock: Clock
   readonly #messagesMax: number
   /** Topic to the position of the log at which it was set. */
   readonly #topics = new TopicTree<Offset>()
 
-  constructor (store: Store, messagesMax: number) {
+  constructor (store: Store, messagesMax: number, clock: Clock) {
     this.#store = store
+    this.#clock = clock
     this.#messagesMax = messagesMax
   }
 
@@ -44,22 +51,36 @@ export class Retained {
     else this.#topics.set(message.topic, at)
   }
 
-  /** The topics that a filter matches; costs what it matches, however many there are [G8]. */
-  matching (filter: string): IterableIterator<string> { return this.#topics.match(filter) }
+  /** Looks for the topics that a filter matches. */
+  walk (filter: string): TopicWalk<Offset> { return this.#topics.walk(filter) }
 
-  /** The messages that a filter matches, as they are when they are asked for. */
+  /** False where a filter matches none; true also where that takes a long search to know [G8]. */
+  mayMatch (filter: string): boolean {
+    const walk = this.walk(filter)
+    return walk.next({ left: LOOK_UNITS }) !== undefined || !walk.isOver
+  }
+
+  /** The messages that a filter matches, as they are when they are asked for; in slices [G8]. */
   async * messages (filter: string): AsyncIterableIterator<Message> {
-    for (const topic of [...this.matching(filter)]) {
-      const record = await this.#store.get('retained', topic)
+    const walk = this.walk(filter)
+    const slice = { left: SLICE_UNITS }
+    while (!walk.isOver) {
+      const topic = walk.next(slice)
+      const record = topic === undefined ? undefined : await this.#store.get('retained', topic)
       if (record !== undefined) yield decodeMessage(record)
+      if (slice.left > 0) continue
+      slice.left = SLICE_UNITS
+      await new Promise<void>((resolve) => { this.#clock.after(0, resolve) })
     }
   }
 
   /** The message, if it is the one that stood there at `notAfter`: a later one reaches subscribers by the log. */
-  async get (topic: string, notAfter: Offset): Promise<Message | undefined> {
+  get (topic: string, notAfter: Offset): Message | undefined | Promise<Message | undefined> {
     const at = this.#topics.get(topic)
     if (at === undefined || at > notAfter) return undefined
-    const record = await this.#store.get('retained', topic)
-    return record === undefined || record.at > notAfter ? undefined : decodeMessage(record)
+    const message = (record: StoredRecord | undefined): Message | undefined =>
+      record === undefined || record.at > notAfter ? undefined : decodeMessage(record)
+    const answer = this.#store.get('retained', topic)
+    return answer instanceof Promise ? answer.then(message) : message(answer)
   }
 }

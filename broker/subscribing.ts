@@ -11,7 +11,8 @@ import type { Offset, QoS } from './message.ts'
 import type { Retained } from './retained.ts'
 import type { Follower } from './session/follower.ts'
 import { filterChange } from './session/records.ts'
-import { RetainedQueue, type Session } from './session/session.ts'
+import { RetainedDue } from './session/retained-due.ts'
+import type { Session } from './session/session.ts'
 import type { Sessions } from './sessions.ts'
 import { checkFilter, show } from './topics.ts'
 
@@ -63,7 +64,7 @@ export class Subscribing {
     const before = subscription.qos
     const asked = Math.max(subscription.writes > 0 ? subscription.asked : before, qos) as QoS
     subscription.route.setQos(subscription, before, asked) // from here on messages are stored for it
-    const hasRetained = this.#retained.matching(filter).next().done !== true
+    const hasRetained = this.#retained.mayMatch(filter)
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
     const from = keepsFrom ? existing.from : undefined
     const changes = session.clean ? NO_CHANGES : [filterChange(session, filter, qos, hasRetained, from)]
@@ -109,7 +110,7 @@ export class Subscribing {
     const tell = (failure?: HoldfastError): void => { for (const told of waiting) told(failure) }
     if (isExact) return tell()
     const { session, route, qos, from } = subscription
-    const isOwed = this.#retained.matching(route.filter).next().done !== true
+    const isOwed = session.retainedDue?.has(route.filter) === true || session.retainedSent?.has(route.filter) === true
     this.#log.record([filterChange(session, route.filter, qos, isOwed, from)], tell)
   }
 
@@ -125,24 +126,26 @@ export class Subscribing {
     if (subscription === undefined && !owed.owesFilter(session, filter)) return
     if (subscription !== undefined) {
       this.#sessions.removeSubscription(subscription)
+      session.retainedDue?.remove(filter)
+      session.retainedSent?.delete(filter)
       this.#follower.unsubscribed(session)
     }
     if (!session.clean) await owed.removeFilter(session, filter)
   }
 
   /** The subscription is owed the retained messages that match. */
-  owe (subscription: Subscription<Session>, notAfter: Offset): void {
-    const { session, route } = subscription
-    for (const topic of this.#retained.matching(route.filter)) {
-      (session.retainedDue ??= new RetainedQueue()).add({ topic, subscription, notAfter })
-    }
-    if (session.live !== undefined && session.retainedDue !== undefined) this.#follower.wake(session)
+  owe ({ session, route }: Subscription<Session>, notAfter: Offset): void {
+    session.retainedSent?.delete(route.filter)
+    if (!this.#retained.mayMatch(route.filter)) return
+    (session.retainedDue ??= new RetainedDue()).add(route.filter, notAfter)
+    if (session.live !== undefined) this.#follower.wake(session)
   }
 
   /** All retained messages of a subscription were sent: after a restart they are not due again. */
   retainedDone (session: Session, filter: string): void {
     const subscription = session.subscriptions.get(filter)
     if (session.clean || subscription === undefined || subscription.from === PENDING) return
+    if (subscription.writes > 0) return // a SUBSCRIBE is on its way, for which they are due anew
     this.#log.record([filterChange(session, filter, subscription.qos, false, subscription.from)], () => {})
   }
 }

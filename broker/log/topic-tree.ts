@@ -39,9 +39,10 @@ class Node<V> {
     else if (this.#children!.delete(name) && this.#children!.size === 0) this.#children = undefined
   }
 
-  * children (): IterableIterator<[string, Node<V>]> {
-    if (this.#child !== undefined) yield [this.#name, this.#child]
-    else if (this.#children !== undefined) yield * this.#children
+  /** Undefined where there are none. */
+  children (): Iterator<[string, Node<V>]> | undefined {
+    if (this.#child !== undefined) return [[this.#name, this.#child] satisfies [string, Node<V>]].values()
+    return this.#children?.entries()
   }
 }
 
@@ -84,36 +85,72 @@ export class TopicTree<V extends NonNullable<unknown>> {
     }
   }
 
-  /** The topics that a valid filter matches (MQTT 4.7), each once. The tree must not change meanwhile. */
-  match (filter: string): IterableIterator<string> {
-    return find(this.#root, filter.split('/'), 0, '')
-  }
+  /** Looks for the topics that a valid filter matches (MQTT 4.7). */
+  walk (filter: string): TopicWalk<V> { return new TopicWalk(this.#root, filter) }
 }
 
-/** @param depth of the node, and of the level of the filter that is looked for */
-function * find<V> (node: Node<V>, wanted: readonly string[], depth: number, path: string): IterableIterator<string> {
-  if (depth === wanted.length) {
-    if (node.value !== undefined) yield path
-    return
+/** What may be done until the next pause, in whatever unit the one who gives it counts. */
+export interface Budget { left: number }
+
+/** A node whose children are being looked at. */
+interface Frame<V> {
+  readonly children: Iterator<[string, Node<V>]>
+  /** Of the children. */
+  readonly depth: number
+  readonly path: string
+}
+
+/**
+ * A search that stops and goes on, and holds no more than a path through the tree [G6]. The tree may change meanwhile:
+ * a topic that stands there all the while is found once; one that is set anew may be found again.
+ */
+export class TopicWalk<V extends NonNullable<unknown>> {
+  readonly #levels: readonly string[]
+  /** The level from which on everything matches. */
+  readonly #restAt: number
+  readonly #frames: Array<Frame<V>> = []
+  #found: string | undefined
+
+  constructor (root: Node<V>, filter: string) {
+    const levels = filter.split('/')
+    this.#levels = levels
+    this.#restAt = levels[levels.length - 1] === '#' ? levels.length - 1 : Infinity
+    this.#enter(root, 0, '')
   }
-  const level = wanted[depth]
-  if (level === '#') {
-    yield * all(node, depth, path)
-  } else if (level !== '+') {
-    const child = node.get(level)
-    if (child !== undefined) yield * find(child, wanted, depth + 1, join(path, level, depth))
-  } else {
-    for (const [name, child] of node.children()) {
-      if (!isReserved(name, depth)) yield * find(child, wanted, depth + 1, join(path, name, depth))
+
+  get isOver (): boolean { return this.#found === undefined && this.#frames.length === 0 }
+
+  /** The next topic. Undefined where none is left, or the budget ends first: one unit for a node that is looked at. */
+  next (budget: Budget): string | undefined {
+    const frames = this.#frames
+    while (this.#found === undefined && frames.length > 0 && budget.left > 0) {
+      budget.left--
+      const { children, depth, path } = frames[frames.length - 1]
+      const next = children.next()
+      if (next.done === true) frames.pop()
+      else {
+        const [name, child] = next.value
+        if (!isReserved(name, depth)) this.#enter(child, depth + 1, join(path, name, depth))
+      }
     }
+    const found = this.#found
+    this.#found = undefined
+    return found
   }
-}
 
-/** A node and all below it: `a/#` matches `a`, too (4.7.1.2). */
-function * all<V> (node: Node<V>, depth: number, path: string): IterableIterator<string> {
-  if (node.value !== undefined) yield path
-  for (const [name, child] of node.children()) {
-    if (!isReserved(name, depth)) yield * all(child, depth + 1, join(path, name, depth))
+  /** @param depth of the level of the filter that stands for the children of the node */
+  #enter (node: Node<V>, depth: number, path: string): void {
+    let at: Node<V> | undefined = node
+    for (; depth < this.#levels.length && depth < this.#restAt && this.#levels[depth] !== '+'; depth++) {
+      const level = this.#levels[depth]
+      at = at.get(level)
+      if (at === undefined) return
+      path = join(path, level, depth)
+    }
+    if ((depth >= this.#restAt || depth === this.#levels.length) && at.value !== undefined) this.#found = path
+    if (depth === this.#levels.length && this.#restAt === Infinity) return
+    const children = at.children()
+    if (children !== undefined) this.#frames.push({ children, depth, path })
   }
 }
 

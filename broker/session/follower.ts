@@ -17,6 +17,7 @@ import type { Attachment, CloseReason, GapReason, Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { NO_ENTRIES, Puller } from './puller.ts'
 import { cursorChange } from './records.ts'
+import type { RetainedSource } from './retained-sender.ts'
 import { Live, type Session } from './session.ts'
 import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window, type Flight } from './window.ts'
 
@@ -26,10 +27,6 @@ export interface FollowerEvents {
   detached (session: Session): void
   /** The session lost messages [G5]; it is told by the follower. */
   gap (session: Session, count: number, reason: GapReason): void
-  /** A retained message that is due; undefined where it was replaced meanwhile. */
-  retained (topic: string, notAfter: Offset): Promise<Message | undefined>
-  /** A subscription has got all its retained messages. */
-  retainedDone (session: Session, filter: string): void
 }
 
 export interface FollowerOptions {
@@ -39,6 +36,7 @@ export interface FollowerOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly events: FollowerEvents
+  readonly retained: RetainedSource
   /** Offsets that were lost to damage when the store was opened. */
   readonly damaged: ReadonlySet<Offset>
 }
@@ -76,9 +74,9 @@ export class Follower {
       index,
       log,
       store,
+      clock,
       outbox: this.#outbox,
-      retained: async (topic, notAfter) => await events.retained(topic, notAfter),
-      retainedDone: (session, filter) => { events.retainedDone(session, filter) },
+      retained: options.retained,
       lose: (session, count, reason) => { this.lose(session, count, reason) },
       unsubscribed: (session) => { this.unsubscribed(session) }
     })
@@ -246,7 +244,8 @@ export class Follower {
 
   #redeliver (session: Session, live: Live): void {
     const flights = [...session.window!.flights()].filter((flight) => session.held?.includes(flight) !== true)
-    const missing = flights.filter(({ entry, state }) => entry === undefined && state !== FLIGHT_RELEASED)
+    const missing = flights.filter(({ entry, state, offset }) =>
+      entry === undefined && state !== FLIGHT_RELEASED && offset > ORIGIN) // a retained one is in no log
       .map((flight) => flight.offset)
     const resend = (read: Map<Offset, Entry>): void => {
       for (const flight of flights) {

@@ -2,15 +2,17 @@
  * How a session that is behind catches up: it pulls from the index what comes after its position, whenever its window
  * has room, and has caught up when nothing is left.
  */
+import type { Clock } from '../clock.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
 import type { Found } from '../log/topic-log.ts'
-import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type QoS } from '../message.ts'
+import { messageBytes, ORIGIN, type Entry, type Offset, type QoS } from '../message.ts'
 import type { Store } from '../store/store.ts'
 import type { GapReason } from './link.ts'
 import type { Outbox } from './outbox.ts'
 import { cursorChange } from './records.ts'
-import { RetainedQueue, type Live, type Session } from './session.ts'
+import { RetainedSender, type RetainedSource } from './retained-sender.ts'
+import type { Live, Session } from './session.ts'
 import type { Flight } from './window.ts'
 
 export interface PullerOptions {
@@ -18,10 +20,8 @@ export interface PullerOptions {
   readonly log: Log
   readonly store: Store
   readonly outbox: Outbox
-  /** A retained message that is due; undefined where it was replaced meanwhile. */
-  retained (topic: string, notAfter: Offset): Promise<Message | undefined>
-  /** A subscription has got all its retained messages. */
-  retainedDone (session: Session, filter: string): void
+  readonly clock: Clock
+  readonly retained: RetainedSource
   lose (session: Session, count: number, reason: GapReason): void
   /** A filter went while flights were held. */
   unsubscribed (session: Session): void
@@ -33,11 +33,19 @@ export class Puller {
   readonly #options: PullerOptions
   readonly #outbox: Outbox
   readonly #index: LogIndex<Session>
+  readonly #retained: RetainedSender
 
   constructor (options: PullerOptions) {
     this.#options = options
     this.#outbox = options.outbox
     this.#index = options.index
+    this.#retained = new RetainedSender({
+      source: options.retained,
+      clock: options.clock,
+      outbox: options.outbox,
+      hasRoom: (session, live) => this.hasRoom(session, live),
+      hold: (session, live, held) => { this.hold(session, live, held) }
+    })
   }
 
   hasRoom (session: Session, live: Live): boolean {
@@ -52,10 +60,8 @@ export class Puller {
   fill (session: Session, live: Live): void {
     while (this.hasRoom(session, live)) {
       if (session.retainedDue !== undefined) {
-        this.#sendRetained(session, live, session.retainedDue)
-        return // goes on when it was read
-      }
-      if (session.clean) {
+        this.#retained.fill(session, live)
+      } else if (session.clean) {
         if (live.queueHead === live.queue.length) return
         this.#sendQueued(session, live)
       } else {
@@ -64,6 +70,9 @@ export class Puller {
       }
     }
   }
+
+  /** One that was sent was acknowledged. */
+  retainedAcknowledged (session: Session): void { this.#retained.acknowledged(session) }
 
   #sendQueued (session: Session, live: Live): void {
     const { message, qos } = live.queue[live.queueHead]
@@ -166,43 +175,6 @@ export class Puller {
       if (current !== live || current.filtersVersion !== version) this.#options.unsubscribed(session)
       this.#outbox.wake(session)
     })
-  }
-
-  /** Once no retained message is out (only they have no offset), those that were sent need not be sent again. */
-  retainedAcknowledged (session: Session): void {
-    if (session.retainedSent === undefined || session.window!.size > session.window!.ofLog) return
-    for (const filter of session.retainedSent) this.#options.retainedDone(session, filter)
-    session.retainedSent = undefined
-  }
-
-  #sendRetained (session: Session, live: Live, queue: RetainedQueue): void {
-    const due = queue.take()
-    const { topic, subscription } = due
-    const filter = subscription.route.filter
-    const isLast = queue.peek()?.subscription !== subscription
-    if (queue.peek() === undefined) session.retainedDue = undefined
-    live.reading = true
-    this.#options.retained(topic, due.notAfter).then((message) => {
-      live.reading = false
-      const isSubscribed = session.subscriptions.get(filter) === subscription
-      if (session.live !== live) {
-        if (isSubscribed) (session.retainedDue ??= new RetainedQueue()).putBack(due)
-        return
-      }
-      if (message !== undefined && isSubscribed) {
-        const qos = Math.min(message.qos, subscription.qos) as QoS
-        const isHeld = qos === 2 && !session.clean
-        if (qos > 0) {
-          const flight = this.#outbox.send(session, live, message, qos, ORIGIN, false, isHeld, true)
-          if (isHeld) this.hold(session, live, [flight])
-        } else this.#outbox.sendVolatile(session, live, message, true)
-      }
-      if (isLast && isSubscribed) {
-        (session.retainedSent ??= []).push(filter)
-        this.retainedAcknowledged(session)
-      }
-      this.#outbox.wake(session)
-    }, () => { this.#outbox.cut(session, live, 'store-unavailable') })
   }
 }
 

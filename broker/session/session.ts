@@ -4,10 +4,11 @@
  */
 import type { HoldfastError } from '../errors.ts'
 import type { Found, TopicLog } from '../log/topic-log.ts'
-import { PENDING, type Subscriber, type Subscription } from '../log/route.ts'
+import { PENDING, type Subscriber } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
+import type { RetainedDue } from './retained-due.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { Flight, Window } from './window.ts'
 
@@ -16,36 +17,12 @@ export interface QueuedMessage {
   readonly qos: QoS
 }
 
-/** A retained message that a new subscription is still owed (MQTT 3.3.1-6). */
-export interface RetainedDue {
-  readonly topic: string
-  /** The place of its SUBSCRIBE: what was retained later reaches it by the log. */
-  readonly notAfter: Offset
-  readonly subscription: Subscription<Session>
-}
-
-/** Retained messages that are due, those of one subscription behind each other. */
-export class RetainedQueue {
-  #list: RetainedDue[] = []
-  #head = 0
-
-  add (due: RetainedDue): void { this.#list.push(due) }
-  peek (): RetainedDue | undefined { return this.#list[this.#head] }
-  /** The caller has looked that there is one. */
-  take (): RetainedDue { return this.#list[this.#head++] }
-
-  putBack (due: RetainedDue): void {
-    if (this.#head > 0) this.#list[--this.#head] = due
-    else this.#list.unshift(due)
-  }
-}
-
 /** The connected side of a session. */
 export class Live {
   readonly link: Link
   /** Everything that matched up to the tail of the log was handed to the window. */
   caughtUp = false
-  /** A read of the store is under way; nothing else is sent meanwhile. */
+  /** A read of the store is under way, or put off to another turn; nothing else is sent meanwhile. */
   reading = false
   /** Flights wait until it is written down that they are out (QoS 2). */
   holding = false
@@ -105,9 +82,9 @@ export class Session implements Subscriber {
    * durable, until then those who wait for it.
    */
   incoming: Map<number, Array<(error?: HoldfastError) => void> | null> | undefined
-  retainedDue: RetainedQueue | undefined
+  retainedDue: RetainedDue | undefined
   /** Filters whose retained messages were all sent, while some are not acknowledged. */
-  retainedSent: string[] | undefined
+  retainedSent: Set<string> | undefined
   gaps: Map<GapReason, number> | undefined
   /** After a crash: entries up to this one may have been sent before, so they carry DUP [G4]. */
   uncertainThrough: Offset

@@ -151,6 +151,7 @@ export class Server {
   async quiet (): Promise<void> {
     for (let i = 0; i < 3; i++) {
       await this.broker.settled()
+      this.clock.advance(0) // what was put off to the next turn
       await new Promise((resolve) => setImmediate(resolve))
     }
   }

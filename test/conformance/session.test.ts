@@ -9,6 +9,7 @@ import { asideSuite } from './session-aside.ts'
 import { boundsSuite } from './session-bounds.ts'
 import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
+import { retainedSuite } from './session-retained.ts'
 import { windowSuite } from './session-window.ts'
 import type { World } from './session-words.ts'
 
@@ -17,6 +18,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   lifeSuite(name, factory)
   boundsSuite(name, factory)
   recoverySuite(name, factory)
+  retainedSuite(name, factory)
   windowSuite(name, factory)
   asideSuite(name, factory)
 }

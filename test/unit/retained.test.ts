@@ -1,5 +1,6 @@
 /** Retained messages (MQTT 3.1.1, 3.3.1.3) over a store. */
 import t from 'tap'
+import { systemClock } from '../../broker/clock.ts'
 import type { ClientId, Message, Offset, Principal, TimeMs } from '../../broker/message.ts'
 import { Retained } from '../../broker/retained.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
@@ -17,7 +18,7 @@ function message (topic: string, payload: string): Message {
 async function begin (): Promise<{ store: Store, retained: Retained }> {
   const store = createMemoryStore()
   await store.open()
-  return { store, retained: new Retained(store, MESSAGES_MAX) }
+  return { store, retained: new Retained(store, MESSAGES_MAX, systemClock) }
 }
 
 /** As the log does it: durable first, then applied. Resolves to its place. */
@@ -58,7 +59,7 @@ t.test('[MQTT-3.3.1-10] [MQTT-3.3.1-11] an empty payload clears the topic, and i
 t.test('it is found again after a restart', async t => {
   const { store, retained } = await begin()
   const at = await set(store, retained, 'a', 'x')
-  const again = new Retained(store, MESSAGES_MAX)
+  const again = new Retained(store, MESSAGES_MAX, systemClock)
   await again.load()
   t.same([again.size, await payloads(again, '#')], [1, ['x']])
   t.equal((await again.get('a', at))?.payload.toString(), 'x')
