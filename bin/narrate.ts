@@ -4,6 +4,9 @@ import type { Broker, Logger, Recovery } from '../broker/index.ts'
 export function narrate (events: Broker['events'], log: Logger): void {
   events.on('session-created', (session) => log.debug(session, 'session made'))
   events.on('attached', (session) => log.debug(session, 'client attached to its session'))
+  events.on('contested', (session) => log.warn(session, 'clients with one identifier take this session over from ' +
+    'each other again and again; the newcomer has to wait. Give each its own identifier, and let none come back ' +
+    'at once that was thrown out'))
   events.on('detached', (session) => log.debug(session, 'client gone; its session goes on until it expires'))
   events.on('session-ended', (session) => {
     if (session.reason === 'disconnected') log.debug(session, 'clean session ended with its connection')

@@ -35,6 +35,10 @@ export interface ConnectRequest {
    * a session that was there already, else undefined); returns the one from now on. Without it the session has none.
    */
   readonly tag?: ((previous: string | undefined) => string) | undefined
+  /** Where the client is; for the operator. */
+  readonly remoteAddress?: string | undefined
+  /** False once the connection that asks is gone: it takes no session over then. */
+  readonly isWanted?: (() => boolean) | undefined
 }
 
 export interface Connected {
@@ -98,6 +102,9 @@ export interface BrokerStats {
   readonly asideDropped: number
   /** QoS 0 messages that a slow connection did not take. */
   readonly droppedQos0: number
+  /** Connections that took a session over from another one since start, and how many of them had to wait for it. */
+  readonly takeovers: number
+  readonly takeoversSlowed: number
   readonly storeFailing: boolean
   readonly store: StoreUsage
 }
@@ -114,7 +121,8 @@ export interface Broker {
   open (): Promise<Recovery>
 
   /**
-   * Finds or makes the session; resolves when what it changed is durable.
+   * Finds or makes the session; resolves when what it changed is durable. While another connection has the session, and
+   * it was taken over again and again, that takes up to takeoverWaitMsMax.
    * Throws CLIENT_ID_INVALID, SESSION_FOREIGN [G7], SESSIONS_FULL, STORE_UNAVAILABLE, CLOSED.
    */
   connect (request: ConnectRequest): Promise<Connected>

@@ -17,7 +17,7 @@ export const ERRORS = {
   MESSAGE_TOO_LARGE: { retriable: false, says: 'the message is larger than the limit' },
   RETAINED_FULL: { retriable: true, says: 'the number of retained messages has reached its limit' },
   INCOMING_FULL: { retriable: true, says: 'too many QoS 2 messages wait for their PUBREL' },
-  CLOSED: { retriable: true, says: 'the server is shutting down' }
+  CLOSED: { retriable: true, says: 'not open any more' }
 } as const
 
 export type ErrorCode = keyof typeof ERRORS

@@ -9,6 +9,12 @@ export interface BrokerEvents {
   'session-ended': [{ clientId: ClientId, reason: 'expired' | 'clean-connect' | 'administrator' | 'disconnected' }]
   /** A connection follows the session now. */
   'attached': [{ clientId: ClientId }]
+  /**
+   * Connections take the session over from each other again and again, `takeovers` times in a row: the newcomer has to
+   * wait from now on. Told once a minute; `notTold` others were contested meanwhile.
+   */
+  'contested': [{ clientId: ClientId, takeovers: number, waitMs: number, remoteAddress: string | undefined,
+    newcomerAddress: string | undefined, notTold: number }]
   /** The connection of the session is gone. */
   'detached': [{ clientId: ClientId }]
   /** A session will not receive `count` messages that it would have received [G5]. */

@@ -22,6 +22,7 @@ import { infoOf } from './session-info.ts'
 import { Sessions } from './sessions.ts'
 import type { Recovery } from './store/store.ts'
 import { Subscribing } from './subscribing.ts'
+import { Takeovers } from './takeovers.ts'
 import { checkTopic } from './topics.ts'
 import { Wills } from './wills.ts'
 import type {
@@ -55,6 +56,7 @@ export class HoldfastBroker implements Broker {
   readonly #index
   readonly #retained
   readonly #timeline = new Timeline()
+  readonly #takeovers: Takeovers
   #log!: Log
   #sessions!: Sessions
   #follower!: Follower
@@ -74,6 +76,7 @@ export class HoldfastBroker implements Broker {
     this.auth = options.auth
     this.clock = options.clock
     this.#store = options.store
+    this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
     this.#index = new LogIndex<Session>(options.limits.cacheBytesMax)
     this.#retained = new Retained(options.store, options.limits.retainedMessagesMax, options.clock)
   }
@@ -103,6 +106,7 @@ export class HoldfastBroker implements Broker {
         cursorMoved: (session) => { this.#sessions.touch(session) },
         detached: (session) => {
           this.#sessions.detached(session)
+          this.#takeovers.free(session)
           events.emit('detached', { clientId: session.clientId })
         },
         gap: (session, count, reason) => {
@@ -162,6 +166,7 @@ export class HoldfastBroker implements Broker {
     if (this.#isClosing) return
     this.#isClosing = true
     this.#publishing.close()
+    this.#takeovers.close()
     for (const cancel of this.#timers) cancel()
     await this.#log.settled() // what was accepted gets its receipt
     for (const session of [...this.#sessions.values()]) {
@@ -189,13 +194,16 @@ export class HoldfastBroker implements Broker {
   // --- sessions and connections
 
   async connect (request: ConnectRequest): Promise<Connected> {
-    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    this.#assertOpen()
+    await this.#takeovers.turn(this.#sessions.get(request.clientId), request)
     const connected = await this.#sessions.connect(request)
-    if (this.#isClosing) {
-      this.#sessions.release(connected.session)
-      throw new HoldfastError('CLOSED')
-    }
+    if (this.#isClosing) this.#sessions.release(connected.session)
+    this.#assertOpen()
     return connected
+  }
+
+  #assertOpen (): void {
+    if (this.#isClosing) throw new HoldfastError('CLOSED', 'the server is shutting down')
   }
 
   attach (session: Session, link: Link, options: AttachOptions = {}): Attachment {
@@ -220,7 +228,7 @@ export class HoldfastBroker implements Broker {
   release (session: Session): void { this.#sessions.release(session) }
 
   async end (clientId: ClientId): Promise<boolean> {
-    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    this.#assertOpen()
     const session = this.#sessions.get(clientId)
     if (session === undefined) return false
     this.#sessions.end(session, 'administrator')
@@ -232,7 +240,7 @@ export class HoldfastBroker implements Broker {
   // --- messages that were set aside
 
   async setAside (session: Session, delivery: Delivery, attempts: number): Promise<boolean> {
-    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    this.#assertOpen()
     return await this.#aside.set(session, delivery, attempts)
   }
 
@@ -242,7 +250,7 @@ export class HoldfastBroker implements Broker {
   }
 
   async dropAside (clientId: ClientId, id?: string): Promise<number> {
-    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    this.#assertOpen()
     const session = this.#sessions.get(clientId)
     return session === undefined ? 0 : await this.#aside.drop(session, id)
   }
@@ -250,12 +258,12 @@ export class HoldfastBroker implements Broker {
   // --- subscriptions and messages
 
   async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
-    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    this.#assertOpen()
     return await this.#subscribing.subscribe(session, filter, qos)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {
-    if (this.#isClosing) throw new HoldfastError('CLOSED')
+    this.#assertOpen()
     await this.#subscribing.unsubscribe(session, filter)
   }
 
@@ -380,6 +388,8 @@ export class HoldfastBroker implements Broker {
       aside,
       asideDropped: this.#aside.dropped,
       droppedQos0: this.#follower.droppedQos0,
+      takeovers: this.#takeovers.count,
+      takeoversSlowed: this.#takeovers.slowed,
       storeFailing: this.#log.failing,
       store: this.#store.usage()
     }

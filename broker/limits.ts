@@ -30,6 +30,11 @@ export interface Limits {
   cleanQueueBytesMax: number
   /** Messages set aside for one session; beyond it the oldest go. */
   asideMessagesMax: number
+  /** Takeovers of one session that are not slowed down. */
+  takeoversFreeMax: number
+  /** In this time one takeover is forgotten. */
+  takeoverQuietMs: number
+  takeoverWaitMsMax: number
 
   // slow connections
   /** Bytes written to a connection and not yet taken by it; beyond it nothing more is sent (QoS 0 is dropped). */
@@ -72,6 +77,9 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   cleanQueueMessagesMax: 10_000,
   cleanQueueBytesMax: 16_777_216,
   asideMessagesMax: 100,
+  takeoversFreeMax: 8,
+  takeoverQuietMs: 6_000,
+  takeoverWaitMsMax: 5_000,
   writeBufferBytesMax: 1_048_576,
   stallTimeoutMs: 60_000,
   ackTimeoutMs: 300_000,

@@ -107,7 +107,7 @@ export class Publishing {
   #authorize (publisher: Publisher, request: PublishRequest, receipt: Receipt, then: () => void): void {
     const { clientId, principal } = publisher
     try {
-      if (this.#isClosed) throw new HoldfastError('CLOSED')
+      if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
       checkTopic(request.topic, this.#limits)
       if (request.payload.length > this.#limits.packetBytesMax) {
         throw new HoldfastError('MESSAGE_TOO_LARGE',

@@ -119,6 +119,7 @@ export class Sessions {
     const session = new Session(clientId, principal, clean, expiryMs, log.tail)
     session.instance = ++this.#lastInstance
     session.tag = tag?.(undefined)
+    session.pace = existing?.pace
     // The old one goes and the new one comes in one step: if it fails, nothing has changed.
     const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
     if (existing !== undefined) existing.leaving = true // nothing of it is written behind its removal
@@ -162,7 +163,9 @@ export class Sessions {
     if (session.live !== undefined || session.connecting > 0 || session.ended) return
     if (session.clean) this.end(session, 'disconnected')
     else {
-      session.detachedAt = this.#options.clock.now()
+      const { clock, limits } = this.#options
+      session.detachedAt = clock.now()
+      if (session.pace?.isOver(session.detachedAt, limits) === true) session.pace = undefined
       this.touch(session, true)
     }
   }

@@ -66,6 +66,15 @@ export const LIMIT_OPTIONS = {
   asideMessagesMax: count('sessions', { min: 1, max: 10_000 }, 100,
     'Messages of one session that are set aside and kept (see redeliveriesMax). Beyond it the oldest of them go, ' +
     'counted and logged.'),
+  takeoversFreeMax: count('sessions', { min: 1, max: 1_000_000 }, 8,
+    'Takeovers of one session (a client comes under its identifier while another connection has it) that are let ' +
+    'through at once. A further one waits, 250 ms at first and each time twice as long, while the present connection ' +
+    'goes on; the log names the client.'),
+  takeoverQuietMs: ms('sessions', TIMER_MS, 6_000,
+    'In this time one takeover is forgotten: one so often, on average, never waits.'),
+  takeoverWaitMsMax: ms('sessions', { min: 0, max: TIMER_MS_MAX }, 5_000,
+    'Longest wait of a takeover, at most half of connectTimeoutMs; 0: none waits. It ends as soon as the present ' +
+    'connection does. If a third connection comes meanwhile, it waits in place of the second, which is closed.'),
 
   writeBufferBytesMax: bytes('slow', MEMORY_BYTES, 1_048_576,
     'Bytes written to one connection and not yet taken by it. Beyond it nothing more is sent until it takes some: ' +

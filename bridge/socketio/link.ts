@@ -97,6 +97,10 @@ export class SocketLink implements Link, Channel {
     this.#attachment?.detach()
   }
 
+  get remoteAddress (): string {
+    return this.#socket.handshake.address
+  }
+
   get writable (): boolean {
     return this.#trial?.open !== false && this.#connection.writable
   }
@@ -313,7 +317,8 @@ export class SocketLink implements Link, Channel {
       case 'ended':
       case 'protocol':
         // The client sees 'io server disconnect' and stays away until its application connects again: two clients
-        // with one name would otherwise throw each other out for ever.
+        // with one name would otherwise throw each other out for ever. 'io server disconnect' does not say why.
+        this.tell('closed', { reason })
         this.#socket.disconnect()
         if (this.#connection.channelCount === 0) this.#connection.close()
         break

@@ -230,7 +230,9 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
       throw new HoldfastError('NOT_AUTHORIZED', `a will on ${show(will)}`)
     }
     const { clean } = connection
-    const connected = await broker.connect({ clientId, principal, clean, expiryMs: sessionExpiryMs(via) })
+    const connected = await broker.connect({
+      clientId, principal, clean, expiryMs: sessionExpiryMs(via), remoteAddress, isWanted: () => !connection.isClosed
+    })
     connection.session = connected.session
     return connected.present
   }

@@ -79,6 +79,8 @@ export class MqttConnection implements Link {
 
   // --- from the session to the client
 
+  get remoteAddress (): string { return this.wire.remoteAddress }
+
   get writable (): boolean {
     return !this.#isClosed && this.wire.bufferedBytes() < this.#limits.writeBufferBytesMax
   }

@@ -27,6 +27,8 @@ export type CloseReason = typeof CLOSE_REASONS[number]
 
 /** Implemented by a transport. No method may throw or call back into the session synchronously. */
 export interface Link {
+  /** Where its client is, as far as the transport knows; for the operator. */
+  readonly remoteAddress?: string | undefined
   /** False while the connection does not take more; the transport calls Attachment.drained() afterwards. */
   readonly writable: boolean
   /**

@@ -8,6 +8,7 @@ import { PENDING, type Subscriber } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
+import type { Pace } from './pace.ts'
 import type { RetainedDue } from './retained-due.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { Flight, Window } from './window.ts'
@@ -98,6 +99,8 @@ export class Session implements Subscriber {
   /** The cursor, or the record of the session itself, has changed and is to be written behind. */
   cursorDirty = false
   recordDirty = false
+  /** Of takeovers that are not forgotten. */
+  pace: Pace | undefined
   ended = false
   /** A clean connect is about to end it. */
   leaving = false

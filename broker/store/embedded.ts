@@ -89,7 +89,7 @@ class EmbeddedStore implements Store {
 
   append (batch: Batch): Promise<Offset> {
     return new Promise((resolve, reject) => {
-      if (this.#closing !== undefined) throw new HoldfastError('CLOSED')
+      if (this.#closing !== undefined) throw new HoldfastError('CLOSED', 'the store is closed')
       checkBatch(batch)
       this.#waiting.push({ batch, resolve, reject })
       this.#writing ??= this.#write()

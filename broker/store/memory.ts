@@ -51,7 +51,7 @@ class MemoryStore implements Store {
   }
 
   append (batch: Batch): Promise<Offset> {
-    if (this.#closed) return Promise.reject(new HoldfastError('CLOSED'))
+    if (this.#closed) return Promise.reject(new HoldfastError('CLOSED', 'the store is closed'))
     const done = this.#last.then(() => this.#commit(batch))
     this.#last = done.catch(() => {})
     return done

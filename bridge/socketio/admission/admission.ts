@@ -91,7 +91,8 @@ export class Admission {
   async #admit (socket: Socket): Promise<Admitted> {
     const { broker, connections, rules } = this.#options
     const connection = connections.get(engineOf(socket))
-    if (this.closed || connection === undefined) throw new HoldfastError('CLOSED')
+    if (this.closed) throw new HoldfastError('CLOSED', 'the server is shutting down')
+    if (connection === undefined) throw new HoldfastError('CLOSED', 'the connection is gone')
     // A session is named by both; the length comes before anything that reads them [G8].
     const { clientIdBytesMax } = broker.limits
     if (socket.nsp.name.length > clientIdBytesMax) {
@@ -157,16 +158,17 @@ export class Admission {
       { ...identity.credentials, clientId, via: 'socketio', remoteAddress: socket.handshake.address })
     if (principal === undefined) throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
     for await (const candidate of seats.candidates({ ...seeker, principal })) {
-      const taken = await this.#connect(candidate, principal, seeker.claimed, auth.offset)
+      const taken = await this.#connect(socket, candidate, principal, seeker.claimed)
       if (taken !== undefined) return taken
     }
     throw new Error('there is always a session to be had, at last a new one')
   }
 
   async #connect (
-    candidate: Candidate, principal: Principal, claimed: Pid | undefined, offset: unknown
+    socket: Socket, candidate: Candidate, principal: Principal, claimed: Pid | undefined
   ): Promise<Taken | undefined> {
-    const { broker } = this.#options
+    const { broker, connections } = this.#options
+    const { auth, address } = socket.handshake
     const { clientId, clean, expiryMs, isClaim, pid } = candidate
     const claimedSid = claimed === undefined ? undefined : sidOf(claimed)
     const freshSid = pid === undefined ? undefined : sidOf(pid)
@@ -176,6 +178,8 @@ export class Admission {
       principal,
       clean,
       expiryMs,
+      remoteAddress: address,
+      isWanted: () => connections.get(engineOf(socket))?.open === true,
       // Who has no pid still takes the place of who had one: the offset of that one means nothing any more.
       tag: previous => {
         recovered = previous !== undefined && previous === claimedSid
@@ -192,7 +196,7 @@ export class Admission {
       recovered,
       pid: recovered ? claimed : pid,
       sid: recovered ? claimedSid : freshSid,
-      receivedThrough: recovered ? readToken(broker.epoch, offset) : undefined
+      receivedThrough: recovered ? readToken(broker.epoch, auth.offset) : undefined
     }
   }
 
