@@ -100,7 +100,9 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
 
   const ownHttp = programs === undefined ? createOwnHttp(config, log) : undefined
   const http = programs ?? ownHttp!.server
-  const store = given ?? createEmbeddedStore({ folder: data, report: (sentence) => log.error({ data }, sentence) })
+  const store = given ?? createEmbeddedStore({
+    folder: data, notesBytesMax: config.notesBytesMax, report: (sentence) => log.error({ data }, sentence)
+  })
   const broker = createBroker({
     store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, makeId: randomUUID
   })

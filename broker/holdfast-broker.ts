@@ -104,6 +104,7 @@ export class HoldfastBroker implements Broker {
       damaged: new Set(recovery.damaged),
       events: {
         cursorMoved: (session) => { this.#sessions.touch(session) },
+        acknowledged: (session) => { this.#sessions.acknowledged(session) },
         detached: (session) => {
           this.#sessions.detached(session)
           this.#takeovers.free(session)

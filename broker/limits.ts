@@ -53,6 +53,8 @@ export interface Limits {
   batchBytesMax: number
   /** How often moved cursors are written. */
   cursorFlushMs: number
+  /** Size of each of the two files of cursors that are not yet written. */
+  notesBytesMax: number
   /** How often trimming, expiry and backlog bounds are looked after. */
   sweepMs: number
 }
@@ -88,5 +90,6 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   cacheBytesMax: 67_108_864,
   batchBytesMax: 8_388_608,
   cursorFlushMs: 500,
+  notesBytesMax: 16_777_216,
   sweepMs: 250
 })

@@ -4,14 +4,14 @@ import type { RecordChange } from './log/log.ts'
 import { makeSubscription, PENDING, type Subscription } from './log/route.ts'
 import { ORIGIN, type ClientId, type Offset, type TimeMs } from './message.ts'
 import type { Limits } from './limits.ts'
-import { readAside, readCursor, readFilter, readIncoming, readSession } from './session/records.ts'
+import { readAside, readCursor, type Cursor, readFilter, readIncoming, readSession } from './session/records.ts'
 import { Session } from './session/session.ts'
 import { Window } from './session/window.ts'
 import { splitSessionKey } from './store/keys.ts'
-import type { Recovery, Store, StoredRecord, Table } from './store/store.ts'
+import type { Note, Recovery, Store, StoredRecord, Table } from './store/store.ts'
 
 export interface LoadOptions {
-  readonly store: Pick<Store, 'records'>
+  readonly store: Pick<Store, 'records' | 'notes'>
   readonly recovery: Pick<Recovery, 'clean' | 'tail' | 'damaged'>
   readonly limits: Limits
   readonly now: TimeMs
@@ -24,6 +24,8 @@ export interface Loaded {
   readonly sessions: Map<ClientId, Session>
   /** Sessions that were attached when the server went away: their records are to be written anew. */
   readonly surprised: Session[]
+  /** Sessions whose cursor was noted after it was last written: it is to be written. */
+  readonly noted: ReadonlySet<Session>
   /** Subscriptions that are owed the retained messages of their time. */
   readonly owed: Array<{ readonly subscription: Subscription<Session>, readonly notAfter: Offset }>
   /** Records of sessions that have ended, left because a disk was full: to be removed. */
@@ -33,9 +35,10 @@ export interface Loaded {
 }
 
 export async function loadSessions (options: LoadOptions): Promise<Loaded> {
-  const { store, recovery, limits } = options
+  const { store, recovery } = options
   const sessions = new Map<ClientId, Session>()
   const surprised: Session[] = []
+  const noted = new Set<Session>()
   const owed: Loaded['owed'] = []
   const stale: RecordChange[] = []
   let lastInstance = 0
@@ -75,19 +78,18 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
   }
   for await (const records of store.records('cursors')) {
     for (const record of records) {
-      const { instance, sent, uncertainThrough, flights, gaps } = readCursor(record)
-      const session = owner('cursors', record.key as ClientId, instance, record)
-      if (session === undefined) continue
-      session.sent = sent
-      session.uncertainThrough = Math.max(session.uncertainThrough, uncertainThrough) as Offset
-      if (flights.length > 0) {
-        session.window = new Window(limits.inflightMessagesMax)
-        for (const { packetId, qos, offset, state } of flights) {
-          session.window.restore(packetId, qos, offset, state, options.now)
-        }
-      }
-      if (gaps.length > 0) session.gaps = new Map(gaps)
+      const cursor = readCursor(record)
+      const session = owner('cursors', record.key as ClientId, cursor.instance, record)
+      if (session !== undefined) putCursor(session, cursor, options)
     }
+  }
+  for (const note of store.notes?.read() ?? []) {
+    const session = sessions.get(note.key as ClientId)
+    const cursor = session === undefined ? undefined : notedCursor(note)
+    if (session === undefined || session.instance !== cursor?.instance || cursor.moves <= session.moves) continue
+    if (cursor.sent > recovery.tail) continue // [G2] of a log that is not this one
+    putCursor(session, cursor, options)
+    noted.add(session)
   }
   for await (const records of store.records('incoming')) {
     for (const record of records) {
@@ -104,7 +106,27 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
     }
   }
   if (recovery.damaged.length > 0) for (const session of sessions.values()) tellOfDamage(session, recovery.damaged)
-  return { sessions, surprised, owed, stale, lastInstance }
+  return { sessions, surprised, noted, owed, stale, lastInstance }
+}
+
+/** A note is a hint: one that can't be read, as another version wrote it, is none. */
+function notedCursor (note: Note): Cursor | undefined {
+  try {
+    return readCursor(note)
+  } catch {
+    return undefined
+  }
+}
+
+/** Replaces what was read before: as far as it came, and what is in flight. */
+function putCursor (session: Session, { sent, uncertainThrough, flights, gaps, moves }: Cursor,
+  { limits, now }: LoadOptions): void {
+  session.moves = moves
+  session.sent = sent
+  session.uncertainThrough = Math.max(session.uncertainThrough, uncertainThrough) as Offset
+  session.window = flights.length > 0 ? new Window(limits.inflightMessagesMax) : undefined
+  for (const { packetId, qos, offset, state } of flights) session.window!.restore(packetId, qos, offset, state, now)
+  session.gaps = gaps.length > 0 ? new Map(gaps) : undefined
 }
 
 /** The topics of damaged entries are lost with them: whoever may have been owed one is told, once each [G5]. */

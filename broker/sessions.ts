@@ -41,7 +41,14 @@ export class Sessions {
   #lastInstance = 0
   readonly #turns = new Map<ClientId, Promise<void>>()
   readonly owed: Owed
-  #dirty: Session[] = []
+  readonly #dirty = new Set<Session>()
+  /** Those of them whose cursor was noted since it was last written. */
+  readonly #noted = new Set<Session>()
+  #flushes = 0
+  /** The first flush after which nothing older was left unwritten. */
+  #soundFrom = 1
+  /** All that was noted before the notes last turned is in the records. */
+  #isCovered = false
   /** Where the last slice of the round through all sessions ended. */
   #round: Iterator<Session> | undefined
 
@@ -63,6 +70,7 @@ export class Sessions {
     this.#all = loaded.sessions
     this.#lastInstance = loaded.lastInstance
     for (const session of loaded.surprised) this.touch(session, true)
+    for (const session of loaded.noted) this.touch(session)
     if (loaded.stale.length > 0) this.#options.log.record(loaded.stale, () => {}) // otherwise at the next start
     return loaded.owed
   }
@@ -224,29 +232,64 @@ export class Sessions {
   touch (session: Session, record = false): void {
     if (session.clean || session.ended || session.leaving) return
     if (record) session.recordDirty = true
+    else session.moves++
     if (session.cursorDirty) return
     session.cursorDirty = true
-    this.#dirty.push(session)
+    this.#dirty.add(session)
   }
 
-  /** Writes cursors that have moved: a crash costs duplicates inside what was not yet written, never a loss [G4]. */
+  /**
+   * As touch(). Once a window was acknowledged the cursor is noted, so the end of the process repeats at most that and
+   * the window that is out [G4]; a note is as true as a record, and no more [G2].
+   */
+  acknowledged (session: Session): void {
+    this.touch(session)
+    const { notes } = this.#options.store
+    if (++session.unnoted < this.#options.limits.inflightMessagesMax || !session.cursorDirty) return
+    session.unnoted = 0
+    if (notes === undefined) return
+    this.#noted.add(session)
+    const { key, value } = cursorChange(session)
+    notes.write(key, value!)
+  }
+
+  /**
+   * Writes cursors that have moved: a crash costs duplicates inside what was not yet written or noted, never a loss
+   * [G4]. What was noted goes first, as notes are cleared once all of them are in the records.
+   */
   flush (): void {
     this.owed.retry((clientId) => this.#turns.has(clientId))
-    const some = this.#dirty.length <= FLUSH_SESSIONS_MAX ? this.#dirty : this.#dirty.slice(0, FLUSH_SESSIONS_MAX)
-    this.#dirty = some === this.#dirty ? [] : this.#dirty.slice(FLUSH_SESSIONS_MAX)
+    const number = ++this.#flushes
     const changes: RecordChange[] = []
     const written: Array<{ session: Session, record: boolean }> = []
-    for (const session of some) {
+    for (const session of chain(this.#noted, this.#dirty)) {
+      if (written.length === FLUSH_SESSIONS_MAX) break
+      this.#noted.delete(session)
+      this.#dirty.delete(session)
       const record = session.recordDirty
       session.cursorDirty = session.recordDirty = false
+      session.unnoted = 0
       if (session.ended || session.leaving) continue
       changes.push(cursorChange(session))
       if (record) changes.push(sessionChange(session))
       written.push({ session, record })
     }
+    const covers = this.#noted.size === 0
     if (changes.length === 0) return
+    if (covers && this.#isCovered) {
+      this.#options.store.notes?.turn()
+      this.#isCovered = false
+    }
     this.#options.log.record(changes, (error) => {
-      if (error !== undefined) for (const { session, record } of written) this.touch(session, record)
+      if (error === undefined) {
+        if (covers && number >= this.#soundFrom) this.#isCovered = true
+        return
+      }
+      this.#soundFrom = this.#flushes + 1
+      for (const { session, record } of written) {
+        this.touch(session, record)
+        this.#noted.add(session)
+      }
     })
   }
 
@@ -255,7 +298,7 @@ export class Sessions {
     do {
       this.flush()
       await this.#options.log.settled()
-    } while (this.#dirty.length > 0 && !this.#options.log.failing)
+    } while (this.#dirty.size > 0 && !this.#options.log.failing)
   }
 
   // --- looking after all of them, a slice at a time [G8]
@@ -279,6 +322,10 @@ export class Sessions {
     const { live, connecting, detachedAt, expiryMs } = session
     return live === undefined && connecting === 0 && detachedAt !== undefined && now - detachedAt >= expiryMs
   }
+}
+
+function * chain (...sets: Array<Iterable<Session>>): IterableIterator<Session> {
+  for (const set of sets) yield * set
 }
 
 /** It was ended while it was written down that a connection asked for it. */

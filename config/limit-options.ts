@@ -95,8 +95,12 @@ export const LIMIT_OPTIONS = {
   batchBytesMax: bytes('log', MEMORY_BYTES, 8_388_608,
     'Largest group of messages that share one sync to disk. What does not fit waits for the next.'),
   cursorFlushMs: ms('log', { min: 1, max: 60_000 }, 500,
-    'How often the places that sessions have reached are written. After a crash, what was acknowledged in this time ' +
-    'may be sent again, marked as a duplicate [G4]; nothing is lost.'),
+    'How often the places that sessions have reached are written and synced. What was acknowledged since may be sent ' +
+    'again, marked as a duplicate [G4]: all of it after the machine went down, at most two windows of a session ' +
+    '(inflightMessagesMax) after the process was killed; nothing is lost.'),
+  notesBytesMax: bytes('log', { min: 0, max: 68_719_476_736 }, 16_777_216,
+    'Size of each of the two files in which places are noted until they are written. What does not fit is left out ' +
+    'until the next time (cursorFlushMs); after a crash more is sent again.'),
   sweepMs: ms('log', { min: 1, max: 60_000 }, 250,
     'How often expiry, trimming of the log and the bounds on backlogs are looked after.')
 } as const

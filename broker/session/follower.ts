@@ -24,6 +24,8 @@ import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window, ty
 export interface FollowerEvents {
   /** The cursor has moved and is to be written down some time soon. */
   cursorMoved (session: Session): void
+  /** As cursorMoved: a message less is in flight. */
+  acknowledged (session: Session): void
   detached (session: Session): void
   /** The session lost messages [G5]; it is told by the follower. */
   gap (session: Session, count: number, reason: GapReason): void
@@ -193,7 +195,7 @@ export class Follower {
     this.acknowledged++
     if (flight.offset > 0) {
       this.#index.moved(session)
-      this.#events.cursorMoved(session)
+      this.#events.acknowledged(session)
     } else {
       if (flight.qos === 2) this.#events.cursorMoved(session)
       if (session.retainedSent !== undefined) this.#puller.retainedAcknowledged(session)

@@ -94,7 +94,7 @@ export function cursorChange (session: Session): RecordChange {
     if (flight.offset > 0 || flight.qos === 2) flights.push(flight)
   }
   const gaps = [...session.gaps ?? []]
-  const value = Buffer.alloc(1 + 8 + 8 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES)
+  const value = Buffer.alloc(1 + 8 + 8 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES + 8)
   let at = value.writeUInt8(VERSION, 0)
   at = value.writeDoubleBE(session.instance, at)
   // A session that has caught up stands at the entry it was last sent; later ones did not match.
@@ -112,12 +112,21 @@ export function cursorChange (session: Session): RecordChange {
     at = value.writeUInt8(GAP_REASONS.indexOf(reason), at)
     at = value.writeUInt32BE(Math.min(count, 0xffff_ffff), at)
   }
+  value.writeDoubleBE(session.moves, at)
   return { table: 'cursors', key: session.clientId, value }
 }
 
-export function readCursor (record: StoredRecord):
-{ instance: number, sent: Offset, uncertainThrough: Offset, flights: CursorFlight[],
-  gaps: Array<[GapReason, number]> } {
+export interface Cursor {
+  readonly instance: number
+  readonly sent: Offset
+  readonly uncertainThrough: Offset
+  readonly flights: readonly CursorFlight[]
+  readonly gaps: ReadonlyArray<[GapReason, number]>
+  /** See Session.moves; 0 in records from before it was written. */
+  readonly moves: number
+}
+
+export function readCursor (record: Omit<StoredRecord, 'at'>): Cursor {
   const value = unversioned(record.value, record.key)
   const instance = value.readDoubleBE(0)
   const sent = value.readDoubleBE(8) as Offset
@@ -140,7 +149,7 @@ export function readCursor (record: StoredRecord):
     const reason = GAP_REASONS[value.readUInt8(at)]
     if (reason !== undefined) gaps.push([reason, value.readUInt32BE(at + 1)])
   }
-  return { instance, sent, uncertainThrough, flights, gaps }
+  return { instance, sent, uncertainThrough, flights, gaps, moves: at + 8 <= value.length ? value.readDoubleBE(at) : 0 }
 }
 
 // --- when the server was last known to run, and whether it has stopped with all written down

@@ -101,6 +101,10 @@ export class Session implements Subscriber {
   recordDirty = false
   /** Of takeovers that are not forgotten. */
   pace: Pace | undefined
+  /** How often the cursor has moved: of two that were written down, the one with more is the newer. */
+  moves = 0
+  /** Acknowledgements since the cursor was last written or noted. */
+  unnoted = 0
   ended = false
   /** A clean connect is about to end it. */
   leaving = false

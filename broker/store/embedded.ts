@@ -20,6 +20,7 @@ import {
 } from './layout.ts'
 import { LiveBytes } from './live-bytes.ts'
 import type { FolderLock } from './lock.ts'
+import { NoteFiles } from './notes.ts'
 import { openFolder } from './recovery.ts'
 import type { Batch, EntryHeader, Recovery, Store, StoredRecord, StoreUsage, Table } from './store.ts'
 import { Transaction } from './transaction.ts'
@@ -29,12 +30,15 @@ export interface EmbeddedStoreOptions {
   readonly folder: string
   /** Bytes of blocks that were read last and are kept for the next reader. */
   readonly cacheBytesMax?: number
+  /** Size of each of the two files of notes. */
+  readonly notesBytesMax?: number
   readonly makeEpoch?: () => string
   /** Told in a sentence what turns out to be damaged after open(). */
   readonly report?: (sentence: string) => void
 }
 
 const CACHE_BYTES_MAX = 33_554_432
+const NOTES_BYTES_MAX = 16_777_216
 /** A transaction takes up no more batches once it has so many bytes of messages. */
 const TRANSACTION_BYTES_MAX = 16_777_216
 const CHUNK_RECORDS = 1_000
@@ -55,6 +59,7 @@ class EmbeddedStore implements Store {
   readonly #makeEpoch: () => string
   readonly #report: (sentence: string) => void
   readonly #cache: BlockCache
+  readonly #notesBytesMax: number
   readonly #listeners: Array<(entries: readonly Entry[]) => void> = []
   /** Bounded by the callers, who wait for each append or count its bytes (limits.pendingBytesMax). */
   #waiting: Waiting[] = []
@@ -67,16 +72,21 @@ class EmbeddedStore implements Store {
   #engine!: Engine
   #lock!: FolderLock
   #isOpen = false
+  #notes!: NoteFiles
+  #run = ''
 
-  constructor ({ folder, cacheBytesMax, makeEpoch, report }: EmbeddedStoreOptions) {
+  constructor ({ folder, cacheBytesMax, notesBytesMax, makeEpoch, report }: EmbeddedStoreOptions) {
     this.#folder = folder
     this.#makeEpoch = makeEpoch ?? randomUUID
     this.#report = report ?? (() => {})
     this.#cache = new BlockCache(cacheBytesMax ?? CACHE_BYTES_MAX)
+    this.#notesBytesMax = notesBytesMax ?? NOTES_BYTES_MAX
   }
 
   async open (): Promise<Recovery> {
-    const { lock, engine, blocks, live, recovery } = await openFolder(this.#folder, this.#makeEpoch)
+    const { lock, engine, blocks, live, recovery, previousRun, run } = await openFolder(this.#folder, this.#makeEpoch)
+    this.#run = run
+    this.#notes = new NoteFiles(this.#folder, previousRun, run, this.#notesBytesMax)
     this.#lock = lock
     this.#engine = engine
     this.#blocks = blocks
@@ -86,6 +96,8 @@ class EmbeddedStore implements Store {
     this.#isOpen = true
     return recovery
   }
+
+  get notes (): NoteFiles { return this.#notes }
 
   append (batch: Batch): Promise<Offset> {
     return new Promise((resolve, reject) => {
@@ -236,6 +248,7 @@ class EmbeddedStore implements Store {
     await this.#writing
     try {
       await this.#engine.commit([{ key: STATE_KEY, value: this.#state(this.#tail, true) }], false)
+      this.#notes.remove()
     } catch (error) {
       this.#report(`${this.#folder} could not be marked as closed: ${sentenceOf(error)}.`)
     }
@@ -244,7 +257,7 @@ class EmbeddedStore implements Store {
   }
 
   #state (tail: Offset, clean: boolean): Buffer {
-    return encodeState({ format: FORMAT, epoch: this.#epoch, tail, clean })
+    return encodeState({ format: FORMAT, epoch: this.#epoch, tail, clean, run: this.#run })
   }
 }
 

@@ -39,6 +39,8 @@ export interface State {
   /** The highest offset ever given when this was written; the blocks may know of higher ones. */
   readonly tail: Offset
   readonly clean: boolean
+  /** Differs each time the store is opened; absent in logs from before there were notes. */
+  readonly run?: string | undefined
 }
 
 export function encodeState (state: State): Buffer {
@@ -48,9 +50,9 @@ export function encodeState (state: State): Buffer {
 /** Throws where these are not the bytes of a state. */
 export function decodeState (value: Buffer): State {
   const state = JSON.parse(value.toString()) as Partial<State>
-  const { format, epoch, tail, clean } = state
+  const { format, epoch, tail, clean, run } = state
   const sound = Number.isInteger(format) && typeof epoch === 'string' && Number.isSafeInteger(tail) &&
-    typeof clean === 'boolean'
+    typeof clean === 'boolean' && (run === undefined || typeof run === 'string')
   if (!sound) throw new Error('the state record is malformed')
   return state as State
 }

@@ -8,7 +8,7 @@ import { messageBytes, ORIGIN, Placed } from '../message.ts'
 import type { Entry, Offset } from '../message.ts'
 import { checkBatch } from './check.ts'
 import { TABLES } from './store.ts'
-import type { Batch, EntryHeader, Recovery, Store, StoredRecord, StoreUsage, Table } from './store.ts'
+import type { Batch, EntryHeader, Note, Notes, Recovery, Store, StoredRecord, StoreUsage, Table } from './store.ts'
 
 /** What a process that was killed leaves behind. A store over the same disk finds it again. */
 export interface MemoryDisk {
@@ -20,20 +20,46 @@ export interface MemoryDisk {
   messageBytes: number
   readonly entries: Map<Offset, Entry>
   readonly records: Record<Table, Map<string, StoredRecord>>
+  /** The second ones are from before they turned. */
+  notes: readonly [Note[], Note[]]
 }
 
 const CHUNK = 1_000
 
 export function createMemoryDisk (epoch: string = randomUUID()): MemoryDisk {
   const records = Object.fromEntries(TABLES.map(table => [table, new Map()])) as MemoryDisk['records']
-  return { epoch, tail: ORIGIN, clean: true, failing: false, messageBytes: 0, entries: new Map(), records }
+  return {
+    epoch, tail: ORIGIN, clean: true, failing: false, messageBytes: 0, entries: new Map(), records, notes: [[], []]
+  }
 }
 
 export function createMemoryStore (disk: MemoryDisk = createMemoryDisk()): Store {
   return new MemoryStore(disk)
 }
 
+export class MemoryNotes implements Notes {
+  readonly #disk: Pick<MemoryDisk, 'notes'>
+  readonly #found: readonly Note[]
+  #hasWritten = false
+
+  constructor (disk: Pick<MemoryDisk, 'notes'>) {
+    this.#disk = disk
+    this.#found = disk.notes.flat()
+  }
+
+  read (): readonly Note[] { return this.#found }
+
+  write (key: string, value: Buffer): void {
+    if (!this.#hasWritten) this.#disk.notes = [[], []]
+    this.#hasWritten = true
+    this.#disk.notes[0].push({ key, value })
+  }
+
+  turn (): void { this.#disk.notes = [[], this.#disk.notes[0]] }
+}
+
 class MemoryStore implements Store {
+  readonly notes: Notes
   readonly #disk: MemoryDisk
   readonly #listeners: Array<(entries: readonly Entry[]) => void> = []
   /** Settles when every append so far has. */
@@ -42,6 +68,7 @@ class MemoryStore implements Store {
 
   constructor (disk: MemoryDisk) {
     this.#disk = disk
+    this.notes = new MemoryNotes(disk)
   }
 
   async open (): Promise<Recovery> {

@@ -1,4 +1,5 @@
 /** Opening a data folder: what must be in order before the store may use it, and what is done about what is not. */
+import { randomUUID } from 'node:crypto'
 import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { HoldfastError } from '../errors.ts'
@@ -30,6 +31,9 @@ export interface OpenFolder {
   readonly blocks: BlockTable
   readonly live: LiveBytes
   readonly recovery: Recovery
+  /** Of the store that was open before this one, and of this one. */
+  readonly previousRun: string | undefined
+  readonly run: string
 }
 
 /** Throws HoldfastError with one of the codes that begin with DATA_, naming the folder; then nothing stays open. */
@@ -56,14 +60,15 @@ export async function openFolder (path: string, makeEpoch: () => string): Promis
 async function recover (folder: string, engine: Engine, notes: string[], makeEpoch: () => string):
 Promise<Omit<OpenFolder, 'lock' | 'engine'>> {
   const state = attempt(folder, 'DATA_DAMAGED', () => readState(engine)) ??
-    { format: FORMAT, epoch: makeEpoch(), tail: ORIGIN, clean: true }
+    { format: FORMAT, epoch: makeEpoch(), tail: ORIGIN, clean: true, run: undefined }
   if (state.format > FORMAT) {
     throw new HoldfastError('DATA_NEWER',
       `${folder} has format ${state.format}, this version reads up to ${FORMAT}. Use the version that wrote it`)
   }
   const found = await attemptLater(folder, 'DATA_DAMAGED', () => readBlocks(folder, engine))
   const tail = Math.max(state.tail, found.tail) as Offset
-  const changes = [...found.changes, { key: STATE_KEY, value: encodeState({ ...state, tail, clean: false }) }]
+  const run = randomUUID()
+  const changes = [...found.changes, { key: STATE_KEY, value: encodeState({ ...state, tail, clean: false, run }) }]
   await attemptLater(folder, 'DATA_NOT_WRITABLE', () => engine.commit(changes, false))
 
   if (!state.clean) {
@@ -72,7 +77,7 @@ Promise<Omit<OpenFolder, 'lock' | 'engine'>> {
   const recovery = {
     epoch: state.epoch, tail, clean: state.clean, notes: [...notes, ...found.notes], damaged: found.damaged
   }
-  return { blocks: found.blocks, live: found.live, recovery }
+  return { blocks: found.blocks, live: found.live, recovery, previousRun: state.run, run }
 }
 
 function readState (engine: Engine): State | undefined {

@@ -64,7 +64,27 @@ export interface StoreUsage {
   readonly storedBytes: number
 }
 
+export interface Note {
+  readonly key: string
+  readonly value: Buffer
+}
+
+/**
+ * Hints that are kept without a sync: the next process finds them when this one is killed, though perhaps not when the
+ * machine goes down. No call fails: what can't be kept is left out.
+ */
+export interface Notes {
+  /** What the last process wrote, the file that is older first or last; who wrote it knows which of two is newer. */
+  read (): readonly Note[]
+  write (key: string, value: Buffer): void
+  /** What was written before the last call of this may be forgotten from now on. */
+  turn (): void
+}
+
 export interface Store {
+  /** Of this store, where it can keep any. There once it is open. */
+  readonly notes?: Notes | undefined
+
   /**
    * Opens or creates; takes the lock of its folder. Throws HoldfastError with code DATA_LOCKED, DATA_NOT_WRITABLE
    * or DATA_NEWER, each naming the folder. Must be called once, before anything else.

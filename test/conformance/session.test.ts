@@ -1,4 +1,4 @@
-import { cpSync } from 'node:fs'
+import { cpSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
@@ -9,6 +9,7 @@ import { asideSuite } from './session-aside.ts'
 import { boundsSuite } from './session-bounds.ts'
 import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
+import { repeatsSuite } from './session-repeats.ts'
 import { retainedSuite } from './session-retained.ts'
 import { windowSuite } from './session-window.ts'
 import type { World } from './session-words.ts'
@@ -20,6 +21,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   recoverySuite(name, factory)
   retainedSuite(name, factory)
   windowSuite(name, factory)
+  repeatsSuite(name, factory)
   asideSuite(name, factory)
 }
 
@@ -28,7 +30,10 @@ function memoryWorld (): World {
   let disk = createMemoryDisk()
   return {
     create: () => createMemoryStore(disk),
-    crash: () => { disk = { ...disk, entries: new Map(disk.entries), records: copied(disk.records) } }
+    crash: () => {
+      const [now, before] = disk.notes
+      disk = { ...disk, entries: new Map(disk.entries), records: copied(disk.records), notes: [[...now], [...before]] }
+    }
   }
 }
 
@@ -45,7 +50,9 @@ function embeddedWorld (t: Test): World {
     create: () => createEmbeddedStore({ folder }),
     crash: () => {
       const next = join(base, String(++crashes))
-      cpSync(join(folder, 'data.mdb'), join(next, 'data.mdb'))
+      for (const file of readdirSync(folder).filter((name) => /^(data\.mdb|notes-.)$/.test(name))) {
+        cpSync(join(folder, file), join(next, file))
+      }
       folder = next
     }
   }

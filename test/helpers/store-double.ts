@@ -36,6 +36,7 @@ export function createStoreDouble (inner: Store): StoreDouble {
       readGate = promise
       return () => { readGate = undefined; open() }
     },
+    get notes () { return inner.notes },
     open: async () => await inner.open(),
     async append (batch) {
       batches.push(batch)

@@ -320,7 +320,8 @@ t.test('errors of the library can be told apart by class', async (t) => {
 function instead (store: Store, methods: Partial<Store>): Store {
   return new Proxy(store, {
     get (target, name: keyof Store) {
-      return methods[name] ?? target[name].bind(target)
+      const own = target[name]
+      return methods[name] ?? (typeof own === 'function' ? own.bind(target) : own)
     }
   })
 }

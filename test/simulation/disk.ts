@@ -7,8 +7,10 @@ import { HoldfastError } from '../../broker/errors.ts'
 import { messageBytes, ORIGIN, Placed, type Entry, type Message, type Offset } from '../../broker/message.ts'
 import { decodeMessage } from '../../broker/session/records.ts'
 import { checkBatch } from '../../broker/store/check.ts'
+import { MemoryNotes, type MemoryDisk } from '../../broker/store/memory.ts'
 import {
-  TABLES, type Batch, type EntryHeader, type Recovery, type Store, type StoredRecord, type StoreUsage, type Table
+  TABLES, type Batch, type EntryHeader, type Notes, type Recovery, type Store, type StoredRecord, type StoreUsage,
+  type Table
 } from '../../broker/store/store.ts'
 import type { Random } from './random.ts'
 
@@ -54,6 +56,8 @@ export class SimulatedDisk {
   tail = ORIGIN
   messageBytes = 0
   clean = true
+  notes: MemoryDisk['notes'] = [[], []]
+  #crashes = 0
   #damaged: Offset[] = []
   #mounted: MountedStore | undefined
 
@@ -78,6 +82,14 @@ export class SimulatedDisk {
     const survivors = this.behaviour.isFull() ? 0 : this.random.int(pending.length + 1)
     for (const { batch } of pending.slice(0, survivors)) this.apply(batch)
     this.#mounted = undefined
+    this.#loseNotes()
+  }
+
+  /** They were never synced: all are there, as where only the process ended, or the first few of each, or none. */
+  #loseNotes (): void {
+    const [now, before] = this.notes
+    const share = [1, 0.5, 0][this.#crashes++ % 3]
+    this.notes = [now.slice(0, now.length * share), before.slice(0, before.length * share)]
   }
 
   /** One entry has become unreadable, which the next start finds out. False if there is none. */
@@ -128,6 +140,7 @@ export class SimulatedDisk {
 }
 
 class MountedStore implements Store {
+  readonly notes: Notes
   readonly #disk: SimulatedDisk
   readonly #clock: Clock
   readonly #unmount: () => void
@@ -138,6 +151,7 @@ class MountedStore implements Store {
 
   constructor (disk: SimulatedDisk, clock: Clock, unmount: () => void) {
     this.#disk = disk
+    this.notes = new MemoryNotes(disk)
     this.#clock = clock
     this.#unmount = unmount
   }
