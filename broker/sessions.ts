@@ -70,7 +70,11 @@ export class Sessions {
     this.#all = loaded.sessions
     this.#lastInstance = loaded.lastInstance
     for (const session of loaded.surprised) this.touch(session, true)
-    for (const session of loaded.noted) this.touch(session)
+    for (const session of loaded.noted) {
+      this.touch(session)
+      this.#noted.add(session)
+    }
+    while (this.#noted.size > 0) this.flush() // before notes of this run take the place of those
     if (loaded.stale.length > 0) this.#options.log.record(loaded.stale, () => {}) // otherwise at the next start
     return loaded.owed
   }

@@ -10,7 +10,8 @@ const NEXT = 'run-2'
 const BYTES_MAX = 1_000
 
 function words (folder: string, previousRun: string | undefined = RUN): string[] {
-  return new NoteFiles(folder, previousRun, NEXT, BYTES_MAX).read().map(({ key, value }) => `${key}=${value.toString()}`)
+  const notes = new NoteFiles(folder, previousRun, NEXT, BYTES_MAX).read()
+  return notes.map(({ key, value }) => `${key}=${value.toString()}`)
 }
 
 function write (notes: NoteFiles, ...pairs: string[]): void {
