@@ -13,7 +13,8 @@ import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, typ
   type TimeMs } from './message.ts'
 import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
-import { overBounds } from './session/bounds.ts'
+import type { Work } from './session/backlog.ts'
+import { boundsAt, overBounds } from './session/bounds.ts'
 import { Follower } from './session/follower.ts'
 import { aliveChange, readAlive } from './session/records.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
@@ -31,10 +32,13 @@ import type {
 
 /** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
 const ALIVE_MS = 5_000
-/** Sessions and topics that one sweep looks at. */
+/** Sessions that one sweep looks at, and the filters and entries that it counts for their bounds. */
 const SWEEP_SESSIONS = 5_000
-const SWEEP_TOPICS = 5_000
-/** Entries that are cleared away in one go, and the pause until the next. */
+const SWEEP_WORK = 20_000
+/** The same where a session is about to be attached; what that leaves is done by the sweeps. */
+const ATTACH_WORK = 1_000
+/** Places in the log that are looked at, and entries that are cleared away, in one go; and the pause until the next. */
+const TRIM_LOOKS = 20_000
 const TRIM_ENTRIES = 4_096
 const TRIM_PAUSE_MS = 5
 
@@ -215,7 +219,7 @@ export class HoldfastBroker implements Broker {
     }
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
     this.#sessions.attached(session)
-    this.#bound(session)
+    this.#bound(session, { left: ATTACH_WORK })
     const attachment = this.#follower.attach(session, link, options.receivedThrough)
     if (options.atOnce === true) this.#follower.flush()
     this.events.emit('attached', { clientId: session.clientId })
@@ -329,10 +333,12 @@ export class HoldfastBroker implements Broker {
     const now = this.clock.now()
     this.#follower.tick(now)
     this.#trim()
+    const work = { left: SWEEP_WORK }
     this.#sessions.round(SWEEP_SESSIONS, (session) => {
       const oldest = session.live === undefined ? undefined : session.window?.oldest
       if (oldest !== undefined && now - oldest.sentAt >= this.limits.ackTimeoutMs) this.#cut(session, 'stalled')
-      this.#bound(session)
+      this.#bound(session, work)
+      return work.left > 0
     })
     this.#timeline.forgetBefore((now - this.limits.backlogAgeMsMax) as TimeMs)
     if (this.#wills.owed > 0 && !this.#log.failing) this.#wills.retry()
@@ -340,9 +346,8 @@ export class HoldfastBroker implements Broker {
 
   /** A session that has drained a long backlog leaves much to clear away: a little at a time [G8]. */
   #trim (): void {
-    const gone = this.#index.trim(SWEEP_TOPICS, this.#log.tail, TRIM_ENTRIES)
-    this.#log.trim(gone)
-    if (gone.length < TRIM_ENTRIES || this.#isTrimming) return
+    this.#log.trim(this.#index.trim(TRIM_LOOKS, this.#log.tail, TRIM_ENTRIES))
+    if (!this.#index.isTrimDue || this.#isTrimming) return
     this.#isTrimming = true
     this.clock.after(TRIM_PAUSE_MS, () => {
       this.#isTrimming = false
@@ -351,8 +356,9 @@ export class HoldfastBroker implements Broker {
   }
 
   /** Keeps a session within its bounds [G6], and tells it what it lost [G5]. */
-  #bound (session: Session): void {
-    const cut = overBounds(session, this.#index, this.#timeline, this.limits, this.clock.now(), this.#log.tail)
+  #bound (session: Session, work: Work): void {
+    const bounds = boundsAt(this.#timeline, this.limits, this.clock.now(), this.#log.tail)
+    const cut = overBounds(session, this.#index, bounds, work)
     if (cut === undefined) return
     session.sent = cut.through
     this.#index.moved(session)

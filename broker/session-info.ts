@@ -1,5 +1,6 @@
 import type { SessionInfo } from './broker.ts'
 import type { LogIndex } from './log/log-index.ts'
+import { pendingOf } from './session/backlog.ts'
 import type { Session } from './session/session.ts'
 
 const NOTHING = { messages: 0, bytes: 0 } as const
@@ -8,7 +9,7 @@ const NOTHING = { messages: 0, bytes: 0 } as const
 export function infoOf (session: Session, index: LogIndex<Session>): SessionInfo {
   const { clientId, principal, clean, tag, expiryMs, detachedAt, live, subscriptions } = session
   const isCaughtUp = clean || live?.caughtUp === true
-  const pending = isCaughtUp ? NOTHING : index.pending(subscriptions.values(), session.sent)
+  const pending = isCaughtUp ? NOTHING : pendingOf(session, index)
   return {
     clientId,
     principal,

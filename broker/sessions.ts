@@ -227,6 +227,7 @@ export class Sessions {
   removeSubscription (subscription: Subscription<Session>): void {
     const { session, route } = subscription
     if (session.subscriptions.get(route.filter) === subscription) session.subscriptions.delete(route.filter)
+    session.tally = undefined
     this.#options.index.unsubscribe(subscription)
   }
 
@@ -307,8 +308,11 @@ export class Sessions {
 
   // --- looking after all of them, a slice at a time [G8]
 
-  /** Calls back for at most `count` sessions, going on where the last call ended; expired ones end first. */
-  round (count: number, look: (session: Session) => void): void {
+  /**
+   * Calls back for at most `count` sessions, or until it says false, going on where the last call ended; expired ones
+   * end first.
+   */
+  round (count: number, look: (session: Session) => boolean): void {
     const now = this.#options.clock.now()
     for (let i = 0; i < count; i++) {
       this.#round ??= this.#all.values()
@@ -318,7 +322,7 @@ export class Sessions {
         return
       }
       if (this.#isExpired(next.value, now)) this.end(next.value, 'expired')
-      else look(next.value)
+      else if (!look(next.value)) return
     }
   }
 

@@ -117,7 +117,8 @@ export class Subscribing {
   #setQos (subscription: Subscription<Session>, qos: QoS): void {
     const asked = subscription.writes > 0 ? Math.max(qos, subscription.asked) as QoS : qos
     subscription.route.setQos(subscription, qos, asked)
-    if (qos === 0) this.#index.released(subscription.route)
+    subscription.session.tally = undefined
+    if (qos === 0) this.#index.released(subscription)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {

@@ -81,6 +81,29 @@ export function matches (filter: string, topic: string): boolean {
   return wanted.length === levels.length
 }
 
+/** Does the first filter match every topic that the second one matches? */
+export function covers (filter: string, other: string): boolean {
+  const wide = filter.split('/')
+  const narrow = other.split('/')
+  if (other.charCodeAt(0) === 36 && (wide[0] === '+' || wide[0] === '#')) return false // [MQTT-4.7.2-1]
+  for (let i = 0; i < wide.length; i++) {
+    if (wide[i] === '#') return true
+    if (i >= narrow.length || narrow[i] === '#' || (wide[i] !== '+' && wide[i] !== narrow[i])) return false
+  }
+  return wide.length === narrow.length
+}
+
+/** Can there be a topic that both filters match? */
+export function overlap (filter: string, other: string): boolean {
+  const levels = filter.split('/')
+  const others = other.split('/')
+  for (let i = 0; ; i++) {
+    if (levels[i] === '#' || others[i] === '#') return true
+    if (i === levels.length || i === others.length) return levels.length === others.length
+    if (levels[i] !== others[i] && levels[i] !== '+' && others[i] !== '+') return false
+  }
+}
+
 /** A name from the wire, short and escaped, for a sentence that a person reads. */
 export function show (name: string): string {
   return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name)

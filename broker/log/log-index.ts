@@ -6,17 +6,23 @@
 import { messageBytes, type Entry, type Offset } from '../message.ts'
 import { EntryCache } from './entry-cache.ts'
 import { FilterTree } from './filter-tree.ts'
+import { blockOf, LogOrder, type Block } from './log-order.ts'
+import { LogSource, Merge, TopicSource, type Source } from './merge.ts'
+import { Postings } from './postings.ts'
 import { Route, type Subscriber, type Subscription } from './route.ts'
-import { merge, type Source } from './merge.ts'
 import { TopicLog, type Found } from './topic-log.ts'
+import { Trimmer } from './trimmer.ts'
 
-/** Entries that are looked up for a session in one go, where they lie in many topics. */
+/** Entries that are looked up for a session in one go, where it has many filters. */
 export const PULL_AHEAD_MAX = 1_024
+
+export interface Sum { messages: number, bytes: number }
 
 export class LogIndex<S extends Subscriber> {
   readonly filters = new FilterTree<Route<S>>()
   readonly #topics = new Map<string, TopicLog<Route<S>>>()
-  readonly #dirty: TopicLog<Route<S>>[] = []
+  readonly #order = new LogOrder<TopicLog<Route<S>>>()
+  readonly #trimmer: Trimmer<S>
   readonly #cache: EntryCache
   /** The last routes that several filters gave a topic; the next one nearly always takes the same. */
   #several: ReadonlyArray<Route<S>> = []
@@ -25,6 +31,12 @@ export class LogIndex<S extends Subscriber> {
 
   constructor (cacheBytesMax: number) {
     this.#cache = new EntryCache(cacheBytesMax)
+    this.#trimmer = new Trimmer<S>({
+      order: this.#order,
+      topic: (name) => this.#topics.get(name),
+      routesOf: (topic) => this.#routesOf(topic),
+      drop: (topic, through, limit, gone) => { this.#drop(topic, through, limit, gone) }
+    })
   }
 
   get messages (): number { return this.#messages }
@@ -46,14 +58,12 @@ export class LogIndex<S extends Subscriber> {
   unsubscribe (subscription: Subscription<S>): void {
     const { route } = subscription
     route.remove(subscription)
-    this.released(route)
+    this.released(subscription)
     if (route.all.length === 0 && this.filters.get(route.filter) === route) this.filters.remove(route.filter)
   }
 
-  /** A subscription of the route asks for less than before. */
-  released (route: Route<S>): void {
-    if (route.topics !== undefined) for (const topic of route.topics) this.touch(topic)
-  }
+  /** A subscription asks for less than before. */
+  released (subscription: Subscription<S>): void { this.#trimmer.released(subscription) }
 
   /** The routes a message on this topic takes; remembered while the topic has entries in the log. */
   match (topic: string): ReadonlyArray<Route<S>> {
@@ -73,7 +83,6 @@ export class LogIndex<S extends Subscriber> {
       const routes = this.#shared(this.filters.match(log.topic))
       log.routes = routes
       log.routesVersion = this.filters.version
-      for (const route of routes) (route.topics ??= new Set()).add(log)
     }
     return log.routes
   }
@@ -92,13 +101,12 @@ export class LogIndex<S extends Subscriber> {
   add (entry: Entry): ReadonlyArray<Route<S>> {
     const log = this.#append(entry.topic, entry.offset, messageBytes(entry))
     this.#cache.add(entry)
-    return this.#routesOf(log)
+    return log.routes
   }
 
   /** Takes in an entry found at start; its bytes stay in the store. */
   restore (topic: string, offset: Offset, bytes: number): void {
-    const log = this.#append(topic, offset, bytes)
-    this.#routesOf(log)
+    this.#append(topic, offset, bytes)
   }
 
   /** An entry that turned out to be unreadable is no part of the log any more. Returns the sessions that lose it. */
@@ -112,16 +120,27 @@ export class LogIndex<S extends Subscriber> {
     }
     const bytes = topic.bytes
     if (!topic.drop(found.offset)) return new Set()
+    this.#order.remove(found.offset)
+    if (topic.length === 0) this.#topics.delete(topic.topic)
     this.#messages--
     this.#bytes -= bytes - topic.bytes
+    for (const route of topic.routes) route.postings?.forget(found.offset, bytes - topic.bytes)
     return losers
   }
 
   #append (topic: string, offset: Offset, bytes: number): TopicLog<Route<S>> {
     let log = this.#topics.get(topic)
     if (log === undefined) this.#topics.set(topic, log = new TopicLog<Route<S>>(topic))
-    if (log.length === 0) this.touch(log) // a topic with entries waits for a look, or is held by a session
     log.append(offset, bytes)
+    this.#order.append(offset, log)
+    let isWanted = false
+    for (const route of this.#routesOf(log)) {
+      if (route.durable === 0) continue
+      isWanted = true
+      if (!route.isExact) (route.postings ??= new Postings((offset - 1) as Offset)).note(offset, bytes)
+      this.#trimmer.added(route)
+    }
+    if (!isWanted) this.#trimmer.unwanted(log)
     this.#messages++
     this.#bytes += bytes
     return log
@@ -134,112 +153,109 @@ export class LogIndex<S extends Subscriber> {
    * many, and at most PULL_AHEAD_MAX.
    */
   next (subscriptions: Iterable<Subscription<S>>, after: Offset, limit: number): Found[] {
-    const sources: Source[] = []
-    for (const { qos, from, route } of subscriptions) {
-      if (qos === 0 || route.topics === undefined) continue
-      const start = Math.max(after, from) as Offset
-      for (const topic of route.topics) {
-        if (topic.length > 0 && topic.last > start) sources.push({ topic, after: start, qos })
-      }
+    const merge = this.entriesAfter(subscriptions, after)
+    // Looking at many filters is worth more than a few entries.
+    const most = Math.max(limit, Math.min(merge.width, PULL_AHEAD_MAX))
+    const found: Found[] = []
+    for (let one = merge.next(); one !== undefined; one = merge.next()) {
+      if (found.length < limit) one.entry = this.#cache.get(one.offset) // what is sent later is not kept for so long
+      found.push(one)
+      if (found.length === most) break
     }
-    if (sources.length === 0) return []
-    // Looking at many topics is worth more than a few entries.
-    const found = merge(sources, Math.max(limit, Math.min(sources.length, PULL_AHEAD_MAX)))
-    const kept = Math.min(limit, found.length) // what is sent later is not kept in memory for so long
-    for (let i = 0; i < kept; i++) found[i].entry = this.#cache.get(found[i].offset)
     return found
   }
 
-  /** How many entries, and bytes, a session has after an offset; each entry once. */
-  pending (subscriptions: Iterable<Subscription<S>>, after: Offset): { messages: number, bytes: number } {
-    const topics = new Map<TopicLog<Route<S>>, Offset>()
-    for (const subscription of subscriptions) {
-      if (subscription.qos === 0 || subscription.route.topics === undefined) continue
-      const start = Math.max(after, subscription.from) as Offset
-      for (const topic of subscription.route.topics) {
-        const known = topics.get(topic)
-        if (known === undefined || start < known) topics.set(topic, start)
+  /** What comes for a session after an offset, to be read on from; good until the next change of the index. */
+  entriesAfter (subscriptions: Iterable<Subscription<S>>, after: Offset): Merge {
+    const sources: Source[] = []
+    for (const { qos, from, route } of subscriptions) {
+      const start = Math.max(after, from) as Offset
+      if (qos === 0 || start >= this.#order.last) continue
+      const topic = route.isExact ? this.#topics.get(route.filter) : undefined
+      if (topic !== undefined) sources.push(new TopicSource(topic, start, qos))
+      else if (route.postings !== undefined) {
+        sources.push(new LogSource(this.#order, route.postings, this.#isOf(route), start, qos))
       }
     }
-    let messages = 0
-    let bytes = 0
-    for (const [topic, start] of topics) {
-      messages += topic.countAfter(start)
-      bytes += topic.bytesAfter(start)
+    return new Merge(sources)
+  }
+
+  #isOf (route: Route<S>): (topic: TopicLog<Route<S>>) => boolean {
+    return (topic) => this.#routesOf(topic).includes(route)
+  }
+
+  /**
+   * How many entries, and bytes, the filters of a session have after an offset, counted filter by filter: exact where
+   * no two of them match one topic. It costs a search for each filter and, unless `isRounded`, a look at a block.
+   * @param isRounded true where it may be more, by what lies in the same block before
+   */
+  count (subscriptions: Iterable<Subscription<S>>, after: Offset, isRounded = false): Sum {
+    const sum = { messages: 0, bytes: 0 }
+    for (const { qos, from, route } of subscriptions) {
+      const start = Math.max(after, from) as Offset
+      if (qos === 0 || start >= this.#order.last) continue
+      const topic = route.isExact ? this.#topics.get(route.filter) : undefined
+      if (topic !== undefined) {
+        sum.messages += topic.countAfter(start)
+        sum.bytes += topic.bytesAfter(start)
+      } else if (route.postings !== undefined) this.#countPostings(route, route.postings, start, isRounded, sum)
     }
-    return { messages, bytes }
+    return sum
+  }
+
+  #countPostings (route: Route<S>, postings: Postings, start: Offset, isRounded: boolean, sum: Sum): void {
+    const first = blockOf((start + 1) as Offset)
+    let index = postings.seek(first)
+    if (!isRounded && index < postings.length && postings.blockAt(index) === first) {
+      const block = this.#order.block(first)
+      if (block === undefined) index++ // all of it was trimmed
+      else if (start >= block.start) {
+        index++
+        this.#countBlock(route, block, start, sum)
+      }
+    }
+    sum.messages += postings.messagesFrom(index)
+    sum.bytes += postings.bytesFrom(index)
+  }
+
+  #countBlock (route: Route<S>, block: Block<TopicLog<Route<S>>>, start: Offset, sum: Sum): void {
+    for (let place = block.placeAfter(start); place < block.topics.length; place++) {
+      const topic = block.topics[place]
+      if (topic === undefined || !this.#routesOf(topic).includes(route)) continue
+      const offset = block.offsetAt(place)
+      sum.messages++
+      sum.bytes += topic.bytesAfter((offset - 1) as Offset) - topic.bytesAfter(offset)
+    }
   }
 
   // --- trimming
 
-  /** Says that somebody moved past entries of this topic. */
-  touch (topic: TopicLog<Route<S>>): void {
-    if (topic.dirty) return
-    topic.dirty = true
-    this.#dirty.push(topic)
-  }
-
   /** The session's position may have moved: what it held back is looked at again. */
-  moved (session: S): void {
-    if (session.holds === undefined) return
-    for (const topic of session.holds) this.touch(topic as TopicLog<Route<S>>)
-    session.holds = undefined
-  }
+  moved (session: S): void { this.#trimmer.moved(session) }
 
-  touchAll (): void {
-    for (const topic of this.#topics.values()) this.touch(topic)
-  }
+  /** Something is left over that trim() is to look at. */
+  get isTrimDue (): boolean { return this.#trimmer.isDue }
 
   /**
-   * Drops what every session has moved past, from at most `topicsMax` topics and about `entriesMax` entries, and
-   * returns the offsets, ascending. What is left over is looked at with the next call.
+   * Drops what every session has moved past, and returns the offsets, ascending. It looks at about `looksMax` places and
+   * drops at most `entriesMax`; what is left over comes with the next call.
    * An entry stays while one session that is kept has a matching filter from before it and a cursor below it [G2].
    */
-  trim (topicsMax: number, tail: Offset, entriesMax = Infinity): Offset[] {
-    const gone: number[] = []
-    for (let looked = 0; looked < topicsMax && gone.length < entriesMax; looked++) {
-      const topic = this.#dirty.pop()
-      if (topic === undefined) break
-      topic.dirty = false
-      if (topic.length === 0) continue
-      const { floor, holder } = this.#floor(topic, tail)
-      if (holder !== undefined) (holder.holds ??= new Set()).add(topic)
-      if (floor < topic.first) continue
-      const before = topic.bytes
-      const count = topic.length
-      const from = gone.length
-      topic.dropThrough(floor, entriesMax - from, gone)
-      for (let i = from; i < gone.length; i++) this.#cache.delete(gone[i] as Offset)
-      this.#messages -= count - topic.length
-      this.#bytes -= before - topic.bytes
-      if (topic.length === 0) this.#remove(topic)
-      else if (topic.first <= floor) this.touch(topic)
-    }
-    return gone.sort((a, b) => a - b) as Offset[]
+  trim (looksMax: number, tail: Offset, entriesMax = Infinity): Offset[] {
+    return this.#trimmer.trim(looksMax, tail, entriesMax)
   }
 
-  /** The offset up to which nobody needs the topic's entries any more, and a session that needs the next one. */
-  #floor (topic: TopicLog<Route<S>>, tail: Offset): { floor: Offset, holder: S | undefined } {
-    const first = topic.first
-    let floor = tail
-    let holder: S | undefined
-    for (const route of this.#routesOf(topic)) {
-      if (route.durable === 0) continue
-      for (const subscription of route.all) {
-        if (subscription.qos === 0 || subscription.session.clean) continue
-        const passed = Math.max(subscription.session.position, subscription.from) as Offset
-        if (passed < floor) {
-          floor = passed
-          holder = subscription.session
-          if (floor < first) return { floor, holder }
-        }
-      }
+  /** Drops the first entries of a topic. */
+  #drop (topic: TopicLog<Route<S>>, through: Offset, limit: number, gone: number[]): void {
+    const { bytes, length } = topic
+    const known = gone.length
+    topic.dropThrough(through, limit, gone)
+    this.#messages -= length - topic.length
+    this.#bytes -= bytes - topic.bytes
+    for (let i = known; i < gone.length; i++) {
+      this.#order.remove(gone[i] as Offset)
+      this.#cache.delete(gone[i] as Offset)
     }
-    return { floor, holder }
-  }
-
-  #remove (topic: TopicLog<Route<S>>): void {
-    this.#topics.delete(topic.topic)
-    for (const route of topic.routes) route.topics?.delete(topic)
+    if (topic.length === 0) this.#topics.delete(topic.topic)
   }
 }

@@ -2,8 +2,9 @@
  * One filter with everybody who subscribed to it. Sessions meet topics here: a message costs the filters that match
  * and the sessions that are attached, however many detached ones there are [G8].
  */
-import type { Offset, QoS } from '../message.ts'
-import type { TopicLog } from './topic-log.ts'
+import { ORIGIN, type Offset, type QoS } from '../message.ts'
+import { hasWildcard } from '../topics.ts'
+import type { Postings } from './postings.ts'
 
 /** What the index needs to know of a session. */
 export interface Subscriber {
@@ -11,8 +12,8 @@ export interface Subscriber {
   readonly clean: boolean
   /** The entries up to this one are not needed by the session any more. */
   readonly position: Offset
-  /** Topics that could not be trimmed further because of this session; they are looked at again when it has moved. */
-  holds: Set<TopicLog> | undefined
+  /** Filters that could not be trimmed further because of this session; they are looked at again when it has moved. */
+  holds: Route[] | undefined
 }
 
 /** `from` of a subscription that is not durable yet: no message counts for it. */
@@ -35,17 +36,26 @@ export interface Subscription<S extends Subscriber = Subscriber> {
 
 export class Route<S extends Subscriber = Subscriber> {
   readonly filter: string
+  /** Without a wildcard it matches one topic, whose entries are its own. */
+  readonly isExact: boolean
   all: Array<Subscription<S>> = NONE
   attached: Array<Subscription<S>> = NONE
   /** How many of all are of sessions that are kept, at QoS 1 or 2: while there is one, messages are stored. */
   durable = 0
-  /** The topics with entries in the log that the filter matches. */
-  topics: Set<TopicLog<Route<S>>> | undefined
+  /** Where the log holds entries that match, for a filter with a wildcard; since messages are stored for it. */
+  postings: Postings | undefined
+  /** No subscription needs the entries up to this one any more. */
+  floor: Offset = ORIGIN
+  /** Who needs the next one; knows of it by `holds`. */
+  holder: S | undefined
+  /** Waits for the trimmer. */
+  dirty = false
 
   #alone: ReadonlyArray<Route<S>> | undefined
 
   constructor (filter: string) {
     this.filter = filter
+    this.isExact = !hasWildcard(filter)
   }
 
   /** A list of this one, shared by all topics that take no other. */

@@ -78,13 +78,6 @@ export class TopicLog<R = unknown> {
     return { offset: this.offsetAt(index), topic: this, entry: undefined, qos }
   }
 
-  /** Appends to `into` at most `limit` entries after an offset, ascending. */
-  findAfter (after: Offset, limit: number, qos: QoS, into: Found[]): void {
-    const start = this.indexAfter(after)
-    const stop = Math.min(this.end, start + limit)
-    for (let i = start; i < stop; i++) into.push(this.foundAt(i, qos))
-  }
-
   /** Removes the entries up to `offset`, but at most `limit`, appending their offsets to `into`. */
   dropThrough (offset: Offset, limit: number, into: number[]): void {
     if (this.#places !== undefined) {

@@ -223,6 +223,7 @@ export class Follower {
     for (const { packetId } of proven) session.window!.acknowledge(packetId)
     this.acknowledged += proven.length
     if (session.sent < through) session.sent = through
+    session.tally = undefined
     this.#index.moved(session)
     this.#events.cursorMoved(session)
   }

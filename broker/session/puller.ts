@@ -91,6 +91,7 @@ export class Puller {
       live.foundHead = 0
       if (live.found.length === 0) {
         live.caughtUp = true
+        session.tally = undefined
         this.#index.moved(session)
         return
       }
@@ -136,10 +137,14 @@ export class Puller {
       }
       if (one.offset <= session.sent) continue // a bound has moved the session on while it was read
       session.sent = one.offset
+      session.tally?.pass(one)
       const entry = one.entry ?? read.get(one.offset)
       if (entry === undefined) {
         session.sent = (one.offset - 1) as Offset // so that it counts among those who lose it
-        for (const loser of this.#index.forget(one)) this.#options.lose(loser, 1, 'damaged')
+        for (const loser of this.#index.forget(one)) {
+          loser.tally = undefined
+          this.#options.lose(loser, 1, 'damaged')
+        }
         session.sent = one.offset
         continue
       }

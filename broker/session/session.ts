@@ -3,10 +3,11 @@
  * there may be very many; what only a connection needs is in Live.
  */
 import type { HoldfastError } from '../errors.ts'
-import type { Found, TopicLog } from '../log/topic-log.ts'
-import { PENDING, type Subscriber } from '../log/route.ts'
+import type { Found } from '../log/topic-log.ts'
+import { PENDING, type Route, type Subscriber } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../message.ts'
+import type { Tally } from './backlog.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
 import type { Pace } from './pace.ts'
 import type { RetainedDue } from './retained-due.ts'
@@ -89,7 +90,9 @@ export class Session implements Subscriber {
   gaps: Map<GapReason, number> | undefined
   /** After a crash: entries up to this one may have been sent before, so they carry DUP [G4]. */
   uncertainThrough: Offset
-  holds: Set<TopicLog> | undefined
+  holds: Route[] | undefined
+  /** What waits for it, where that has to be counted entry by entry. */
+  tally: Tally | undefined
   /** Flights that wait until it is durable that their identifiers are out (QoS 2). */
   held: readonly Flight[] | undefined
   /** Identifiers of the messages that were set aside, the oldest first. */

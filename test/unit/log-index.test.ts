@@ -2,10 +2,13 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { LogIndex, PULL_AHEAD_MAX } from '../../broker/log/log-index.ts'
+import { BLOCK_OFFSETS } from '../../broker/log/log-order.ts'
 import { makeSubscription, PENDING, type Subscriber, type Subscription } from '../../broker/log/route.ts'
+import { TopicLog } from '../../broker/log/topic-log.ts'
 import { Placed } from '../../broker/message.ts'
 import type { ClientId, Entry, Offset, Principal, QoS, TimeMs } from '../../broker/message.ts'
 import { matches } from '../../broker/topics.ts'
+import { countCalls } from '../helpers/count-calls.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 class TestSession implements Subscriber {
@@ -91,9 +94,14 @@ t.test('finding, counting and trimming agree with a plain list, while filters co
     const words = JSON.stringify(found.map(({ offset, qos }) => [offset, qos]))
     if (words !== JSON.stringify(expected.slice(0, found.length))) t.fail(`step ${step}: found ${words}`)
     if (step % 10 === 0) {
-      const { messages } = index.pending(session.subscriptions.values(), session.position)
-      const least = wanted(log, session, session.position).length
-      if (messages < least) t.fail(`step ${step}: ${messages} pending, ${least} to come`)
+      for (const one of session.subscriptions.values()) { // filter by filter it is exact
+        const alone = new TestSession()
+        alone.subscriptions.set(one.route.filter, one)
+        const expected = wanted(log, alone, session.position).length
+        const { messages } = index.count([one], session.position)
+        if (messages !== expected) t.fail(`step ${step}: ${messages} counted, ${expected} to come`)
+        if (index.count([one], session.position, true).messages < expected) t.fail(`step ${step}: rounded to less`)
+      }
     }
     if (index.messages !== log.length) t.fail(`step ${step}: ${index.messages} messages, expected ${log.length}`)
   }
@@ -136,23 +144,103 @@ function backlog (topics: number, each: number): { index: LogIndex<TestSession>,
   return { index, session }
 }
 
-/** As a session drains it: what was found is handed on, then more is looked for. */
-function drainMs (t: Test, topics: number, each: number): number {
+/** As a session drains it: what was found is handed on, then more is looked for. Returns how often topics were asked. */
+function drain (t: Test, topics: number, each: number, filters: string[]): number {
   const { index, session } = backlog(topics, each)
-  const start = process.hrtime.bigint()
+  for (const filter of filters) subscribe(index, session, filter, 1, topics * each)
   let after = 0
-  for (let expected = 1; after < topics * each;) {
-    const found = index.next(session.subscriptions.values(), after as Offset, 64)
-    for (const { offset } of found) if (offset !== expected++) t.fail(`${offset} instead of ${expected - 1}`)
-    after = found[found.length - 1].offset
-  }
-  return Number(process.hrtime.bigint() - start) / 1e6
+  const asked = countCalls(TopicLog.prototype, ['indexAfter', 'offsetAt', 'foundAt'], () => {
+    for (let expected = 1; after < topics * each;) {
+      const found = index.next(session.subscriptions.values(), after as Offset, 64)
+      for (const { offset } of found) if (offset !== expected++) t.fail(`${offset} instead of ${expected - 1}`)
+      after = found[found.length - 1].offset
+    }
+  })
+  return asked
 }
 
-t.test('[G8] draining a backlog over many topics takes no longer than its length explains', async t => {
-  drainMs(t, 10, 100)
-  const few = drainMs(t, 10, 5_000)
-  const many = drainMs(t, 5_000, 10)
-  t.comment(`50,000 messages: on 10 topics ${few.toFixed()} ms, on 5,000 topics ${many.toFixed()} ms`)
-  t.ok(many < 1_000 + 20 * few, `${many.toFixed()} ms`)
+t.test('[G8] draining a backlog costs the same for each message, on however many topics they lie', async t => {
+  for (const filters of [[], Array.from({ length: 100 }, (_, i) => `other/${i}`)]) {
+    for (const [topics, each] of [[10, 5_000], [5_000, 10], [50_000, 1]]) {
+      const asked = drain(t, topics, each, filters)
+      t.ok(asked <= 3 * 50_000, `${asked} looks at ${topics} topics for 50,000 messages`)
+    }
+  }
+})
+
+t.test('[G8] a message of few finds its way through the log of others block by block', async t => {
+  const index = new LogIndex<TestSession>(1)
+  const session = new TestSession()
+  const other = new TestSession()
+  subscribe(index, session, 'rare/+', 1, 0)
+  subscribe(index, other, '#', 1, 0)
+  for (let i = 1; i <= 100_000; i++) index.add(entry(i, i % 10_000 === 0 ? `rare/${i}` : `t/${i % 1_000}`))
+  const looked = countCalls(Array.prototype, ['includes'], () => {
+    t.same(index.next(session.subscriptions.values(), 0 as Offset, 64).map(({ offset }) => offset / 10_000),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+  })
+  t.ok(looked <= 11 * BLOCK_OFFSETS, `${looked} of 100,000 entries were looked at`)
+})
+
+t.test('[G8] counting what waits for many sessions asks no topic, however many there are', async t => {
+  const { index } = backlog(20_000, 1)
+  const sessions = Array.from({ length: 300 }, () => new TestSession())
+  for (const session of sessions) {
+    subscribe(index, session, 't/#', 1, 0)
+    subscribe(index, session, 't/+', 1, 0)
+  }
+  for (let i = 20_001; i <= 40_000; i++) index.add(entry(i, `t/${i}`))
+  const asked = countCalls(TopicLog.prototype, ['indexAfter', 'countAfter', 'bytesAfter'], () => {
+    for (const { subscriptions } of sessions) {
+      const { messages } = index.count(subscriptions.values(), 20_000 as Offset, true)
+      if (messages < 40_000 || messages > 40_000 + 2 * BLOCK_OFFSETS) t.fail(`${messages} counted`)
+    }
+  })
+  t.equal(asked, 0)
+})
+
+t.test('[G8] a session that moves on costs what it moved past, not all it holds', async t => {
+  const { index, session } = backlog(20_000, 1)
+  t.same(index.trim(Infinity, 20_000 as Offset), [])
+  let gone = 0
+  const asked = countCalls(TopicLog.prototype, ['indexAfter', 'dropThrough'], () => {
+    for (let position = 10; position <= 1_000; position += 10) {
+      session.position = position as Offset
+      index.moved(session)
+      gone += index.trim(1_000, 20_000 as Offset).length
+    }
+  })
+  t.equal(gone, 1_000)
+  t.ok(asked < 10_000, `${asked} calls to trim 1,000 of 20,000 topics`)
+})
+
+t.test('[G8] a filter that goes leaves its messages to be cleared away a slice at a time', async t => {
+  const { index, session } = backlog(20_000, 1)
+  const asked = countCalls(TopicLog.prototype, ['indexAfter', 'dropThrough'], () => {
+    unsubscribe(index, session, 't/+')
+  })
+  t.equal(asked, 0)
+  let slices = 0
+  for (; index.messages > 0 && slices < 100; slices++) {
+    const before = index.messages
+    index.trim(1_000, 20_000 as Offset)
+    if (before - index.messages > 1_100) t.fail(`${before - index.messages} in one slice`)
+  }
+  t.ok(slices >= 18 && slices < 25, `${slices} slices`)
+  t.same([index.messages, index.bytes, index.topics, index.isTrimDue], [0, 0, 0, false])
+})
+
+t.test('[G2] what was stored for a filter is kept for those who still want it when the filter goes', async t => {
+  const index = new LogIndex<TestSession>(1)
+  const [leaving, staying, late] = [new TestSession(), new TestSession(), new TestSession()]
+  subscribe(index, leaving, '#', 1, 0)
+  subscribe(index, staying, 'a/+', 1, 0)
+  for (let i = 1; i <= 300; i++) index.add(entry(i, i % 3 === 0 ? 'a/b' : 'c'))
+  subscribe(index, late, '+/b', 1, 300)
+  unsubscribe(index, leaving, '#')
+  t.equal(index.trim(Infinity, 300 as Offset).length, 200)
+  staying.position = 150 as Offset
+  index.moved(staying)
+  t.equal(index.trim(Infinity, 300 as Offset).length, 50, 'a filter that came later holds nothing back')
+  t.equal(index.messages, 50)
 })

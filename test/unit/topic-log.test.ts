@@ -9,7 +9,8 @@ const bytesOf = (items: readonly Naive[]): number => items.reduce((sum, { bytes 
 
 function found (log: TopicLog, after: number, limit: number): Found[] {
   const into: Found[] = []
-  log.findAfter(after as Offset, limit, 1, into)
+  const start = log.indexAfter(after as Offset)
+  for (let i = start; i < Math.min(log.end, start + limit); i++) into.push(log.foundAt(i, 1))
   return into
 }
 

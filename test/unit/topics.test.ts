@@ -1,6 +1,6 @@
 /** Topic names and filters (MQTT 3.1.1, 4.7), the normative examples and the edges. */
 import t from 'tap'
-import { checkFilter, checkTopic, matches, show } from '../../broker/topics.ts'
+import { covers, checkFilter, checkTopic, matches, overlap, show } from '../../broker/topics.ts'
 
 const LIMITS = { topicBytesMax: 40, topicLevelsMax: 5 }
 
@@ -67,4 +67,24 @@ t.test('a sentence about a topic quotes it short and escaped', async t => {
   } catch (error) {
     t.ok((error as Error).message.length < 300)
   }
+})
+
+t.test('which filters cover each other, and which overlap, as all short topics say', async t => {
+  const words = (levels: readonly string[]): string[] => [1, 2, 3].flatMap((length) =>
+    Array.from({ length: levels.length ** length }, (_, n) =>
+      Array.from({ length }, (_, i) => levels[Math.floor(n / levels.length ** i) % levels.length]).join('/')))
+  const topics = words(['a', 'b', '$x', ''])
+  const filters = words(['a', '$x', '+', '#', '']).filter((one) => !/#\//.test(one))
+  for (const one of filters) {
+    const matched = topics.filter((topic) => matches(one, topic))
+    for (const other of filters) {
+      const both = matched.filter((topic) => matches(other, topic))
+      const isCovering = both.length === topics.filter((topic) => matches(other, topic)).length
+      if (covers(one, other) && !isCovering) t.fail(`${one} does not cover ${other}`)
+      if (!overlap(one, other) && both.length > 0) t.fail(`${one} and ${other} both match ${both[0]}`)
+      if (one === other && !covers(one, other) && !/^[+#]/.test(one)) t.fail(`${one} covers itself`)
+    }
+  }
+  t.ok(covers('#', 'a/+') && covers('a/#', 'a') && covers('a/+', 'a/b') && covers('+/#', '#') === false)
+  t.ok(!overlap('a/+', 'b/+') && !overlap('a/b', 'a/c') && !overlap('a', 'a/b') && overlap('a/+', '+/b'))
 })
