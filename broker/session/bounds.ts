@@ -9,9 +9,10 @@ import { bytesOf } from '../log/merge.ts'
 import type { Subscription } from '../log/route.ts'
 import type { Timeline } from '../log/timeline.ts'
 import type { Offset, TimeMs } from '../message.ts'
-import { summable, Tally, type Work } from './backlog.ts'
+import { summable } from './backlog.ts'
 import type { GapReason } from './link.ts'
 import type { Session } from './session.ts'
+import { startSlice, Tally, type Work } from './tally.ts'
 
 export interface Cut {
   /** The session goes on after this entry. */
@@ -58,7 +59,7 @@ export function overBounds (session: Session, index: LogIndex<Session>, bounds: 
     return cut(filters, index, bounds, { start, all, left: start === sent ? all : index.count(filters, start) }, work)
   }
   const tally = session.tally ??= new Tally(sent)
-  if (!tally.advance(session, index, tail, work)) return undefined
+  if (!tally.advance(index.entriesAfter(subscriptions.values(), tally.through), tail, work)) return undefined
   const { messages, bytes } = tally
   return cut([...subscriptions.values()], index, bounds, { start: sent, all: { messages, bytes }, left: tally }, work)
 }
@@ -105,7 +106,8 @@ function cut (filters: Filters, index: LogIndex<Session>, { limits, tooOld }: Bo
   const entries = index.entriesAfter(filters, start)
   let through = start
   let reason: GapReason = 'backlog-age'
-  while (entries.offset !== undefined && work.left > 0) {
+  const least = startSlice(entries, work)
+  while (entries.offset !== undefined && work.left > least) {
     const isOver = !isWithin(left, limits)
     if (!isOver && entries.offset > tooOld) break
     const one = entries.next()!

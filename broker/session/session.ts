@@ -7,11 +7,11 @@ import type { Found } from '../log/topic-log.ts'
 import { PENDING, type Route, type Subscriber } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../message.ts'
-import type { Tally } from './backlog.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
 import type { Pace } from './pace.ts'
 import type { RetainedDue } from './retained-due.ts'
 import { Subscriptions } from './subscriptions.ts'
+import type { Tally } from './tally.ts'
 import type { Flight, Window } from './window.ts'
 
 export interface QueuedMessage {

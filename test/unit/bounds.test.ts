@@ -86,7 +86,7 @@ t.test('[G5] [G6] what is cut is exactly what has to go, and is counted exactly'
   }
 })
 
-t.test('[G5] [G6] a backlog that is counted entry by entry stays exact while messages come and are delivered', async t => {
+t.test('[G5] [G6] a backlog that is counted entry by entry stays exact while messages come and go', async t => {
   const random = createRandom(chooseSeed())
   t.comment(`seed ${random.seed}`)
   const same = (actual: unknown, expected: unknown, what: string): void => {

@@ -144,7 +144,7 @@ function backlog (topics: number, each: number): { index: LogIndex<TestSession>,
   return { index, session }
 }
 
-/** As a session drains it: what was found is handed on, then more is looked for. Returns how often topics were asked. */
+/** As a session drains it: what was found is handed on, then more is looked for. Returns how often topics are asked. */
 function drain (t: Test, topics: number, each: number, filters: string[]): number {
   const { index, session } = backlog(topics, each)
   for (const filter of filters) subscribe(index, session, filter, 1, topics * each)
