@@ -13,16 +13,15 @@ import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, typ
   type TimeMs } from './message.ts'
 import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
-import { boundsAt, overBounds } from './session/bounds.ts'
 import { Follower } from './session/follower.ts'
 import { aliveChange, readAlive } from './session/records.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
-import type { Work } from './session/tally.ts'
 import { infoOf } from './session-info.ts'
 import { Sessions } from './sessions.ts'
 import type { Recovery } from './store/store.ts'
 import { Subscribing } from './subscribing.ts'
+import { Sweeper } from './sweeper.ts'
 import { Takeovers } from './takeovers.ts'
 import { checkTopic } from './topics.ts'
 import { Wills } from './wills.ts'
@@ -32,15 +31,6 @@ import type {
 
 /** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
 const ALIVE_MS = 5_000
-/** Sessions that one sweep looks at, and the filters and entries that it counts for their bounds. */
-const SWEEP_SESSIONS = 5_000
-const SWEEP_WORK = 20_000
-/** The same where a session is about to be attached; what that leaves is done by the sweeps. */
-const ATTACH_WORK = 1_000
-/** Places in the log that are looked at, and entries that are cleared away, in one go; and the pause until the next. */
-const TRIM_LOOKS = 20_000
-const TRIM_ENTRIES = 4_096
-const TRIM_PAUSE_MS = 5
 
 export function createBroker (options: BrokerOptions): Broker {
   return new HoldfastBroker(options)
@@ -66,11 +56,11 @@ export class HoldfastBroker implements Broker {
   #follower!: Follower
   #wills!: Wills
   #aside!: Aside
+  #sweeper!: Sweeper
   #publishing!: Publishing
   #subscribing!: Subscribing
   #timers: Array<() => void> = []
   #isClosing = false
-  #isTrimming = false
   #offerNumber = 0
   #offered: Session[] = []
   #gapMessages = 0
@@ -126,6 +116,8 @@ export class HoldfastBroker implements Broker {
       }
     })
     this.#aside = new Aside({ ...shared, events, follower: this.#follower })
+    const looked = { timeline: this.#timeline, sessions: this.#sessions, follower: this.#follower }
+    this.#sweeper = new Sweeper({ ...shared, ...looked })
     const access = { index: this.#index, log: this.#log, retained: this.#retained, auth: this.auth, limits, clock }
     this.#publishing = new Publishing({
       ...access,
@@ -160,7 +152,10 @@ export class HoldfastBroker implements Broker {
     await this.#wills.publishAll()
     await this.#log.settled()
     this.#repeat(limits.cursorFlushMs, () => { this.#sessions.flush() })
-    this.#repeat(limits.sweepMs, () => { this.#sweep() })
+    this.#repeat(limits.sweepMs, () => {
+      this.#sweeper.sweep()
+      if (this.#wills.owed > 0 && !this.#log.failing) this.#wills.retry()
+    })
     this.#repeat(ALIVE_MS, () => { this.#log.record([aliveChange(this.clock.now(), false)], () => {}) })
     return recovery
   }
@@ -177,7 +172,7 @@ export class HoldfastBroker implements Broker {
     for (const session of [...this.#sessions.values()]) {
       this.#cut(session, 'shutdown')
     }
-    this.#log.trim(this.#index.trim(Infinity, this.#log.tail))
+    this.#sweeper.close()
     await this.#sessions.flushAll()
     if (!this.#log.failing) this.#log.record([aliveChange(this.clock.now(), true)], () => {})
     await this.#log.settled()
@@ -219,7 +214,7 @@ export class HoldfastBroker implements Broker {
     }
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
     this.#sessions.attached(session)
-    this.#bound(session, { left: ATTACH_WORK })
+    this.#sweeper.attaching(session)
     const attachment = this.#follower.attach(session, link, options.receivedThrough)
     if (options.atOnce === true) this.#follower.flush()
     this.events.emit('attached', { clientId: session.clientId })
@@ -325,44 +320,6 @@ export class HoldfastBroker implements Broker {
       this.#follower.offer(session, message, offset, Math.min(session.live!.offeredQos, message.qos) as QoS)
     }
     offered.length = 0
-  }
-
-  // --- looking after it all, a slice at a time [G8]
-
-  #sweep (): void {
-    const now = this.clock.now()
-    this.#follower.tick(now)
-    this.#trim()
-    const work = { left: SWEEP_WORK }
-    this.#sessions.round(SWEEP_SESSIONS, (session) => {
-      const oldest = session.live === undefined ? undefined : session.window?.oldest
-      if (oldest !== undefined && now - oldest.sentAt >= this.limits.ackTimeoutMs) this.#cut(session, 'stalled')
-      this.#bound(session, work)
-      return work.left > 0
-    })
-    this.#timeline.forgetBefore((now - this.limits.backlogAgeMsMax) as TimeMs)
-    if (this.#wills.owed > 0 && !this.#log.failing) this.#wills.retry()
-  }
-
-  /** A session that has drained a long backlog leaves much to clear away: a little at a time [G8]. */
-  #trim (): void {
-    this.#log.trim(this.#index.trim(TRIM_LOOKS, this.#log.tail, TRIM_ENTRIES))
-    if (!this.#index.isTrimDue || this.#isTrimming) return
-    this.#isTrimming = true
-    this.clock.after(TRIM_PAUSE_MS, () => {
-      this.#isTrimming = false
-      if (!this.#isClosing) this.#trim()
-    })
-  }
-
-  /** Keeps a session within its bounds [G6], and tells it what it lost [G5]. */
-  #bound (session: Session, work: Work): void {
-    const bounds = boundsAt(this.#timeline, this.limits, this.clock.now(), this.#log.tail)
-    const cut = overBounds(session, this.#index, bounds, work)
-    if (cut === undefined) return
-    session.sent = cut.through
-    this.#index.moved(session)
-    this.#follower.lose(session, cut.messages, cut.reason)
   }
 
   // --- looking in

@@ -1,0 +1,89 @@
+/** What is looked after from time to time, a slice at a time [G8]: acknowledgements that are due, bounds, trimming. */
+import type { Clock } from './clock.ts'
+import type { Limits } from './limits.ts'
+import type { LogIndex } from './log/log-index.ts'
+import type { Log } from './log/log.ts'
+import type { Timeline } from './log/timeline.ts'
+import type { TimeMs } from './message.ts'
+import { boundsAt, overBounds } from './session/bounds.ts'
+import type { Follower } from './session/follower.ts'
+import type { Session } from './session/session.ts'
+import type { Work } from './session/tally.ts'
+import type { Sessions } from './sessions.ts'
+
+export interface SweeperOptions {
+  readonly index: LogIndex<Session>
+  readonly log: Log
+  readonly timeline: Timeline
+  readonly sessions: Sessions
+  readonly follower: Follower
+  readonly limits: Limits
+  readonly clock: Clock
+}
+
+/** Sessions that one sweep looks at, and the filters and entries that it counts for their bounds. */
+const SWEEP_SESSIONS = 5_000
+const SWEEP_WORK = 20_000
+/** The same where a session is about to be attached; what that leaves is done by the sweeps. */
+const ATTACH_WORK = 1_000
+/** Places in the log that are looked at, and entries that are cleared away, in one go; and the pause until the next. */
+const TRIM_LOOKS = 20_000
+const TRIM_ENTRIES = 4_096
+const TRIM_PAUSE_MS = 5
+
+export class Sweeper {
+  readonly #options: SweeperOptions
+  #isTrimming = false
+  #isClosed = false
+
+  constructor (options: SweeperOptions) {
+    this.#options = options
+  }
+
+  sweep (): void {
+    const { sessions, follower, timeline, limits, clock } = this.#options
+    const now = clock.now()
+    follower.tick(now)
+    this.#trim()
+    const work = { left: SWEEP_WORK }
+    sessions.round(SWEEP_SESSIONS, (session) => {
+      const oldest = session.live === undefined ? undefined : session.window?.oldest
+      if (oldest !== undefined && now - oldest.sentAt >= limits.ackTimeoutMs) follower.cut(session, 'stalled')
+      this.#bound(session, work)
+      return work.left > 0
+    })
+    timeline.forgetBefore((now - limits.backlogAgeMsMax) as TimeMs)
+  }
+
+  /** A session comes back, perhaps after a long time. */
+  attaching (session: Session): void { this.#bound(session, { left: ATTACH_WORK }) }
+
+  /** Nothing is begun any more; what nobody needs is cleared away in one go. */
+  close (): void {
+    const { log, index } = this.#options
+    this.#isClosed = true
+    log.trim(index.trim(Infinity, log.tail))
+  }
+
+  /** A session that has drained a long backlog leaves much to clear away: a little at a time. */
+  #trim (): void {
+    const { log, index, clock } = this.#options
+    log.trim(index.trim(TRIM_LOOKS, log.tail, TRIM_ENTRIES))
+    if (!index.isTrimDue || this.#isTrimming) return
+    this.#isTrimming = true
+    clock.after(TRIM_PAUSE_MS, () => {
+      this.#isTrimming = false
+      if (!this.#isClosed) this.#trim()
+    })
+  }
+
+  /** Keeps a session within its bounds [G6], and tells it what it lost [G5]. */
+  #bound (session: Session, work: Work): void {
+    const { log, index, follower, timeline, limits, clock } = this.#options
+    const cut = overBounds(session, index, boundsAt(timeline, limits, clock.now(), log.tail), work)
+    if (cut === undefined) return
+    session.sent = cut.through
+    index.moved(session)
+    follower.lose(session, cut.messages, cut.reason)
+  }
+}
