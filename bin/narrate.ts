@@ -17,6 +17,10 @@ export function narrate (events: Broker['events'], log: Logger): void {
   })
   events.on('set-aside', (aside) => log.warn(aside, 'the connection broke with this message again and again; it is ' +
     'set aside and the session goes on without it ("holdfast sessions --client" shows it)'))
+  events.on('auth-failed', ({ hook, error, times }) => log.error({ hook, err: error, times },
+    'the program\'s own auth threw, or gave no answer within connectTimeoutMs; whoever was asked about is refused'))
+  events.on('listener-failed', ({ event, error, times }) => log.error({ event, err: error, times },
+    'a listener of the program failed; the server and the other listeners go on'))
   events.on('store-failed', ({ error }) =>
     log.error({ err: error }, 'the log can\'t be written; publishers get no receipts until it can, and send again'))
   events.on('store-recovered', () => log.info({}, 'the log can be written again; receipts are given again'))

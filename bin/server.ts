@@ -22,6 +22,7 @@ import { createOriginGate } from './origins.ts'
 import { createOwnHttp } from './own-http.ts'
 import { type PublishOptions, PROGRAM, publish, trustingTheProgram } from './program.ts'
 import { rulesOf } from './rules.ts'
+import { safeLogger } from './safe-logger.ts'
 
 export { ListenError, type Address } from './listen.ts'
 export type { HoldfastOptions, Identified, Identify } from './options.ts'
@@ -82,7 +83,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   const doors = doorsOf(asked)
   const config = configOf(rest, auth, programs, doors)
   const rules = await rulesOf(config)
-  const log = logger ?? createLog(config)
+  const log = logger === undefined ? createLog(config) : safeLogger(logger)
   const data = resolve(config.data)
   /** What was started, and must be stopped in the opposite order. */
   const started: Array<() => Promise<void>> = []

@@ -105,6 +105,8 @@ export interface BrokerStats {
   /** Connections that took a session over from another one since start, and how many of them had to wait for it. */
   readonly takeovers: number
   readonly takeoversSlowed: number
+  /** Questions to the program's own Auth that it did not answer since start: an exception, or too late. */
+  readonly authFailures: number
   readonly storeFailing: boolean
   readonly store: StoreUsage
 }

@@ -13,6 +13,7 @@ export const ERRORS = {
   FILTER_INVALID: { retriable: false, says: 'the topic filter is malformed, too long or too deep' },
   FILTERS_FULL: { retriable: false, says: 'the session has reached its number of filters' },
   TOPIC_INVALID: { retriable: false, says: 'the topic is malformed, too long, too deep or reserved' },
+  AUTH_UNAVAILABLE: { retriable: true, says: 'the authentication of the application gave no answer' },
   NOT_AUTHORIZED: { retriable: false, says: 'not allowed' },
   MESSAGE_TOO_LARGE: { retriable: false, says: 'the message is larger than the limit' },
   RETAINED_FULL: { retriable: true, says: 'the number of retained messages has reached its limit' },

@@ -1,5 +1,11 @@
+import { EventEmitter } from 'node:events'
+import type { Clock } from './clock.ts'
 import type { ClientId, Principal } from './message.ts'
+import { Seldom } from './seldom.ts'
 import type { GapReason } from './session/link.ts'
+
+/** What a program's own Auth is asked. */
+export type AuthHook = 'authenticate' | 'mayPublish' | 'maySubscribe'
 
 /** What a program can listen to; one sentence each. */
 export interface BrokerEvents {
@@ -11,10 +17,10 @@ export interface BrokerEvents {
   'attached': [{ clientId: ClientId }]
   /**
    * Connections take the session over from each other again and again, `takeovers` times in a row: the newcomer has to
-   * wait from now on. Told once a minute; `notTold` others were contested meanwhile.
+   * wait from now on. Told once a minute, and of one session a second; so many `sessions` were found so meanwhile.
    */
   'contested': [{ clientId: ClientId, takeovers: number, waitMs: number, remoteAddress: string | undefined,
-    newcomerAddress: string | undefined, notTold: number }]
+    newcomerAddress: string | undefined, sessions: number }]
   /** The connection of the session is gone. */
   'detached': [{ clientId: ClientId }]
   /** A session will not receive `count` messages that it would have received [G5]. */
@@ -27,4 +33,44 @@ export interface BrokerEvents {
   /** The log can't be written: no receipts are given until 'store-recovered'. */
   'store-failed': [{ error: Error }]
   'store-recovered': []
+  /**
+   * The program's own Auth threw, or gave no answer within connectTimeoutMs: whoever was asked about was refused.
+   * Told once a second, with how many `times` it happened since.
+   */
+  'auth-failed': [{ hook: AuthHook, error: Error, times: number }]
+  /** A listener of one of these events threw, or rejected; the others were called all the same. Told once a second. */
+  'listener-failed': [{ event: string, error: Error, times: number }]
+}
+
+const TOLD_PAUSE_MS = 1_000
+
+/** Listeners are the program's: what one of them throws costs it a line in the log, and nobody else anything. */
+export class Events extends EventEmitter<BrokerEvents> {
+  readonly #seldom: Seldom
+
+  constructor (clock: Clock) {
+    super()
+    this.#seldom = new Seldom(clock, TOLD_PAUSE_MS)
+  }
+
+  override emit<Name extends keyof BrokerEvents> (name: Name, ...args: BrokerEvents[Name]): boolean
+  override emit (name: string, ...args: unknown[]): boolean {
+    const listeners = this.rawListeners(name as keyof BrokerEvents) as Array<(...args: unknown[]) => unknown>
+    for (const listener of listeners) {
+      try {
+        const result = listener.apply(this, args)
+        if (result instanceof Promise) result.catch((error: unknown) => { this.#failed(name, error) })
+      } catch (error) {
+        this.#failed(name, error)
+      }
+    }
+    return listeners.length > 0
+  }
+
+  #failed (event: string, cause: unknown): void {
+    const times = this.#seldom.happened()
+    if (times === 0) return // one that listens to this event and throws ends here too
+    const error = cause instanceof Error ? cause : new Error(String(cause))
+    this.emit('listener-failed', { event, error, times })
+  }
 }

@@ -1,10 +1,10 @@
 /**
  * The broker: publish, subscribe, attach, detach, acknowledge. The order of the steps can be read here.
  */
-import { EventEmitter } from 'node:events'
 import { Aside } from './aside.ts'
+import { TimelyAuth } from './auth/timely.ts'
 import { HoldfastError } from './errors.ts'
-import type { BrokerEvents } from './events.ts'
+import { Events } from './events.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { PENDING } from './log/route.ts'
@@ -41,7 +41,7 @@ const DETACHED: Attachment =
   { position: ORIGIN, acknowledge () {}, async received () {}, drained () {}, detach () {} }
 
 export class HoldfastBroker implements Broker {
-  readonly events = new EventEmitter<BrokerEvents>()
+  readonly events: Events
   readonly limits
   readonly auth
   readonly clock
@@ -67,8 +67,9 @@ export class HoldfastBroker implements Broker {
 
   constructor (options: BrokerOptions) {
     this.limits = options.limits
-    this.auth = options.auth
     this.clock = options.clock
+    this.events = new Events(this.clock)
+    this.auth = new TimelyAuth({ ...options, events: this.events })
     this.#store = options.store
     this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
     this.#index = new LogIndex<Session>(options.limits.cacheBytesMax)
@@ -352,8 +353,8 @@ export class HoldfastBroker implements Broker {
       aside,
       asideDropped: this.#aside.dropped,
       droppedQos0: this.#follower.droppedQos0,
-      takeovers: this.#takeovers.count,
-      takeoversSlowed: this.#takeovers.slowed,
+      ...this.#takeovers.stats,
+      authFailures: this.auth.failures,
       storeFailing: this.#log.failing,
       store: this.#store.usage()
     }

@@ -121,12 +121,7 @@ export class Publishing {
       receipt(new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(request.topic)}`))
     }
     const before = this.#authorizing.size === 0 ? undefined : this.#authorizing.get(clientId)
-    let allowed: boolean | Promise<boolean>
-    try {
-      allowed = this.#auth.mayPublish(principal, clientId, request.topic)
-    } catch {
-      allowed = false
-    }
+    const allowed = this.#auth.mayPublish(principal, clientId, request.topic)
     if (typeof allowed === 'boolean' && before === undefined) {
       if (allowed) then()
       else refused()

@@ -4,12 +4,13 @@
  * back as soon as it is thrown out; then the newcomer waits, each time longer, and the present one goes on meanwhile.
  */
 import type { EventEmitter } from 'node:events'
-import type { ConnectRequest } from './broker.ts'
+import type { BrokerStats, ConnectRequest } from './broker.ts'
 import type { Clock } from './clock.ts'
 import { HoldfastError } from './errors.ts'
 import type { BrokerEvents } from './events.ts'
 import type { Limits } from './limits.ts'
 import type { ClientId } from './message.ts'
+import { Seldom } from './seldom.ts'
 import { Pace } from './session/pace.ts'
 import type { Session } from './session/session.ts'
 
@@ -27,15 +28,18 @@ export class Takeovers {
   readonly #options: TakeoversOptions
   /** By session, at most one: who comes later is likelier to be alive. */
   readonly #waiting = new Map<ClientId, (error?: HoldfastError) => void>()
-  #toldAtMs = -Infinity
-  #untold = 0
+  readonly #seldom: Seldom
   #isClosed = false
-  /** Since start: that happened, and that had to wait before. */
-  count = 0
-  slowed = 0
+  #count = 0
+  #slowed = 0
 
   constructor (options: TakeoversOptions) {
     this.#options = options
+    this.#seldom = new Seldom(options.clock, TOLD_PAUSE_MS)
+  }
+
+  get stats (): Pick<BrokerStats, 'takeovers' | 'takeoversSlowed'> {
+    return { takeovers: this.#count, takeoversSlowed: this.#slowed }
   }
 
   /**
@@ -53,8 +57,8 @@ export class Takeovers {
       const waitMs = pace.waitMs(clock.now(), limits)
       if (waitMs === 0) {
         pace.taken(clock.now(), limits)
-        this.count++
-        if (waited) this.slowed++
+        this.#count++
+        if (waited) this.#slowed++
         return
       }
       waited = true
@@ -90,19 +94,16 @@ export class Takeovers {
   #tell (session: Session, pace: Pace, waitMs: number, remoteAddress: string | undefined): void {
     const nowMs = this.#options.clock.now()
     if (Math.abs(nowMs - pace.toldAtMs) < TOLD_MS) return
-    if (Math.abs(nowMs - this.#toldAtMs) < TOLD_PAUSE_MS) {
-      this.#untold++
-      return
-    }
-    pace.toldAtMs = this.#toldAtMs = nowMs
+    const sessions = this.#seldom.happened()
+    if (sessions === 0) return
+    pace.toldAtMs = nowMs
     this.#options.events.emit('contested', {
       clientId: session.clientId,
       takeovers: pace.inARow,
       waitMs,
       remoteAddress: session.live?.link.remoteAddress,
       newcomerAddress: remoteAddress,
-      notTold: this.#untold
+      sessions
     })
-    this.#untold = 0
   }
 }

@@ -21,7 +21,8 @@ export const LIMIT_OPTIONS = {
     'A connection that sends a larger one is closed.'),
   connectTimeoutMs: ms('incoming', TIMER_MS, 10_000,
     'Time a new connection has to send a complete CONNECT, or the complete head of an HTTP request. ' +
-    'After it the connection is closed.'),
+    'After it the connection is closed. A program\'s own authenticate, identify, mayPublish and maySubscribe have as ' +
+    'long to answer; after it the answer is no, whatever comes later.'),
   connectionsMax: count('incoming', { min: 1, max: 10_000_000 }, 10_000,
     'Connections that are open at the same time, over TCP and, counted apart, over HTTP. Further ones are closed at ' +
     'once and logged.'),

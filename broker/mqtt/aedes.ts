@@ -225,6 +225,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
       connection.refusal = username === undefined ? REFUSED.notAuthorized : REFUSED.credentials
       throw new HoldfastError('NOT_AUTHORIZED', 'unknown user or wrong password')
     }
+    if (connection.isClosed) throw new HoldfastError('CLOSED', 'the connection is gone') // nothing is made for nobody
     const will = client._will?.topic
     if (will !== undefined && !(await broker.auth.mayPublish(principal, clientId, will))) {
       throw new HoldfastError('NOT_AUTHORIZED', `a will on ${show(will)}`)

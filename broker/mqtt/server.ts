@@ -50,18 +50,21 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     maxPayload: limits.packetBytesMax + FRAME_SLACK_BYTES,
     handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false
   })
-  let connections = 0
+  const connections = new Set<MqttConnection>()
   let isClosing = false
 
   function handle (wire: Wire): void {
-    connections++
-    wire.onClose(() => { connections-- })
-    aedes.handle(new MqttConnection({ wire, limits, clock, log, release: (session) => { broker.release(session) } }))
+    const connection = new MqttConnection(
+      { wire, limits, clock, log, release: (session) => { broker.release(session) } })
+    connections.add(connection)
+    wire.onClose(() => { connections.delete(connection) })
+    aedes.handle(connection)
   }
 
   function isFull (): boolean {
-    if (connections < limits.connectionsMax) return false
-    log.warn({ connections, connectionsMax: limits.connectionsMax }, 'connection refused: there are too many')
+    if (connections.size < limits.connectionsMax) return false
+    log.warn({ connections: connections.size, connectionsMax: limits.connectionsMax },
+      'connection refused: there are too many')
     return true
   }
 
@@ -92,11 +95,13 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
         handle(websocketWire(websocket, request))
       })
     },
-    get connections () { return connections },
+    get connections () { return connections.size },
     async close () {
       isClosing = true
       const listening = tcp.listening ? new Promise<void>((resolve) => { tcp.close(() => { resolve() }) }) : undefined
       aedes.pause()
+      // Aedes does not know them yet, and whoever is asked about them may never answer
+      for (const connection of connections) if (connection.attachment === undefined) connection.close('shutdown')
       await broker.settled() // what was accepted gets its receipt before its connection ends
       await aedes.close()
       await listening

@@ -128,7 +128,7 @@ for (const clean of [false, true]) {
       waitMs: WAIT_MS_MIN,
       remoteAddress: `10.0.0.${takeoversFreeMax}`,
       newcomerAddress: '10.0.0.99',
-      notTold: 0
+      sessions: 1
     }])
     t.equal(await state(server.connect('a', { clean })), 'waits')
     t.equal(told.length, 1, 'and not again soon')

@@ -1,6 +1,6 @@
 /** Who may open a connection or a namespace, and as which session. */
 import type { Socket } from 'socket.io'
-import { HoldfastError, type Broker, type Connected, type Logger, type Offset, type Principal
+import { HoldfastError, inTime, type Broker, type Connected, type Logger, type Offset, type Principal
 } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 import { readToken } from '../proof/recovery-offset.ts'
@@ -126,9 +126,13 @@ export class Admission {
 
   async #identified (socket: Socket): Promise<Identified | undefined> {
     const { auth, query, headers, address } = socket.handshake
+    const { clock, limits } = this.#options.broker
     try {
-      return await this.#options.identify?.({ auth, query, headers, address, namespace: socket.nsp.name })
+      const identified = this.#options.identify?.({ auth, query, headers, address, namespace: socket.nsp.name })
+      return await inTime(clock, limits.connectTimeoutMs, identified, () => new HoldfastError('AUTH_UNAVAILABLE',
+        `identify gave no answer within connectTimeoutMs = ${limits.connectTimeoutMs}`))
     } catch (error) {
+      if (error instanceof HoldfastError) throw error
       this.#options.log.warn({ err: error, remoteAddress: address },
         'the program\'s identify() refused a Socket.IO client with an exception')
       throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
@@ -157,6 +161,8 @@ export class Admission {
     const principal = await this.#options.broker.auth.authenticate(
       { ...identity.credentials, clientId, via: 'socketio', remoteAddress: socket.handshake.address })
     if (principal === undefined) throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
+    // nothing is made for nobody
+    if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
     for await (const candidate of seats.candidates({ ...seeker, principal })) {
       const taken = await this.#connect(socket, candidate, principal, seeker.claimed)
       if (taken !== undefined) return taken
@@ -167,7 +173,7 @@ export class Admission {
   async #connect (
     socket: Socket, candidate: Candidate, principal: Principal, claimed: Pid | undefined
   ): Promise<Taken | undefined> {
-    const { broker, connections } = this.#options
+    const { broker } = this.#options
     const { auth, address } = socket.handshake
     const { clientId, clean, expiryMs, isClaim, pid } = candidate
     const claimedSid = claimed === undefined ? undefined : sidOf(claimed)
@@ -179,7 +185,7 @@ export class Admission {
       clean,
       expiryMs,
       remoteAddress: address,
-      isWanted: () => connections.get(engineOf(socket))?.open === true,
+      isWanted: () => this.#isHere(socket),
       // Who has no pid still takes the place of who had one: the offset of that one means nothing any more.
       tag: previous => {
         recovered = previous !== undefined && previous === claimedSid
@@ -198,6 +204,10 @@ export class Admission {
       sid: recovered ? claimedSid : freshSid,
       receivedThrough: recovered ? readToken(broker.epoch, auth.offset) : undefined
     }
+  }
+
+  #isHere (socket: Socket): boolean {
+    return this.#options.connections.get(engineOf(socket))?.open === true
   }
 
   /** A namespace opens once at a time, and a connection has a bounded number of them [G6]. */

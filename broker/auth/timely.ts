@@ -1,0 +1,88 @@
+/**
+ * An application's own Auth as the broker asks it: an answer comes in time or is given up, whatever comes of it later,
+ * and an exception costs whoever asked, and nobody else.
+ */
+import type { Clock } from '../clock.ts'
+import { HoldfastError } from '../errors.ts'
+import type { AuthHook, Events } from '../events.ts'
+import { inTime } from '../in-time.ts'
+import type { Limits } from '../limits.ts'
+import type { ClientId, Principal } from '../message.ts'
+import { Seldom } from '../seldom.ts'
+import type { Auth, Credentials } from './auth.ts'
+
+export interface TimelyAuthOptions {
+  readonly auth: Auth
+  readonly clock: Clock
+  readonly limits: Pick<Limits, 'connectTimeoutMs'>
+  readonly events: Events
+}
+
+const TOLD_PAUSE_MS = 1_000
+
+export class TimelyAuth implements Auth {
+  readonly anonymous: boolean
+  readonly #options: TimelyAuthOptions
+  readonly #seldom: Seldom
+  /** Since start: no answer, or an exception. */
+  failures = 0
+
+  constructor (options: TimelyAuthOptions) {
+    this.#options = options
+    this.#seldom = new Seldom(options.clock, TOLD_PAUSE_MS)
+    this.anonymous = options.auth.anonymous
+  }
+
+  /** Rejects with AUTH_UNAVAILABLE where there is no answer. */
+  async authenticate (credentials: Credentials): Promise<Principal | undefined> {
+    try {
+      return await this.#inTime('authenticate', this.#options.auth.authenticate(credentials))
+    } catch (error) {
+      this.#failed('authenticate', error)
+      if (error instanceof HoldfastError) throw error
+      // what a program's exception says is for its operator, not for a stranger
+      throw new HoldfastError('AUTH_UNAVAILABLE', 'authenticate failed', { cause: error })
+    }
+  }
+
+  mayPublish (principal: Principal, clientId: ClientId, topic: string): boolean | Promise<boolean> {
+    try {
+      return this.#may('mayPublish', this.#options.auth.mayPublish(principal, clientId, topic))
+    } catch (error) {
+      return this.#no('mayPublish', error)
+    }
+  }
+
+  maySubscribe (principal: Principal, clientId: ClientId, filter: string): boolean | Promise<boolean> {
+    try {
+      return this.#may('maySubscribe', this.#options.auth.maySubscribe(principal, clientId, filter))
+    } catch (error) {
+      return this.#no('maySubscribe', error)
+    }
+  }
+
+  #may (hook: AuthHook, answer: boolean | Promise<boolean>): boolean | Promise<boolean> {
+    return typeof answer === 'boolean'
+      ? answer
+      : this.#inTime(hook, answer).catch((error: unknown) => this.#no(hook, error))
+  }
+
+  #no (hook: AuthHook, error: unknown): false {
+    this.#failed(hook, error)
+    return false
+  }
+
+  #inTime<T> (hook: AuthHook, answer: Promise<T>): Promise<T> {
+    const { clock, limits: { connectTimeoutMs } } = this.#options
+    return inTime(clock, connectTimeoutMs, answer, () => new HoldfastError('AUTH_UNAVAILABLE',
+      `${hook} gave no answer within connectTimeoutMs = ${connectTimeoutMs}`))
+  }
+
+  #failed (hook: AuthHook, cause: unknown): void {
+    this.failures++
+    const times = this.#seldom.happened()
+    if (times === 0) return
+    const error = cause instanceof Error ? cause : new Error(String(cause))
+    this.#options.events.emit('auth-failed', { hook, error, times })
+  }
+}
