@@ -99,6 +99,8 @@ export class HoldfastBroker implements Broker {
       damaged: new Set(recovery.damaged),
       events: {
         cursorMoved: (session) => { this.#sessions.touch(session) },
+        sent: (session) => { this.#sessions.sent(session) },
+        sending: () => { this.#store.notes?.flush() },
         acknowledged: (session) => { this.#sessions.acknowledged(session) },
         detached: (session) => {
           this.#sessions.detached(session)

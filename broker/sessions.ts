@@ -243,16 +243,22 @@ export class Sessions {
     this.#dirty.add(session)
   }
 
-  /**
-   * As touch(). Once a window was acknowledged the cursor is noted, so the end of the process repeats at most that and
-   * the window that is out [G4]; a note is as true as a record, and no more [G2].
-   */
+  /** As touch(). */
   acknowledged (session: Session): void {
     this.touch(session)
+    session.unnoted++
+  }
+
+  /**
+   * As touch(). A kill repeats what is out and what was acknowledged since the cursor was written: where that comes to
+   * two windows, the cursor is noted before this one leaves [G4]. A note is as true as a record, and no more [G2].
+   */
+  sent (session: Session): void {
+    this.touch(session)
+    const window = session.window!
     const { notes } = this.#options.store
-    if (++session.unnoted < this.#options.limits.inflightMessagesMax || !session.cursorDirty) return
+    if (session.unnoted + window.ofLog < 2 * window.sizeMax || notes === undefined || !session.cursorDirty) return
     session.unnoted = 0
-    if (notes === undefined) return
     this.#noted.add(session)
     const { key, value } = cursorChange(session)
     notes.write(key, value!)

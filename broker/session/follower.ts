@@ -24,6 +24,10 @@ import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window, ty
 export interface FollowerEvents {
   /** The cursor has moved and is to be written down some time soon. */
   cursorMoved (session: Session): void
+  /** As cursorMoved: a message more is in flight. */
+  sent (session: Session): void
+  /** Something is about to be handed to a link. */
+  sending (): void
   /** As cursorMoved: a message less is in flight. */
   acknowledged (session: Session): void
   detached (session: Session): void
@@ -69,7 +73,8 @@ export class Follower {
       clock,
       fill: (session, live) => { this.#puller.fill(session, live) },
       isBehind: (session, live) => this.#puller.isBehind(session, live),
-      cursorMoved: (session) => { events.cursorMoved(session) },
+      sent: (session) => { events.sent(session) },
+      sending: () => { events.sending() },
       detach: (session) => { this.detach(session) }
     })
     this.#puller = new Puller({

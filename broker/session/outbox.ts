@@ -19,7 +19,10 @@ export interface OutboxOptions {
   fill (session: Session, live: Live): void
   /** Could more be put there? */
   isBehind (session: Session, live: Live): boolean
-  cursorMoved (session: Session): void
+  /** One more is in flight. */
+  sent (session: Session): void
+  /** Asked before anything goes to a link. */
+  sending (): void
   detach (session: Session): void
 }
 
@@ -49,7 +52,7 @@ export class Outbox {
   send (session: Session, live: Live, message: Message | Entry, qos: QoS, offset: Offset, dup: boolean,
     isHeld = false, retain = false): Flight {
     const flight = session.window!.send(message, qos, offset, retain, dup, this.#now)
-    if (offset > 0) this.#options.cursorMoved(session)
+    if (offset > 0) this.#options.sent(session)
     if (!isHeld) this.post(session, live, flight)
     return flight
   }
@@ -146,6 +149,7 @@ export class Outbox {
         some = some.slice(0, count)
       }
       this.delivered += some.length
+      this.#options.sending()
       live.link.deliver(some)
     }
   }

@@ -88,11 +88,7 @@ const FLIGHT_BYTES = 11
 const GAP_BYTES = 5
 
 export function cursorChange (session: Session): RecordChange {
-  const flights: CursorFlight[] = []
-  for (const flight of session.window?.flights() ?? []) {
-    // A retained message is due again after a crash; but at QoS 2 its identifier is taken until PUBCOMP (MQTT 4.3.3).
-    if (flight.offset > 0 || flight.qos === 2) flights.push(flight)
-  }
+  const flights = session.window?.ofCursor() ?? []
   const gaps = [...session.gaps ?? []]
   const value = Buffer.alloc(1 + 8 + 8 + 8 + 2 + flights.length * FLIGHT_BYTES + 1 + gaps.length * GAP_BYTES + 8)
   let at = value.writeUInt8(VERSION, 0)

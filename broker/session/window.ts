@@ -118,6 +118,19 @@ export class Window {
     return undefined
   }
 
+  get sizeMax (): number { return this.#sizeMax }
+
+  /** Those of flights() that have a place in the cursor, at once. */
+  ofCursor (): Flight[] {
+    const flights: Flight[] = []
+    for (let i = this.#head; i < this.#order.length; i++) {
+      const flight = this.#order[i]
+      // A retained message is due again after a crash; but at QoS 2 its identifier is taken until PUBCOMP (MQTT 4.3.3).
+      if (flight.state !== FLIGHT_DONE && (flight.offset > 0 || flight.qos === 2)) flights.push(flight)
+    }
+    return flights
+  }
+
   /** All that are out, in the order of sending [MQTT-4.6.0-1]. */
   * flights (): IterableIterator<Flight> {
     for (let i = this.#head; i < this.#order.length; i++) {

@@ -40,6 +40,7 @@ export function createMemoryStore (disk: MemoryDisk = createMemoryDisk()): Store
 export class MemoryNotes implements Notes {
   readonly #disk: Pick<MemoryDisk, 'notes'>
   readonly #found: readonly Note[]
+  #gathered: Note[] = []
   #hasWritten = false
 
   constructor (disk: Pick<MemoryDisk, 'notes'>) {
@@ -50,12 +51,21 @@ export class MemoryNotes implements Notes {
   read (): readonly Note[] { return this.#found }
 
   write (key: string, value: Buffer): void {
-    if (!this.#hasWritten) this.#disk.notes = [[], []]
-    this.#hasWritten = true
-    this.#disk.notes[0].push({ key, value })
+    this.#gathered.push({ key, value })
   }
 
-  turn (): void { this.#disk.notes = [[], this.#disk.notes[0]] }
+  flush (): void {
+    if (this.#gathered.length === 0) return
+    if (!this.#hasWritten) this.#disk.notes = [[], []]
+    this.#hasWritten = true
+    this.#disk.notes[0].push(...this.#gathered)
+    this.#gathered = []
+  }
+
+  turn (): void {
+    this.flush()
+    this.#disk.notes = [[], this.#disk.notes[0]]
+  }
 }
 
 class MemoryStore implements Store {

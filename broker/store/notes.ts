@@ -26,6 +26,8 @@ export class NoteFiles implements Notes {
   #file: number | undefined
   #at = 0
   #hasFailed = false
+  /** Bounded by those who gather: they flush before anything is sent to a client. */
+  #gathered: Buffer[] = []
 
   /**
    * @param previousRun of the store that wrote what is there
@@ -41,19 +43,25 @@ export class NoteFiles implements Notes {
   read (): readonly Note[] { return this.#found }
 
   write (key: string, value: Buffer): void {
-    if (this.#hasFailed) return
+    if (!this.#hasFailed) this.#gathered.push(encodeNote(key, value))
+  }
+
+  flush (): void {
+    if (this.#gathered.length === 0) return
+    const notes = this.#gathered.length === 1 ? this.#gathered[0] : Buffer.concat(this.#gathered)
+    this.#gathered = []
     try {
       this.#file ??= this.#open()
-      const note = encodeNote(key, value)
-      if (this.#at + note.length > this.#bytesMax) return
-      if (writeSync(this.#file, note, 0, note.length, this.#at) < note.length) this.#hasFailed = true
-      this.#at += note.length
+      if (this.#at + notes.length > this.#bytesMax) return
+      if (writeSync(this.#file, notes, 0, notes.length, this.#at) < notes.length) this.#hasFailed = true
+      this.#at += notes.length
     } catch {
       this.#hasFailed = true // a full disk, say: tried again when the files turn
     }
   }
 
   turn (): void {
+    this.flush()
     this.#close()
     this.#turn = 1 - this.#turn
     this.#hasFailed = false
@@ -61,6 +69,7 @@ export class NoteFiles implements Notes {
 
   /** All is in the records. */
   remove (): void {
+    this.#gathered = []
     this.#close()
     for (const name of FILES) rmSync(join(this.#folder, name), { force: true })
   }

@@ -76,7 +76,9 @@ export interface Note {
 export interface Notes {
   /** What the last process wrote, the file that is older first or last; who wrote it knows which of two is newer. */
   read (): readonly Note[]
+  /** Gathers; what was gathered is kept when flush() returns. */
   write (key: string, value: Buffer): void
+  flush (): void
   /** What was written before the last call of this may be forgotten from now on. */
   turn (): void
 }

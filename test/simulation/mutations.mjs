@@ -48,8 +48,8 @@ export const MUTATIONS = [
   },
   {
     name: 'the cursor is written ahead of what was acknowledged',
-    file: 'broker/session/records.ts',
-    from: 'if (flight.offset > 0 || flight.qos === 2) flights.push(flight)',
+    file: 'broker/session/window.ts',
+    from: 'if (flight.state !== FLIGHT_DONE && (flight.offset > 0 || flight.qos === 2)) flights.push(flight)',
     to: 'if (flight.offset < 0) flights.push(flight)'
   },
   {

@@ -19,6 +19,7 @@ function write (notes: NoteFiles, ...pairs: string[]): void {
     const [key, value] = pair.split('=')
     notes.write(key, Buffer.from(value))
   }
+  notes.flush()
 }
 
 t.test('what was written is found by the next one, for its owner alone', async t => {
@@ -74,7 +75,7 @@ t.test('what is torn or damaged ends the notes of its file, wherever it is', asy
 t.test('[G6] a file is no larger than its bound; after the turn there is room', async t => {
   const folder = tempFolder(t)
   const notes = new NoteFiles(folder, undefined, RUN, BYTES_MAX)
-  for (let i = 0; i < 100; i++) notes.write('a', Buffer.alloc(100))
+  for (let i = 0; i < 100; i++) write(notes, `a=${'x'.repeat(100)}`)
   t.ok(statSync(join(folder, 'notes-0')).size <= BYTES_MAX)
   notes.turn()
   write(notes, 'a=1')
