@@ -1,8 +1,10 @@
 /** A process of the load: `load.mjs '{"role":"flow",...}'`, forked with a channel over which it answers. */
+import * as floods from './load/flood-roles.mjs'
+import * as kills from './load/kill-roles.mjs'
 import * as mqtt from './load/roles.mjs'
 import * as socketio from './load/socketio-roles.mjs'
 
-const roles = { ...mqtt, ...socketio }
+const roles = { ...mqtt, ...socketio, ...floods, ...kills }
 
 const words = []
 let listener

@@ -14,14 +14,17 @@ export class Client {
   #expected
   #onPublish
   #onAcks
+  #onCut
   #acks = []
 
   /**
    * @param onPublish (data, payloadAt): called for every PUBLISH, which is then acknowledged
    * @param onAcks (count): called after each read that brought PUBACKs
+   * @param onCut (): the server closed the connection; an error where it is not given
    */
-  constructor ({ port, clientId, clean = false, onPublish, onAcks }) {
+  constructor ({ port, clientId, clean = false, onPublish, onAcks = () => {}, onCut }) {
     this.clientId = clientId
+    this.#onCut = onCut
     this.#onPublish = onPublish
     this.#onAcks = onAcks
     this.connected = this.#expect(CONNACK, `${clientId} could not connect`)
@@ -42,6 +45,9 @@ export class Client {
   write (bytes) {
     this.#socket.write(bytes)
   }
+
+  /** Bytes that the server has not taken yet. */
+  get waitingBytes () { return this.#socket.writableLength }
 
   /** Takes nothing more from the server, and says nothing. */
   freeze () {
@@ -70,8 +76,9 @@ export class Client {
     if (this.ended) return
     this.ended = true
     const error = new Error(`${this.clientId}: ${why}`)
-    if (this.#expected === undefined) throw error
-    this.#expected.reject(error)
+    if (this.#expected !== undefined) this.#expected.reject(error)
+    else if (this.#onCut === undefined) throw error
+    this.#onCut?.()
   }
 
   #answer (type, code) {

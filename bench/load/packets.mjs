@@ -12,6 +12,12 @@ export function subscribePacket (filters, qos) {
   return packet(0x82, Buffer.from([0, 1]), ...filters.flatMap((filter) => [text(filter), Buffer.from([qos])]))
 }
 
+/** @param packetId for QoS 1; without it the message goes at QoS 0 */
+export function publishPacket (topic, payload, { packetId, retain = false } = {}) {
+  const id = packetId === undefined ? [] : [Buffer.from([packetId >> 8, packetId & 255])]
+  return packet(0x30 | (packetId === undefined ? 0 : 2) | (retain ? 1 : 0), text(topic), ...id, Buffer.from(payload))
+}
+
 export const DISCONNECT_PACKET = Buffer.from([0xe0, 0])
 
 /** A QoS 1 PUBLISH to be copied, and where its packet identifier and payload are. */

@@ -18,8 +18,11 @@ export class Publisher {
   /**
    * @param messages how many at most
    * @param onAcked (count): called after PUBACKs came
+   * @param onCut as that of Client
    */
-  constructor ({ port, clientId, number, topic, messages, windowMessages, payloadBytes, onAcked = () => {} }) {
+  constructor ({
+    port, clientId, number, topic, messages, windowMessages, payloadBytes, onAcked = () => {}, onCut
+  }) {
     this.#number = number
     this.#template = publishTemplate(topic, payloadBytes)
     this.#window = windowMessages
@@ -30,6 +33,7 @@ export class Publisher {
       clientId,
       clean: true,
       onPublish: () => {},
+      onCut,
       onAcks: (count) => {
         this.acked += count
         this.#pump()

@@ -13,16 +13,19 @@ const EVENT = 0x32
 const ACK = 0x33
 const MASKED = 0x80
 const SHORT_BYTES_MAX = 125
+const MIDDLE_BYTES_MAX = 65_535
 const HEAD_END = '\r\n\r\n'
 
 /** A masked frame; the mask is zero, so that the text stays as it is (RFC 6455, 5.3 lets a client pick any). */
 export function frame (text) {
   const length = Buffer.byteLength(text)
   const isShort = length <= SHORT_BYTES_MAX
-  const bytes = Buffer.alloc((isShort ? 6 : 8) + length)
+  const isLong = length > MIDDLE_BYTES_MAX
+  const bytes = Buffer.alloc((isShort ? 6 : isLong ? 14 : 8) + length)
   bytes[0] = FIN_TEXT
-  bytes[1] = MASKED | (isShort ? length : 126)
-  if (!isShort) bytes.writeUInt16BE(length, 2)
+  bytes[1] = MASKED | (isShort ? length : isLong ? 127 : 126)
+  if (isLong) bytes.writeUInt32BE(length, 6)
+  else if (!isShort) bytes.writeUInt16BE(length, 2)
   bytes.write(text, bytes.length - length)
   return bytes
 }
@@ -39,14 +42,17 @@ export class SocketioClient {
   #expected
   #onEvent
   #onAcks
+  #onCut
   #auth
 
   /**
    * @param auth what the client says in CONNECT
    * @param onEvent (data, at, end): called for every event; `data` holds it from `at`, after the packet type
    * @param onAcks (count): called after each read that brought acks
+   * @param onCut (): the server closed the connection; an error where it is not given
    */
-  constructor ({ port, auth, onEvent = () => {}, onAcks = () => {} }) {
+  constructor ({ port, auth, onEvent = () => {}, onAcks = () => {}, onCut }) {
+    this.#onCut = onCut
     this.#name = JSON.stringify(auth)
     this.#auth = auth
     this.#onEvent = onEvent
@@ -74,6 +80,9 @@ export class SocketioClient {
     this.#socket.write(bytes)
   }
 
+  /** Bytes that the server has not taken yet. */
+  get waitingBytes () { return this.#socket.writableLength }
+
   /** Resolves when the server has closed its side too. */
   async end () {
     this.ended = true
@@ -92,8 +101,9 @@ export class SocketioClient {
     if (this.ended) return
     this.ended = true
     const error = new Error(`${this.#name}: ${why}`)
-    if (this.#expected === undefined) throw error
-    this.#expected.reject(error)
+    if (this.#expected !== undefined) this.#expected.reject(error)
+    else if (this.#onCut === undefined) throw error
+    this.#onCut?.()
   }
 
   #succeed () {
