@@ -1,6 +1,6 @@
 /**
- * Aedes speaks the protocol; what it must never do is promise. This is the one file that knows how Aedes works inside,
- * and test/integration/aedes-contract.test.ts fails when an upgrade changes one of these details:
+ * Aedes speaks the protocol; what it must never do is promise. This file and engine-client.ts know how Aedes works
+ * inside, and test/integration/aedes-contract.test.ts fails when an upgrade changes one of these details:
  *
  * - `authorizePublish` runs before anything else is done with a PUBLISH, and may take its time. The message is
  *   appended there, the receipt is written from there, and what Aedes goes on with is a QoS 0 packet that its emitter
@@ -9,27 +9,21 @@
  *   persistence, whatever the session is.
  * - It calls `subscriptionsByClient` in the same turn in which `authenticate` calls back, and takes "has subscriptions"
  *   for "session present". It is given one marker that is never subscribed [G5].
- * - `client._nextBatch` is what reads: it listens to 'readable', and is called when a packet is done with. In its place
- *   the intake reads, in turns: the place to refuse a packet by its length, and to take what makes up nearly all
- *   traffic past parser and engine, which were 30 to 45 % of the work (docs/performance.md).
- *   Aedes itself calls `client.pause` when it begins to authenticate, and `client.resume` behind CONNACK.
- * - `client._parsingBatch` is counted up with every packet that Aedes begins with, and has to be 0 before CONNECT.
- * - `client._parser` is an event emitter whose one 'packet' listener is where Aedes begins; the gate stands before it.
- * - `client._keepaliveTimer` runs from the last packet; what is taken directly must refresh it too.
  * - 'connackSent' is emitted in the turn in which Aedes notes that CONNACK is out.
+ *
+ * What it does with a connection and its client is in engine-client.ts.
  */
-import type { EventEmitter } from 'node:events'
-import { Aedes, type Client } from 'aedes'
+import { Aedes } from 'aedes'
 import type { Broker, PublishRequest } from '../broker.ts'
 import { HoldfastError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ClientId, PacketId, QoS } from '../message.ts'
-import type { Limits } from '../limits.ts'
-import { checkFilter, show } from '../topics.ts'
+import { show } from '../topics.ts'
 import type { MqttConnection } from './connection.ts'
-import { takeDirectly, type DirectHandlers } from './direct.ts'
-import { Intake, copyUnits } from './intake.ts'
-import { PacketGate, REFUSED_FILTER, REPEATED_FILTER, type GatedPacket } from './packet-gate.ts'
+import {
+  CONNECTION, EARLY_PACKETS_MAX, isAbandoned, openClient, type Callback, type EngineClientOptions, type InnerClient
+} from './engine-client.ts'
+import { REFUSED_FILTER, REPEATED_FILTER } from './packet-gate.ts'
 import {
   SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
 } from './persistence.ts'
@@ -49,32 +43,11 @@ export interface AedesServer {
   close (): Promise<void>
 }
 
-const CONNECTION = Symbol('connection')
-
-/** Aedes's client with the details that are used of it. */
-interface InnerClient extends Client {
-  [CONNECTION]: MqttConnection
-  _parser: EventEmitter & { parse (chunk: Buffer): number }
-  _parsingBatch: number
-  _nextBatch: Callback
-  pause: () => void
-  resume: () => void
-  _keepaliveInterval: number
-  _keepaliveTimer: NodeJS.Timeout | null
-  will: ContractPacket | null
-  /** As CONNECT brought it; `will` is set later. */
-  _will: ContractPacket | null | undefined
-}
-
 interface InnerConnect { clientId: string, clean: boolean, will?: ContractPacket }
-type Callback = (error?: Error | null) => void
 
 const PRESENT_MARKER: readonly ContractSubscription[] = [{ topic: '$holdfast/present', qos: 0 }]
 /** What a message costs in memory besides its topic and payload, about. */
 const MESSAGE_OVERHEAD_BYTES = 256
-/** Packets that may follow CONNECT before CONNACK; they come of a turn or two, as reading stops meanwhile. */
-const EARLY_PACKETS_MAX = 4_096
-
 /** Client identifiers that the Socket.IO bridge makes (bridge/socketio). */
 const BRIDGE_PREFIX = 'io:'
 
@@ -87,12 +60,13 @@ const RETURN_CODES: Partial<Record<ErrorCode, number>> = {
   NOT_AUTHORIZED: REFUSED.notAuthorized
 }
 
-export async function createAedes (options: AedesOptions): Promise<AedesServer> {
-  const { broker, log, makeId, sessionExpiryMs } = options
+export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: AedesOptions): Promise<AedesServer> {
   const { limits } = broker
   /** Set for the one call of subscriptionsByClient that follows in the same turn. */
   let isPresent = false
 
+  /** CONNECTs since the start. */
+  let connects = 0
   /** The client that connected last under an identifier. */
   const latest = new Map<string, InnerClient>()
 
@@ -133,6 +107,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
       const connection = connectionOf(client)!
       const connect = packet as unknown as InnerConnect
       connection.clean = connect.clean
+      connection.order = ++connects
       if (connect.clientId === '') {
         if (connect.clean) connect.clientId = makeId() // [MQTT-3.1.3-6]
         else connection.refusal = REFUSED.identifier // [MQTT-3.1.3-8]
@@ -230,6 +205,10 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
     if (will !== undefined && !(await broker.auth.mayPublish(principal, clientId, will))) {
       throw new HoldfastError('NOT_AUTHORIZED', `a will on ${show(will)}`)
     }
+    const last = latest.get(clientId)
+    if (isAbandoned(connection) || (last !== undefined && last[CONNECTION].order > connection.order)) {
+      throw new HoldfastError('CLOSED', 'the client has gone, or has a later connection') // [MQTT-3.1.4-2]
+    }
     const { clean } = connection
     const connected = await broker.connect({
       clientId, principal, clean, expiryMs: sessionExpiryMs(via), remoteAddress, isWanted: () => !connection.isClosed
@@ -267,7 +246,8 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
     const connection = connectionOf(client)!
     if (connack.returnCode !== 0 || connection.isClosed || connection.session === undefined) return
     connection.guard.packetBytesMax = limits.packetBytesMax
-    connection.attachment = broker.attach(connection.session, connection)
+    // One that can't be told anything follows nothing; what it sent is carried out all the same.
+    if (!connection.isDead) connection.attachment = broker.attach(connection.session, connection)
     queueMicrotask(() => { connection.gate?.open() }) // when Aedes has noted it, before anything else is read
   })
   aedes.on('clientError', (client, error) => {
@@ -281,111 +261,32 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
     log.error({ error: error.message }, 'MQTT engine')
   })
 
-  const intakes = new Set<Intake>()
+  const clients = new Set<InnerClient>()
+  const options: EngineClientOptions = {
+    aedes,
+    broker,
+    log,
+    publish (client, packet, packetId) {
+      accept(client, client[CONNECTION], packet, packetId, (error) => {
+        if (error != null) client.emit('error', error)
+      })
+    },
+    over (client) {
+      clients.delete(client)
+      if (latest.get(client.id) === client) latest.delete(client.id)
+    }
+  }
   return {
-    handle (connection) {
-      const client = aedes.handle(connection.wire.stream) as InnerClient
-      client[CONNECTION] = connection
-      setGate(client, connection, limits)
-      const intake = setIntake(client, connection, broker, (packet, packetId) => {
-        accept(client, connection, packet, packetId, (error) => { if (error != null) client.emit('error', error) })
-      })
-      intakes.add(intake)
-      connection.setFlow(client.pause, client.resume)
-      connection.wire.onClose(() => {
-        intakes.delete(intake)
-        client.close(() => { if (latest.get(client.id) === client) latest.delete(client.id) })
-      })
-    },
-    pause () { for (const intake of intakes) intake.stop() },
-    async close () { await new Promise<void>((resolve) => { aedes.close(() => { resolve() }) }) }
-  }
-}
-
-/** What is read of the socket: refused by its length, taken directly, or left to Aedes's parser. */
-function setIntake (client: InnerClient, connection: MqttConnection, broker: Broker,
-  publish: (packet: Omit<PublishRequest, 'id'>, packetId: number) => void): Intake {
-  const { guard, wire: { stream } } = connection
-  const parser = client._parser
-  const refuse = (wrong: string): void => { client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong)) }
-  const handlers: DirectHandlers = {
-    publish (topic, payload, qos, retain, packetId) {
-      const before = broker.offered
-      publish({ topic, payload, qos, retain }, packetId)
-      intake.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
-    },
-    acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },
-    rest: (bytes) => { parser.parse(bytes) },
-    cut (bytes) {
-      const wrong = guard.feed(bytes)
-      if (wrong === undefined) parser.parse(bytes)
-      else refuse(wrong) // a CONNECT of 200 MB costs its sender five bytes, not us 200 MB
-    },
-    lengthMax: () => guard.packetBytesMax,
-    isDirect: () => connection.gate!.isOpen,
-    isOver: () => client.closed || stream.destroyed
-  }
-  const intake = new Intake({
-    stream,
-    processed: () => client._parsingBatch,
-    take (chunk, turn) {
-      const open = guard.feedOpen(chunk)
-      if (typeof open === 'string') {
-        refuse(open)
-        return chunk.length
+    handle (connection) { clients.add(openClient(connection, options)) },
+    pause () { for (const client of clients) client[CONNECTION].intake?.stop() },
+    async close () {
+      await new Promise<void>((resolve) => { aedes.close(() => { resolve() }) })
+      for (const client of clients) {
+        client.close()
+        client[CONNECTION].wire.stream.destroy() // whatever it has not taken
       }
-      if (open > 0) {
-        turn.left -= copyUnits(open)
-        parser.parse(open < chunk.length ? chunk.subarray(0, open) : chunk)
-      }
-      const taken = takeDirectly(chunk, open, turn, handlers)
-      if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh() // [MQTT-3.1.2-24]
-      return taken
     }
-  })
-  const next: Callback = (error) => {
-    if (error != null) {
-      client.emit('error', error)
-      return
-    }
-    if (client._parsingBatch > 0) client._parsingBatch--
-    intake.processedOne()
   }
-  stream.on('readable', () => { intake.readable() })
-  stream.removeListener('readable', client._nextBatch)
-  client._nextBatch = next
-  client._parsingBatch = 0
-  client.pause = () => { intake.pause() }
-  client.resume = () => { intake.resume() }
-  return intake
-}
-
-/** CONNACK with return code 1, "unacceptable protocol version" [MQTT-3.1.2-2]. */
-const UNACCEPTABLE_VERSION = Buffer.from([0x20, 2, 0, 1])
-
-function setGate (client: InnerClient, connection: MqttConnection, limits: Limits): void {
-  const parser = client._parser
-  const [handle] = parser.listeners('packet')
-  parser.removeAllListeners('packet')
-  const gate = new PacketGate({
-    pass: (packet) => { handle.call(parser, packet) },
-    refuse: (sentence) => { client.emit('error', new Error(sentence)) },
-    wrongFilter: (filter) => {
-      try {
-        checkFilter(filter, limits)
-      } catch (error) {
-        return (error as Error).message
-      }
-    },
-    waitingMax: EARLY_PACKETS_MAX
-  })
-  connection.gate = gate
-  parser.on('packet', (packet: GatedPacket) => { gate.take(packet) })
-  parser.prependListener('error', (error: Error) => {
-    if (!client.connecting && !client.connected && error.message === 'Invalid protocol version') {
-      connection.wire.stream.write(UNACCEPTABLE_VERSION)
-    }
-  })
 }
 
 /** Carries nothing: Aedes's own topics ($SYS) would tell everybody who is connected and what he subscribes to. */

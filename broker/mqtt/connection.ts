@@ -8,6 +8,7 @@ import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../sess
 import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../topics.ts'
 import { FrameGuard } from './frame-guard.ts'
+import type { Intake } from './intake.ts'
 import type { PacketGate } from './packet-gate.ts'
 import { pubrel, writePublishes, writeReceipts } from './encode.ts'
 
@@ -31,6 +32,8 @@ export interface ConnectionOptions {
   readonly log: Logger
   /** The session was found, but the connection is gone before it was attached. */
   release (session: Session): void
+  /** Nothing is left of it: the socket is closed, and what came before was carried out. */
+  over (): void
 }
 
 interface PendingReceipt { packetId: number, qos: number }
@@ -45,11 +48,15 @@ export class MqttConnection implements Link {
   refusal: number | undefined
   readonly guard: FrameGuard
   gate: PacketGate | undefined
+  intake: Intake | undefined
+  /** Of its CONNECT among all. */
+  order = 0
   readonly #socket: Duplex
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #log: Logger
   readonly #release: (session: Session) => void
+  readonly #over: () => void
   #receipts: PendingReceipt[] = []
   /** Bytes of messages that wait for the disk. */
   #pendingBytes = 0
@@ -57,8 +64,10 @@ export class MqttConnection implements Link {
   #isPaused = false
   #pause = (): void => {}
   #resume = (): void => {}
+  #changed = (): void => {}
   #cancelStall: (() => void) | undefined
   #isClosed = false
+  #isDead = false
 
   constructor (options: ConnectionOptions) {
     this.wire = options.wire
@@ -68,13 +77,22 @@ export class MqttConnection implements Link {
     this.#clock = options.clock
     this.#log = options.log
     this.#release = (session) => { options.release(session) }
+    this.#over = () => { options.over() }
     this.#socket.on('drain', () => {
       this.#cancelStall?.()
       this.#cancelStall = undefined
       this.attachment?.drained()
       this.#flow()
     })
-    this.wire.onClose(() => { this.closed() })
+    this.#socket.on('error', (error: Error) => {
+      if (this.#isClosed) return
+      this.#log.info({ clientId: this.session?.clientId, error: error.message }, 'connection closed after an error')
+    })
+    this.wire.onClose(() => {
+      this.#isDead = true
+      this.#cancelStall?.()
+      if (this.#isClosed) this.#over()
+    })
   }
 
   // --- from the session to the client
@@ -82,7 +100,7 @@ export class MqttConnection implements Link {
   get remoteAddress (): string { return this.wire.remoteAddress }
 
   get writable (): boolean {
-    return !this.#isClosed && this.wire.bufferedBytes() < this.#limits.writeBufferBytesMax
+    return !this.#isClosed && !this.#isDead && this.wire.bufferedBytes() < this.#limits.writeBufferBytesMax
   }
 
   deliver (deliveries: readonly Delivery[]): void {
@@ -105,6 +123,7 @@ export class MqttConnection implements Link {
   close (reason: CloseReason): void {
     if (this.#isClosed) return
     this.#log.info({ clientId: this.session?.clientId, reason }, 'connection closed by the server')
+    this.intake?.stop()
     this.#socket.destroy()
     this.closed()
   }
@@ -123,11 +142,15 @@ export class MqttConnection implements Link {
 
   // --- bounds on what it sends [G6]
 
-  /** How reading from the socket is stopped and started again. */
-  setFlow (pause: () => void, resume: () => void): void {
+  /** How reading from the socket is stopped and started again, and who hears that a message is done with. */
+  setFlow (pause: () => void, resume: () => void, changed: () => void): void {
     this.#pause = pause
     this.#resume = resume
+    this.#changed = changed
   }
+
+  /** Messages that it sent are on their way to the disk. */
+  get hasPending (): boolean { return this.#pendingMessages > 0 }
 
   /** A message has come in; it counts until gave(). */
   took (bytes: number): void {
@@ -140,6 +163,7 @@ export class MqttConnection implements Link {
     this.#pendingBytes -= bytes
     this.#pendingMessages--
     this.#flow()
+    this.#changed()
   }
 
   /** A client that sends faster than the disk writes, or does not take its receipts, is not read for a while. */
@@ -162,21 +186,36 @@ export class MqttConnection implements Link {
       this.wire.bufferedBytes() > writeBufferBytesMax * share
   }
 
-  // --- the socket
+  // --- its end
 
-  /** The socket is gone. */
+  /** The socket is gone: nothing can be answered. What was received is carried out all the same. */
+  get isDead (): boolean { return this.#isDead }
+
+  /** All that was received is carried out, or the server has closed it: the session follows it no more. */
   closed (): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#cancelStall?.()
+    this.#cancelStall = undefined
     if (this.attachment !== undefined) this.attachment.detach()
     else if (this.session !== undefined) this.#release(this.session)
+    if (this.#isDead) this.#over()
+  }
+
+  /** The same; unless there was an error, what was written before goes out, if the client takes it. */
+  finish (error?: Error): void {
+    this.closed()
+    if (error !== undefined || this.#socket.destroyed || this.wire.bufferedBytes() === 0) this.#socket.destroy()
+    else {
+      this.#socket.end(() => { this.#socket.destroy() })
+      this.#watchStall()
+    }
   }
 
   get isClosed (): boolean { return this.#isClosed }
 
   #write (chunk: Buffer): void {
-    if (this.#isClosed || this.#socket.destroyed) return
+    if (this.#isClosed || this.#isDead || this.#socket.destroyed) return
     if (!this.#socket.write(chunk)) this.#watchStall()
   }
 
@@ -186,8 +225,9 @@ export class MqttConnection implements Link {
     const before = this.wire.takenBytes()
     this.#cancelStall = this.#clock.after(this.#limits.stallTimeoutMs, () => {
       this.#cancelStall = undefined
-      if (this.#isClosed || this.wire.bufferedBytes() === 0) return
+      if (this.#isDead || this.wire.bufferedBytes() === 0) return
       if (this.wire.takenBytes() > before) this.#watchStall()
+      else if (this.#isClosed) this.#socket.destroy()
       else this.close('stalled')
     })
   }

@@ -3,8 +3,8 @@
  * client that floods has the event loop to itself for as long as it fills the buffers of the system: megabytes of
  * packets of a few bytes each, which is seconds.
  *
- * Bytes that were read and have to wait go back to the stream that they came from. There they count for its bound [G6],
- * the end of the connection does not overtake them, and they go when it is destroyed.
+ * Bytes that were read and have to wait are kept here, and the stream is not read on meanwhile: so there are no more of
+ * them than it holds [G6]. The end of the connection does not overtake them, whichever way it comes.
  */
 import type { Duplex } from 'node:stream'
 
@@ -21,9 +21,6 @@ export const PARSED_UNITS = 8
 /** Packets of a connection that the engine has in process; beyond it nothing more is taken until some are done. */
 const PROCESSED_MAX = 256
 
-/** Of what waits so much is read again; not above the high water mark of the stream, which read() would raise. */
-const SLICE_BYTES = 16_384
-
 export interface Turn {
   /** Units that are left; nothing more is taken when there is none. */
   left: number
@@ -38,18 +35,22 @@ export interface IntakeOptions {
   readonly stream: Duplex
   /**
    * Takes packets while the turn has units left, and counts them there.
-   * @returns bytes taken; the others go back, and come again
+   * @returns bytes taken; the others come again
    */
   take (chunk: Buffer, turn: Turn): number
   /** Packets that the engine has in process. */
   processed (): number
+  /** Nothing more comes, and all that came was taken. Called once. */
+  over (): void
 }
 
 export class Intake implements Turn {
   left = TURN_UNITS
   readonly #options: IntakeOptions
-  /** The stream has bytes that had to wait. */
-  #hasRest = false
+  /** Was read and has to wait. */
+  #rest: Buffer | undefined
+  #hasEnded = false
+  #isOver = false
   #isTaking = false
   /** Its next turn will come. */
   #isWaiting = false
@@ -65,32 +66,48 @@ export class Intake implements Turn {
   /** There is something to read, or the end. */
   readable (): void {
     if (this.#isTaking || this.#isWaiting || this.#isPaused) return
-    this.#isTaking = true // the stream of a WebSocket may say at once that it is readable when it gets bytes back
+    this.#isTaking = true // the stream of a WebSocket may say at once that it is readable when it was read
+    let isEmpty = false
     do {
       this.#isHeld = this.#options.processed() > PROCESSED_MAX
-      if (!this.#isHeld) this.#take()
-    } while (this.#hasRest && !this.#isHeld && this.left > 0)
+      if (!this.#isHeld) isEmpty = !this.#take()
+    } while (!isEmpty && !this.#isHeld && this.left > 0)
     this.#isTaking = false
-    if (this.left <= 0 && !this.#isPaused) this.#wait()
+    if (isEmpty && this.#hasEnded) this.#end()
+    else if (this.left <= 0 && !this.#isPaused) this.#wait()
   }
 
-  #take (): void {
-    const { stream, take } = this.#options
-    let chunk: Buffer | null = null
-    if (stream.destroyed) { // what it still has is of no use, and begins anywhere
-      this.#hasRest = false
-      return
-    }
-    // Of a rest no more than a slice: whoever reads all lets the stream read on, and so the rest would grow.
-    if (this.#hasRest) chunk = stream.read(SLICE_BYTES) as Buffer | null
-    chunk ??= stream.read() as Buffer | null
-    if (chunk === null) {
-      this.#hasRest = false
-      return
-    }
-    const taken = take(chunk, this)
-    if (this.left <= 0) this.#hasRest = true
-    if (taken < chunk.length && !stream.destroyed) stream.unshift(chunk.subarray(taken))
+  /** False where there is nothing. */
+  #take (): boolean {
+    const chunk = this.#rest ?? this.#options.stream.read() as Buffer | null
+    this.#rest = undefined
+    if (chunk === null) return false
+    const taken = this.#options.take(chunk, this)
+    if (taken < chunk.length && !this.#isStopped) this.#rest = chunk.subarray(taken)
+    return true
+  }
+
+  /** Nothing more comes. What came before is taken, as it would have been. */
+  end (): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    if (this.#isStopped) this.#end()
+    else this.readable()
+  }
+
+  /** Nothing waits to be taken, as far as it was read; whoever ends reads all. */
+  get isEmpty (): boolean { return this.#rest === undefined && !this.#read() }
+
+  /** Takes what the stream has, which may have gone. */
+  #read (): boolean {
+    this.#rest = this.#options.stream.read() as Buffer | null ?? undefined
+    return this.#rest !== undefined
+  }
+
+  #end (): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#options.over()
   }
 
   /** One packet is not in process any more. */
@@ -116,7 +133,9 @@ export class Intake implements Turn {
   /** Takes nothing more, whoever resumes it. */
   stop (): void {
     this.#isStopped = true
+    this.#rest = undefined
     this.pause()
+    if (this.#hasEnded) this.#end()
   }
 
   #wait (): void {

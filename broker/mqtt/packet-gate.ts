@@ -16,6 +16,8 @@ export interface GatedPacket {
 export interface GateOptions {
   /** Hands a packet to Aedes. */
   readonly pass: (packet: GatedPacket) => void
+  /** The client takes its leave: DISCONNECT. Nothing comes behind it [MQTT-3.14.4-2]. */
+  readonly leave: () => void
   /** The client broke the protocol: its connection ends. */
   readonly refuse: (sentence: string) => void
   /** What is wrong with a filter; undefined if nothing is. */
@@ -38,7 +40,7 @@ export class PacketGate {
   readonly #options: GateOptions
   #waiting: GatedPacket[] | undefined
   #isOpen = false
-  #isBroken = false
+  #isOver = false
 
   constructor (options: GateOptions) {
     this.#options = options
@@ -46,7 +48,7 @@ export class PacketGate {
 
   /** The parser has read a packet. */
   take (packet: GatedPacket): void {
-    if (this.#isBroken) return
+    if (this.#isOver) return
     const wrong = violation(packet)
     if (wrong !== undefined) this.#break(wrong)
     else if (this.#isOpen) this.#pass(packet)
@@ -59,23 +61,31 @@ export class PacketGate {
     }
   }
 
-  get isOpen (): boolean { return this.#isOpen && !this.#isBroken }
+  /** Packets wait for CONNACK. */
+  get hasWaiting (): boolean { return this.#waiting !== undefined && this.#waiting.length > 0 }
+
+  get isOpen (): boolean { return this.#isOpen && !this.#isOver }
 
   /** CONNACK is out. */
   open (): void {
     const waiting = this.#waiting ?? []
     this.#waiting = []
     this.#isOpen = true
-    for (const packet of waiting) if (!this.#isBroken) this.#pass(packet)
+    for (const packet of waiting) if (!this.#isOver) this.#pass(packet)
   }
 
   #pass (packet: GatedPacket): void {
+    if (packet.cmd === 'disconnect') {
+      this.#isOver = true
+      this.#options.leave()
+      return
+    }
     if (packet.subscriptions !== undefined) markFilters(packet, this.#options.wrongFilter)
     this.#options.pass(packet)
   }
 
   #break (sentence: string): void {
-    this.#isBroken = true
+    this.#isOver = true
     this.#waiting = []
     this.#options.refuse(sentence)
   }

@@ -43,7 +43,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     makeId: () => `auto-${randomUUID()}`,
     sessionExpiryMs: (via) => via === 'mqtt' ? options.tcpSessionExpiryMs : options.websocketSessionExpiryMs
   })
-  const tcp = createServer({ noDelay: true })
+  const tcp = createServer({ noDelay: true, allowHalfOpen: true }) // what came before the end is answered
   const websockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -54,10 +54,15 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
   let isClosing = false
 
   function handle (wire: Wire): void {
-    const connection = new MqttConnection(
-      { wire, limits, clock, log, release: (session) => { broker.release(session) } })
+    const connection = new MqttConnection({
+      wire,
+      limits,
+      clock,
+      log,
+      release: (session) => { broker.release(session) },
+      over: () => { connections.delete(connection) }
+    })
     connections.add(connection)
-    wire.onClose(() => { connections.delete(connection) })
     aedes.handle(connection)
   }
 

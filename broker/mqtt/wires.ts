@@ -45,18 +45,9 @@ export function websocketWire (socket: WebSocket, request: IncomingMessage): Wir
     if (socket.isPaused) socket.resume()
   }
   const listeners: Array<() => void> = []
-  // In turns with the broker, as long as it takes some of what came before the end: this must not be lost to the end.
-  const close = (bytesBefore: number): void => {
-    const { length } = old._readableState
-    if (!stream.destroyed && length > 0 && length < bytesBefore) {
-      setImmediate(close, length)
-      return
-    }
-    stream.end()
-    stream.destroy()
-    for (const listener of listeners) listener()
-  }
-  socket.onclose = () => { close(Infinity) } // in place of websocket-stream's, which destroys at once
+  // In place of websocket-stream's, which destroy the stream: what came before the end is still to be read.
+  socket.onerror = () => {}
+  socket.onclose = () => { for (const listener of listeners) listener() }
   return {
     stream,
     via: 'websocket',

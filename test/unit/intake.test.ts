@@ -13,6 +13,8 @@ interface Scene {
   /** Called with each packet. */
   onPacket: (turn: Turn) => void
   processed: number
+  /** How much was taken when the intake said that it is over; once. */
+  readonly over: number[]
 }
 
 function begin (): Scene {
@@ -20,14 +22,16 @@ function begin (): Scene {
   const scene: Scene = {
     stream,
     taken: [],
+    over: [],
     onPacket: () => {},
     processed: 0,
     intake: new Intake({
       stream,
       processed: () => scene.processed,
+      over: () => { scene.over.push(scene.taken.length) },
       take (chunk, turn) {
         let at = 0
-        while (at < chunk.length && turn.left > 0 && !stream.destroyed) {
+        while (at < chunk.length && turn.left > 0) {
           turn.left--
           scene.taken.push(chunk[at++])
           scene.onPacket(turn)
@@ -37,6 +41,7 @@ function begin (): Scene {
     })
   }
   stream.on('readable', () => { scene.intake.readable() })
+  for (const end of ['end', 'close']) stream.on(end, () => { scene.intake.end() })
   return scene
 }
 
@@ -71,20 +76,13 @@ t.test('[G8] connections that flood share: each has its turn before one has the 
 })
 
 t.test('all of it is taken, in order, and the end comes behind it', async t => {
-  const { stream, taken } = begin()
+  const { stream, taken, over } = begin()
   const bytes = counting(40_000)
-  let atEnd = -1
-  const ended = new Promise<void>((resolve) => {
-    stream.on('end', () => {
-      atEnd = taken.length
-      resolve()
-    })
-  })
   stream.write(bytes.subarray(0, 30_000))
   await turn()
   stream.end(bytes.subarray(30_000))
-  await ended
-  t.equal(atEnd, bytes.length)
+  for (let i = 0; i < 40_000 / TURN_UNITS + 5; i++) await turn()
+  t.same(over, [bytes.length])
   t.ok(Buffer.from(taken).equals(bytes))
 })
 
@@ -151,13 +149,44 @@ t.test('[G6] while the engine has too much in process nothing is taken, and then
   t.equal(scene.taken.length, 100)
 })
 
-t.test('what waits goes with its connection', async t => {
+t.test('[G2] what was received before the connection broke is taken; the end comes behind it', async t => {
+  const { stream, intake, taken, over } = begin()
+  stream.write(counting(10_000))
+  await turn()
+  t.ok(taken.length > 0 && taken.length < 10_000)
+  intake.pause()
+  stream.destroy()
+  for (let i = 0; i < 5; i++) await turn()
+  t.same(over, [])
+  intake.resume()
+  for (let i = 0; i < 10_000 / TURN_UNITS + 5; i++) await turn()
+  t.ok(Buffer.from(taken).equals(counting(10_000)))
+  t.same(over, [10_000])
+})
+
+t.test('stopped, what waits is gone, and the end comes at once, whichever comes first', async t => {
+  for (const how of ['stopped, then gone', 'gone, then stopped']) {
+    const { stream, intake, taken, over } = begin()
+    stream.write(counting(10_000))
+    await turn()
+    const { length } = taken
+    if (how === 'stopped, then gone') intake.stop()
+    stream.destroy()
+    await new Promise<void>((resolve) => { stream.once('close', resolve) })
+    if (how === 'gone, then stopped') intake.stop()
+    for (let i = 0; i < 5; i++) await turn()
+    t.same([over.length, taken.length < 10_000], [1, true], how)
+    t.ok(taken.length <= length + 2 * TURN_UNITS, how)
+  }
+})
+
+t.test('[G6] what nobody asks for any more is not taken', async t => {
   const scene = begin()
   scene.stream.write(counting(10_000))
   await turn()
   const { length } = scene.taken
   t.ok(length > 0 && length < 10_000)
-  scene.stream.destroy()
+  scene.intake.stop()
   for (let i = 0; i < 5; i++) await turn()
   t.equal(scene.taken.length, length)
 })

@@ -1,0 +1,200 @@
+/**
+ * Aedes's client of a connection, and what is put in place of its parts. As in aedes.ts, which leans on the other
+ * details, test/integration/aedes-contract.test.ts fails when one of these changes:
+ *
+ * - `client._nextBatch` is what reads: it listens to 'readable', and is called when a packet is done with. In its place
+ *   the intake reads, in turns: the place to refuse a packet by its length, and to take what makes up nearly all
+ *   traffic past parser and engine, which were 30 to 45 % of the work (docs/performance.md).
+ *   Aedes itself calls `client.pause` when it begins to authenticate, and `client.resume` behind CONNACK.
+ * - `client._parsingBatch` is counted up with every packet that Aedes begins with, and has to be 0 before CONNECT.
+ * - `client._parser` is an event emitter whose one 'packet' listener is where Aedes begins; the gate stands before it.
+ * - `client._keepaliveTimer` runs from the last packet; what is taken directly must refresh it too.
+ * - `client._disconnected` says that DISCONNECT has come: then client.close() publishes no will.
+ * - Of its stream it uses what engine-stream.ts has; it takes 'end', 'close' and 'error' for the end of the client.
+ */
+import type { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import type { Aedes, Client } from 'aedes'
+import type { Broker, PublishRequest } from '../broker.ts'
+import { HoldfastError } from '../errors.ts'
+import type { Limits } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { PacketId } from '../message.ts'
+import { checkFilter } from '../topics.ts'
+import type { MqttConnection } from './connection.ts'
+import { takeDirectly, type DirectHandlers } from './direct.ts'
+import { Ending } from './ending.ts'
+import { EngineStream } from './engine-stream.ts'
+import { Intake, copyUnits } from './intake.ts'
+import { PacketGate, type GatedPacket } from './packet-gate.ts'
+import type { ContractPacket } from './persistence.ts'
+
+export const CONNECTION = Symbol('connection')
+
+/** Aedes's client with the details that are used of it. */
+export interface InnerClient extends Client {
+  [CONNECTION]: MqttConnection
+  _parser: EventEmitter & { parse (chunk: Buffer): number }
+  _parsingBatch: number
+  _nextBatch: Callback
+  pause: () => void
+  resume: () => void
+  _keepaliveInterval: number
+  _keepaliveTimer: NodeJS.Timeout | null
+  _disconnected: boolean
+  will: ContractPacket | null
+  /** As CONNECT brought it; `will` is set later. */
+  _will: ContractPacket | null | undefined
+}
+
+export type Callback = (error?: Error | null) => void
+
+export interface EngineClientOptions {
+  readonly aedes: Aedes
+  readonly broker: Broker
+  readonly log: Logger
+  /** PUBLISH at QoS 0 or 1, taken directly. */
+  publish (client: InnerClient, packet: Omit<PublishRequest, 'id'>, packetId: number): void
+  /** Aedes is done with the client, and nothing of it is taken any more. */
+  over (client: InnerClient): void
+}
+
+/** Packets that may follow CONNECT before CONNACK; they come of a turn or two, as reading stops meanwhile. */
+export const EARLY_PACKETS_MAX = 4_096
+
+/** Starts speaking MQTT on a connection. */
+export function openClient (connection: MqttConnection, options: EngineClientOptions): InnerClient {
+  const { aedes, broker, log } = options
+  const { wire } = connection
+  const stream = new EngineStream({
+    stream: wire.stream,
+    isDead: () => connection.isDead,
+    over (error) {
+      intake.stop()
+      connection.finish(error)
+      options.over(client)
+    }
+  })
+  const client = aedes.handle(stream as unknown as Duplex) as InnerClient
+  client[CONNECTION] = connection
+  const ending = new Ending({
+    clock: broker.clock,
+    waitMsMax: broker.limits.stallTimeoutMs,
+    isBusy: () => client._parsingBatch > 0 || connection.hasPending,
+    end (isLate) {
+      if (isLate) {
+        log.warn({ clientId: client.id, remoteAddress: wire.remoteAddress },
+          'a connection has ended, and what it sent before was not done with after stallTimeoutMs; it is given up')
+      }
+      client.close()
+    }
+  })
+  const intake = connection.intake = makeIntake(client, connection, options, ending)
+  connection.gate = makeGate(client, connection, broker.limits, () => {
+    client._disconnected = true // [MQTT-3.14.4-3], whatever happens until it is carried out
+    intake.stop() // [MQTT-3.14.4-2]
+    ending.begin()
+  })
+  connection.setFlow(client.pause, client.resume, () => { ending.changed() })
+  wire.stream.on('end', () => { intake.end() })
+  wire.onClose(() => {
+    intake.end()
+    stream.dead()
+    if (connection.isClosed) client.close()
+  })
+  return client
+}
+
+/** The peer is gone, and nothing is left to do for it: CONNECT was all that came. */
+export function isAbandoned ({ isDead, gate, intake }: MqttConnection): boolean {
+  return isDead && gate?.hasWaiting !== true && intake?.isEmpty !== false
+}
+
+/** What is read of the socket: refused by its length, taken directly, or left to Aedes's parser. */
+function makeIntake (client: InnerClient, connection: MqttConnection, { broker, publish }: EngineClientOptions,
+  ending: Ending): Intake {
+  const { guard, wire: { stream } } = connection
+  const parser = client._parser
+  const refuse = (wrong: string): void => { client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong)) }
+  const handlers: DirectHandlers = {
+    publish (topic, payload, qos, retain, packetId) {
+      const before = broker.offered
+      publish(client, { topic, payload, qos, retain }, packetId)
+      intake.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
+    },
+    acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },
+    rest: (bytes) => { parser.parse(bytes) },
+    cut (bytes) {
+      const wrong = guard.feed(bytes)
+      if (wrong === undefined) parser.parse(bytes)
+      else refuse(wrong) // a CONNECT of 200 MB costs its sender five bytes, not us 200 MB
+    },
+    lengthMax: () => guard.packetBytesMax,
+    isDirect: () => connection.gate!.isOpen,
+    isOver: () => client.closed || client._disconnected
+  }
+  const intake = new Intake({
+    stream,
+    processed: () => client._parsingBatch,
+    over: () => { ending.begin() },
+    take (chunk, turn) {
+      const open = guard.feedOpen(chunk)
+      if (typeof open === 'string') {
+        refuse(open)
+        return chunk.length
+      }
+      if (open > 0) {
+        turn.left -= copyUnits(open)
+        parser.parse(open < chunk.length ? chunk.subarray(0, open) : chunk)
+      }
+      const taken = takeDirectly(chunk, open, turn, handlers)
+      if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh() // [MQTT-3.1.2-24]
+      return taken
+    }
+  })
+  const next: Callback = (error) => {
+    if (error != null) {
+      client.emit('error', error)
+      return
+    }
+    if (client._parsingBatch > 0) client._parsingBatch--
+    intake.processedOne()
+    ending.changed()
+  }
+  stream.on('readable', () => { intake.readable() })
+  client._nextBatch = next
+  client._parsingBatch = 0
+  client.pause = () => { intake.pause() }
+  client.resume = () => { intake.resume() }
+  return intake
+}
+
+/** CONNACK with return code 1, "unacceptable protocol version" [MQTT-3.1.2-2]. */
+const UNACCEPTABLE_VERSION = Buffer.from([0x20, 2, 0, 1])
+
+/** @param leave called for DISCONNECT; nothing that is behind it counts */
+function makeGate (client: InnerClient, connection: MqttConnection, limits: Limits, leave: () => void): PacketGate {
+  const parser = client._parser
+  const [handle] = parser.listeners('packet')
+  parser.removeAllListeners('packet')
+  const gate = new PacketGate({
+    pass: (packet) => { handle.call(parser, packet) },
+    leave,
+    refuse: (sentence) => { client.emit('error', new Error(sentence)) },
+    wrongFilter: (filter) => {
+      try {
+        checkFilter(filter, limits)
+      } catch (error) {
+        return (error as Error).message
+      }
+    },
+    waitingMax: EARLY_PACKETS_MAX
+  })
+  parser.on('packet', (packet: GatedPacket) => { gate.take(packet) })
+  parser.prependListener('error', (error: Error) => {
+    if (!client.connecting && !client.connected && error.message === 'Invalid protocol version') {
+      connection.wire.stream.write(UNACCEPTABLE_VERSION)
+    }
+  })
+  return gate
+}
