@@ -21,7 +21,7 @@ import type { ClientId, PacketId, QoS } from '../message.ts'
 import { show } from '../topics.ts'
 import type { MqttConnection } from './connection.ts'
 import {
-  CONNECTION, EARLY_PACKETS_MAX, isAbandoned, openClient, type Callback, type EngineClientOptions, type InnerClient
+  CONNECTION, EARLY_PACKETS_MAX, openClient, type Callback, type EngineClientOptions, type InnerClient
 } from './engine-client.ts'
 import { REFUSED_FILTER, REPEATED_FILTER } from './packet-gate.ts'
 import {
@@ -138,6 +138,7 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
         done(null, true)
         isPresent = false
       }, (error: Error) => {
+        if (connection.isClosed) return
         const known = error instanceof HoldfastError ? RETURN_CODES[error.code] : undefined
         const code = known ?? REFUSED.unavailable
         log.warn({ clientId: client.id, remoteAddress: connection.wire.remoteAddress, error: error.message },
@@ -206,7 +207,7 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
       throw new HoldfastError('NOT_AUTHORIZED', `a will on ${show(will)}`)
     }
     const last = latest.get(clientId)
-    if (isAbandoned(connection) || (last !== undefined && last[CONNECTION].order > connection.order)) {
+    if (connection.isClosed || (last !== undefined && last[CONNECTION].order > connection.order)) {
       throw new HoldfastError('CLOSED', 'the client has gone, or has a later connection') // [MQTT-3.1.4-2]
     }
     const { clean } = connection

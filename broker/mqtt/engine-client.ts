@@ -96,18 +96,21 @@ export function openClient (connection: MqttConnection, options: EngineClientOpt
     ending.begin()
   })
   connection.setFlow(client.pause, client.resume, () => { ending.changed() })
-  wire.stream.on('end', () => { intake.end() })
-  wire.onClose(() => {
+  const ended = (): void => {
     intake.end()
+    if (connection.isClosed || isAbandoned(connection)) client.close()
+  }
+  wire.stream.on('end', ended)
+  wire.onClose(() => {
+    ended()
     stream.dead()
-    if (connection.isClosed) client.close()
   })
   return client
 }
 
-/** The peer is gone, and nothing is left to do for it: CONNECT was all that came. */
-export function isAbandoned ({ isDead, gate, intake }: MqttConnection): boolean {
-  return isDead && gate?.hasWaiting !== true && intake?.isEmpty !== false
+/** The client has gone before it was let in, and nothing is left to do for it: CONNECT was all that came. */
+function isAbandoned ({ gate, intake }: MqttConnection): boolean {
+  return gate!.isConnecting && !gate!.hasWaiting && intake!.isEmpty
 }
 
 /** What is read of the socket: refused by its length, taken directly, or left to Aedes's parser. */

@@ -65,6 +65,7 @@ export class Intake implements Turn {
 
   /** There is something to read, or the end. */
   readable (): void {
+    if (this.#isPaused && this.#rest === undefined) this.#options.stream.read(0) // so that it says where it ends
     if (this.#isTaking || this.#isWaiting || this.#isPaused) return
     this.#isTaking = true // the stream of a WebSocket may say at once that it is readable when it was read
     let isEmpty = false

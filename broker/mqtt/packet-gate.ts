@@ -61,7 +61,9 @@ export class PacketGate {
     }
   }
 
-  /** Packets wait for CONNACK. */
+  /** CONNACK is not out yet. */
+  get isConnecting (): boolean { return !this.#isOpen && !this.#isOver }
+  /** Packets wait for it. */
   get hasWaiting (): boolean { return this.#waiting !== undefined && this.#waiting.length > 0 }
 
   get isOpen (): boolean { return this.#isOpen && !this.#isOver }

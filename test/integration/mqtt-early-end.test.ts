@@ -24,10 +24,8 @@ for (const how of ['reset', 'end'] as const) {
         if (isWritten) await until(() => store.batches.length > written, 'CONNECT to be written', 2_000, 1)
         if (how === 'reset') client.destroy()
         else client.stream.end()
-        for (let i = 0; i < 20; i++) await new Promise((resolve) => { setImmediate(resolve) })
-        letGo()
-        if (how === 'end') t.equal((await client.expect('connack')).returnCode, 0, 'who still listens is answered')
         await until(() => server.server.connections === 0, 'the connection to be gone', 5_000, 1)
+        letGo()
         await until(() => {
           const sessions = [...server.broker.sessions()].filter((session) => session.clientId === clientId)
           return sessions.every((session) => !session.clean && !session.attached && session.detachedAt !== undefined)

@@ -164,6 +164,23 @@ t.test('[G1] who closes only its own half gets all answers, and then the end', a
   await client.closed
 })
 
+t.test('[G6] who sent no more than CONNECT and has gone before it was answered leaves nothing behind', async t => {
+  let letGo = (): void => {}
+  const auth: Auth = { ...anonymous,
+    async authenticate (request) {
+      if (request.clientId === 'c') await new Promise<void>((resolve) => { letGo = resolve })
+      return await anonymous.authenticate(request)
+    } }
+  for (const [way, say] of Object.entries(WAYS)) {
+    const { server } = await begin(t, { auth })
+    await say(t, server, bytes(connectPacket({ clientId: 'c', clean: false, will: WILL })))
+    await until(() => server.server.connections === 1, `${way}: the end to be seen`, 5_000, 1)
+    letGo()
+    await server.broker.settled()
+    t.same([...server.broker.sessions()].map(({ clientId }) => clientId), ['reader'], way)
+  }
+})
+
 t.test('[G6] a peer that is gone can not make the server hold on to it for ever', async t => {
   const warnings: string[] = []
   const warn = (_what: object, sentence: string): void => { warnings.push(sentence) }
