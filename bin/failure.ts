@@ -11,7 +11,9 @@ export const EXIT = {
   /** What was asked for makes no sense (sysexits.h, EX_USAGE). */
   usage: 64,
   /** An error of the program itself (sysexits.h, EX_SOFTWARE). */
-  internal: 70
+  internal: 70,
+  /** The disk failed, and the process could not go on (sysexits.h, EX_IOERR). */
+  disk: 74
 } as const
 
 const ADVICE: { readonly [Code in ErrorCode]?: string } = {
@@ -19,6 +21,7 @@ const ADVICE: { readonly [Code in ErrorCode]?: string } = {
   DATA_LOCKED: 'stop that server, or choose another folder with --data',
   DATA_NOT_WRITABLE: 'give this user write access to it, or choose another folder with --data',
   DATA_NEWER: 'install the newer version again, or choose another folder with --data',
+  DATA_OLDER: 'move it away, or choose another folder with --data',
   DATA_DAMAGED: 'restore the folder from a copy, or choose another one with --data'
 }
 

@@ -9,7 +9,10 @@ export function narrate (events: Broker['events'], log: Logger): void {
     'at once that was thrown out'))
   events.on('detached', (session) => log.debug(session, 'client gone; its session goes on until it expires'))
   events.on('session-ended', (session) => {
-    if (session.reason === 'disconnected') log.debug(session, 'clean session ended with its connection')
+    if (session.reason === 'damaged') {
+      log.error(session, 'the record of a session was damaged, and the session is lost with what waited for it; its ' +
+        'client learns when it comes back that there is none')
+    } else if (session.reason === 'disconnected') log.debug(session, 'clean session ended with its connection')
     else log.info(session, 'session ended; nothing is kept for it any more')
   })
   events.on('gap', (gap) => {
@@ -23,6 +26,8 @@ export function narrate (events: Broker['events'], log: Logger): void {
     'a listener of the program failed; the server and the other listeners go on'))
   events.on('store-failed', ({ error }) =>
     log.error({ err: error }, 'the log can\'t be written; publishers get no receipts until it can, and send again'))
+  events.on('store-broken', (broken) => log.error(broken, 'this process must end and be started again; nothing that ' +
+    'has a receipt is lost'))
   events.on('store-recovered', () => log.info({}, 'the log can be written again; receipts are given again'))
 }
 

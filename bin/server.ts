@@ -102,7 +102,10 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   const ownHttp = programs === undefined ? createOwnHttp(config, log) : undefined
   const http = programs ?? ownHttp!.server
   const store = given ?? createEmbeddedStore({
-    folder: data, notesBytesMax: config.notesBytesMax, report: (sentence) => log.error({ data }, sentence)
+    folder: data,
+    notesBytesMax: config.notesBytesMax,
+    report: (sentence) => log.error({ data }, sentence),
+    broken: (why) => { broker.events.emit('store-broken', { why }) }
   })
   const broker = createBroker({
     store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, makeId: randomUUID

@@ -40,6 +40,8 @@ export async function start (line: CommandLine): Promise<void> {
     log.info({}, failed ? 'stopped, not cleanly; the next start recovers' : 'stopped')
     process.exit(failed ? EXIT.failed : EXIT.ok)
   }
+  // without any more of the engine: what it has in memory is no longer to be trusted
+  starting.then((holdfast) => holdfast.events.on('store-broken', () => process.exit(EXIT.disk)), () => {})
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
 

@@ -6,6 +6,7 @@ export const ERRORS = {
   DATA_LOCKED: { retriable: false, says: 'the data folder is in use by another server' },
   DATA_NOT_WRITABLE: { retriable: false, says: 'the data folder cannot be written' },
   DATA_NEWER: { retriable: false, says: 'the data folder was written by a newer version' },
+  DATA_OLDER: { retriable: false, says: 'the data folder was written by an older version' },
   DATA_DAMAGED: { retriable: false, says: 'the data folder is damaged beyond what can be recovered' },
   CLIENT_ID_INVALID: { retriable: false, says: 'the client identifier is empty, too long or malformed' },
   SESSION_FOREIGN: { retriable: false, says: 'the session belongs to another principal' },

@@ -12,7 +12,9 @@ export interface BrokerEvents {
   /** A session was made. */
   'session-created': [{ clientId: ClientId, principal: Principal, clean: boolean }]
   /** A session ended: nothing is kept for it any more [G5]. */
-  'session-ended': [{ clientId: ClientId, reason: 'expired' | 'clean-connect' | 'administrator' | 'disconnected' }]
+  'session-ended': [{
+    clientId: ClientId, reason: 'expired' | 'clean-connect' | 'administrator' | 'disconnected' | 'damaged'
+  }]
   /** A connection follows the session now. */
   'attached': [{ clientId: ClientId }]
   /**
@@ -33,6 +35,8 @@ export interface BrokerEvents {
   /** The log can't be written: no receipts are given until 'store-recovered'. */
   'store-failed': [{ error: Error }]
   'store-recovered': []
+  /** The disk failed in a way that may have damaged the memory of this process: it should end, and be started again. */
+  'store-broken': [{ why: string }]
   /**
    * The program's own Auth threw, or gave no answer within connectTimeoutMs: whoever was asked about was refused.
    * Told once a second, with how many `times` it happened since.

@@ -5,6 +5,7 @@ import { Aside } from './aside.ts'
 import { TimelyAuth } from './auth/timely.ts'
 import { HoldfastError } from './errors.ts'
 import { Events } from './events.ts'
+import { ALIVE_MS, Heartbeat, lastBeat, LOOK_MS } from './heartbeat.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { PENDING } from './log/route.ts'
@@ -14,7 +15,6 @@ import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, typ
 import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { Follower } from './session/follower.ts'
-import { aliveChange, readAlive } from './session/records.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import { infoOf } from './session-info.ts'
@@ -29,8 +29,6 @@ import type {
   AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo
 } from './broker.ts'
 
-/** How often the time is written down, so that a crash does not count as time attached; also probes a failed store. */
-const ALIVE_MS = 5_000
 
 export function createBroker (options: BrokerOptions): Broker {
   return new HoldfastBroker(options)
@@ -52,6 +50,7 @@ export class HoldfastBroker implements Broker {
   readonly #timeline = new Timeline()
   readonly #takeovers: Takeovers
   #log!: Log
+  #heartbeat!: Heartbeat
   #sessions!: Sessions
   #follower!: Follower
   #wills!: Wills
@@ -92,6 +91,7 @@ export class HoldfastBroker implements Broker {
       failed: (error) => { events.emit('store-failed', { error }) },
       recovered: () => { events.emit('store-recovered') }
     })
+    this.#heartbeat = new Heartbeat(clock, this.#log, this.#store)
     const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock }
     this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
     this.#follower = new Follower({
@@ -138,12 +138,8 @@ export class HoldfastBroker implements Broker {
     })
 
     await this.#retained.load()
-    const alive = await readAlive(this.#store)
-    const now = clock.now()
-    const aliveAt = (alive === undefined ? now : Math.min(now, alive.at + ALIVE_MS)) as TimeMs
-    // A stop during which the disk was full is no clean one: cursors were not written.
-    const clean = recovery.clean && (alive === undefined || alive.isStopped)
-    const owed = await this.#sessions.load({ ...recovery, clean }, aliveAt)
+    const { aliveAt, isClean } = await lastBeat(this.#store, clock.now())
+    const owed = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
     for (const { subscription, notAfter } of owed) this.#subscribing.owe(subscription, notAfter)
     for await (const headers of this.#store.scan()) {
       for (const { topic, offset, bytes, time } of headers) {
@@ -151,7 +147,7 @@ export class HoldfastBroker implements Broker {
         this.#timeline.note(offset, time)
       }
     }
-    this.#log.record([aliveChange(this.clock.now(), false)], () => {})
+    this.#heartbeat.beat()
     await this.#wills.publishAll()
     await this.#log.settled()
     this.#repeat(limits.cursorFlushMs, () => { this.#sessions.flush() })
@@ -159,7 +155,8 @@ export class HoldfastBroker implements Broker {
       this.#sweeper.sweep()
       if (this.#wills.owed > 0 && !this.#log.failing) this.#wills.retry()
     })
-    this.#repeat(ALIVE_MS, () => { this.#log.record([aliveChange(this.clock.now(), false)], () => {}) })
+    this.#repeat(ALIVE_MS, () => { this.#heartbeat.beat() })
+    this.#repeat(LOOK_MS, () => { this.#heartbeat.look() })
     return recovery
   }
 
@@ -177,7 +174,7 @@ export class HoldfastBroker implements Broker {
     }
     this.#sweeper.close()
     await this.#sessions.flushAll()
-    if (!this.#log.failing) this.#log.record([aliveChange(this.clock.now(), true)], () => {})
+    if (!this.#log.failing) this.#heartbeat.beat(true)
     await this.#log.settled()
     await this.#store.close()
   }

@@ -12,7 +12,9 @@ import type { Note, Recovery, Store, StoredRecord, Table } from './store/store.t
 
 export interface LoadOptions {
   readonly store: Pick<Store, 'records' | 'notes'>
-  readonly recovery: Pick<Recovery, 'clean' | 'tail' | 'damaged'>
+  readonly recovery: Pick<Recovery, 'clean' | 'tail' | 'damaged' | 'damagedRecords'>
+  /** How many there are in the log. */
+  readonly messages: number
   readonly limits: Limits
   readonly now: TimeMs
   /** When the server was last known to run: sessions that were attached then count as detached since. */
@@ -26,6 +28,10 @@ export interface Loaded {
   readonly surprised: Session[]
   /** Sessions whose cursor was noted after it was last written: it is to be written. */
   readonly noted: ReadonlySet<Session>
+  /** Sessions that lost, or may have lost, something to damage: that is to be written down until they are told [G5]. */
+  readonly told: Session[]
+  /** Sessions whose own record was damaged: they are gone [G5]. */
+  readonly lost: Set<ClientId>
   /** Subscriptions that are owed the retained messages of their time. */
   readonly owed: Array<{ readonly subscription: Subscription<Session>, readonly notAfter: Offset }>
   /** Records of sessions that have ended, left because a disk was full: to be removed. */
@@ -39,6 +45,10 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
   const sessions = new Map<ClientId, Session>()
   const surprised: Session[] = []
   const noted = new Set<Session>()
+  const damagedIn = (table: Table): string[] =>
+    recovery.damagedRecords.filter((one) => (one.table ?? table) === table).map(({ key }) => key)
+  const damagedSessions = damagedIn('sessions')
+  const lost = new Set(recovery.damagedRecords.flatMap(({ table, key }) => table === 'sessions' ? key as ClientId : []))
   const owed: Loaded['owed'] = []
   const stale: RecordChange[] = []
   let lastInstance = 0
@@ -48,6 +58,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
     lastInstance = Math.max(lastInstance, instance)
     const session = sessions.get(clientId)
     if (session?.instance === instance) return session
+    if (session === undefined && damagedSessions.length > 0) lost.add(clientId)
     stale.push({ table, key: record.key, value: null })
     return undefined
   }
@@ -76,11 +87,14 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       if (retainedDue) owed.push({ subscription, notAfter: record.at })
     }
   }
+  const uncertain = damagedIn('cursors').length > 0 ? new Set(sessions.values()) : undefined
   for await (const records of store.records('cursors')) {
     for (const record of records) {
       const cursor = readCursor(record)
       const session = owner('cursors', record.key as ClientId, cursor.instance, record)
-      if (session !== undefined) putCursor(session, cursor, options)
+      if (session === undefined) continue
+      uncertain?.delete(session)
+      putCursor(session, cursor, options)
     }
   }
   for (const note of store.notes?.read() ?? []) {
@@ -89,8 +103,11 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
     if (session === undefined || session.instance !== cursor?.instance || cursor.moves <= session.moves) continue
     if (cursor.sent > recovery.tail) continue // [G2] of a log that is not this one
     putCursor(session, cursor, options)
+    uncertain?.delete(session)
     noted.add(session)
   }
+  // Without its cursor a session begins where its filters do, and may have got any of it before [G4].
+  for (const session of uncertain ?? []) session.uncertainThrough = recovery.tail
   for await (const records of store.records('incoming')) {
     for (const record of records) {
       const { clientId, part } = splitSessionKey(record.key)
@@ -105,8 +122,19 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       if (session !== undefined) (session.aside ??= new Set()).add(part)
     }
   }
-  if (recovery.damaged.length > 0) for (const session of sessions.values()) tellOfDamage(session, recovery.damaged)
-  return { sessions, surprised, noted, owed, stale, lastInstance }
+  const told = new Set<Session>()
+  for (const session of sessions.values()) {
+    if (recovery.damaged.length > 0 && tellOfDamage(session, recovery.damaged)) told.add(session)
+  }
+  for (const key of damagedIn('filters')) {
+    const owner = sessions.get(splitSessionKey(key).clientId)
+    for (const session of owner === undefined ? sessions.values() : [owner]) {
+      // Its topics are not known, and what comes from now on is lost to it, too, until it subscribes again.
+      tell(session, Math.max(1, Math.min(recovery.tail - session.sent, options.messages)))
+      told.add(session)
+    }
+  }
+  return { sessions, surprised, noted, told: [...told], lost, owed, stale, lastInstance }
 }
 
 /** A note is a hint: one that can't be read, as another version wrote it, is none. */
@@ -130,13 +158,17 @@ function putCursor (session: Session, { sent, uncertainThrough, flights, gaps, m
 }
 
 /** The topics of damaged entries are lost with them: whoever may have been owed one is told, once each [G5]. */
-function tellOfDamage (session: Session, damaged: readonly Offset[]): void {
+function tellOfDamage (session: Session, damaged: readonly Offset[]): boolean {
   let from: Offset = PENDING
   for (const subscription of session.subscriptions.values()) {
     if (subscription.qos > 0 && subscription.from < from) from = subscription.from
   }
   const count = damaged.filter((offset) => offset > session.sent && offset > from).length
-  if (count === 0) return
+  if (count > 0) tell(session, count)
+  return count > 0
+}
+
+function tell (session: Session, count: number): void {
   session.gaps ??= new Map()
   session.gaps.set('damaged', (session.gaps.get('damaged') ?? 0) + count)
 }

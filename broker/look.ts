@@ -31,7 +31,8 @@ export async function lookAtSessions (records: LogRecords): Promise<SessionsLook
   const { clean, tail } = records
   const { sessions, surprised } = await loadSessions({
     store: records,
-    recovery: { clean, tail, damaged: [] },
+    recovery: { clean, tail, damaged: [], damagedRecords: [] },
+    messages: 0,
     limits: DEFAULT_LIMITS,
     now: alive?.at ?? 0 as TimeMs,
     aliveAt: alive?.at ?? 0 as TimeMs,

@@ -66,10 +66,13 @@ export class Sessions {
   /** Returns the subscriptions that are owed retained messages. */
   async load (recovery: Recovery, aliveAt: TimeMs): Promise<Loaded['owed']> {
     const { store, limits, clock, index } = this.#options
-    const loaded = await loadSessions({ store, recovery, limits, now: clock.now(), aliveAt, index })
+    const { messages } = store.usage()
+    const loaded = await loadSessions({ store, recovery, messages, limits, now: clock.now(), aliveAt, index })
     this.#all = loaded.sessions
     this.#lastInstance = loaded.lastInstance
     for (const session of loaded.surprised) this.touch(session, true)
+    for (const session of loaded.told) this.touch(session)
+    for (const clientId of loaded.lost) this.#options.events.emit('session-ended', { clientId, reason: 'damaged' })
     for (const session of loaded.noted) {
       this.touch(session)
       this.#noted.add(session)

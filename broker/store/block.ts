@@ -21,14 +21,12 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../message.ts'
+import { CRC_BYTES, CRC_RESIDUE } from './crc.ts'
 
 const FORMAT = 1
 const COUNT = 4
 const FIRST = 8
 const TABLE = 16
-const CRC_BYTES = 4
-/** What the CRC-32 of anything and its CRC-32 is. */
-const CRC_RESIDUE = 0x2144DF1C
 const FIXED = 29
 const RETAIN = 4
 /** UTF-8 takes at most so many bytes for a UTF-16 unit. */
@@ -120,6 +118,13 @@ export class Block {
   readonly #strings = new Map<number, string>()
   readonly first: Offset
   readonly count: number
+
+  /** The place that bytes say they have, sound or not; undefined if they are too few. */
+  static placeOf (bytes: Buffer): { first: Offset, count: number } | undefined {
+    if (bytes.length < TABLE + CRC_BYTES || bytes.readUInt32LE(0) !== FORMAT) return undefined
+    const first = bytes.readDoubleLE(FIRST) as Offset
+    return Number.isSafeInteger(first) && first > 0 ? { first, count: bytes.readUInt32LE(COUNT) } : undefined
+  }
 
   constructor (bytes: Buffer) {
     assert.equal(bytes.readUInt32LE(0), FORMAT)

@@ -74,6 +74,7 @@ function checkTrees (file: number, path: string, head: Head, lastPage: number): 
   try {
     if (head.freeRoot !== undefined) check.walk(head.freeRoot, false)
     if (head.mainRoot !== undefined) check.walk(head.mainRoot, true)
+    check.checkFree()
   } catch (error) {
     throw damaged(path, (error as Error).message)
   }

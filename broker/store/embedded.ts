@@ -15,13 +15,14 @@ import type { BlockFacts } from './block-table.ts'
 import { checkBatch } from './check.ts'
 import type { Engine } from './engine.ts'
 import {
-  afterKey, blockKey, BLOCKS_END, BLOCKS_START, decodeRecord, encodeState, FORMAT, keyOfRecord, recordKey,
-  splitBlockKey, STATE_KEY, tableRange
+  afterKey, blockKey, BLOCKS_END, BLOCKS_START, readRecord, recordKey, splitBlockKey, tableRange, type Operation
 } from './layout.ts'
 import { LiveBytes } from './live-bytes.ts'
 import type { FolderLock } from './lock.ts'
 import { NoteFiles } from './notes.ts'
+import { CHUNK_BYTES, CHUNK_RECORDS, nameOf } from './record-check.ts'
 import { openFolder } from './recovery.ts'
+import { FORMAT, stateOperations } from './state.ts'
 import type { Batch, EntryHeader, Recovery, Store, StoredRecord, StoreUsage, Table } from './store.ts'
 import { Transaction } from './transaction.ts'
 
@@ -35,14 +36,17 @@ export interface EmbeddedStoreOptions {
   readonly makeEpoch?: () => string
   /** Told in a sentence what turns out to be damaged after open(). */
   readonly report?: (sentence: string) => void
+  /** Told once, why, when the process should end: its memory may be damaged. Nothing is written from then on. */
+  readonly broken?: (sentence: string) => void
 }
 
 const CACHE_BYTES_MAX = 33_554_432
 const NOTES_BYTES_MAX = 16_777_216
 /** A transaction takes up no more batches once it has so many bytes of messages. */
 const TRANSACTION_BYTES_MAX = 16_777_216
-const CHUNK_RECORDS = 1_000
 const CHUNK_BLOCKS = 128
+/** What turns out to be damaged is told once; of so many places. */
+const TOLD_MAX = 10_000
 
 interface Waiting {
   readonly batch: Batch
@@ -58,6 +62,7 @@ class EmbeddedStore implements Store {
   readonly #folder: string
   readonly #makeEpoch: () => string
   readonly #report: (sentence: string) => void
+  readonly #broken: (sentence: string) => void
   readonly #cache: BlockCache
   readonly #notesBytesMax: number
   readonly #listeners: Array<(entries: readonly Entry[]) => void> = []
@@ -65,20 +70,23 @@ class EmbeddedStore implements Store {
   #waiting: Waiting[] = []
   #writing: Promise<void> | undefined
   #closing: Promise<void> | undefined
+  readonly #told = new Set<string>()
   #tail: Offset = ORIGIN
   #epoch = ''
   #blocks = new BlockTable()
   #live = new LiveBytes()
   #engine!: Engine
+  #isBroken = false
   #lock!: FolderLock
   #isOpen = false
   #notes!: NoteFiles
   #run = ''
 
-  constructor ({ folder, cacheBytesMax, notesBytesMax, makeEpoch, report }: EmbeddedStoreOptions) {
+  constructor ({ folder, cacheBytesMax, notesBytesMax, makeEpoch, report, broken }: EmbeddedStoreOptions) {
     this.#folder = folder
     this.#makeEpoch = makeEpoch ?? randomUUID
     this.#report = report ?? (() => {})
+    this.#broken = broken ?? (() => {})
     this.#cache = new BlockCache(cacheBytesMax ?? CACHE_BYTES_MAX)
     this.#notesBytesMax = notesBytesMax ?? NOTES_BYTES_MAX
   }
@@ -116,11 +124,12 @@ class EmbeddedStore implements Store {
         { blocks: this.#blocks, live: this.#live, load: facts => this.#loadBlock(facts) },
         this.#tail, group.map(({ batch }) => batch))
       const { operations, tail } = transaction
-      if (transaction.losesTail) operations.push({ key: STATE_KEY, value: this.#state(tail, false) })
+      if (transaction.losesTail) operations.push(...this.#state(tail, false))
       try {
         await this.#engine.commit(operations, transaction.entries.length > 0)
       } catch (cause) {
         const error = new HoldfastError('STORE_UNAVAILABLE', `${this.#folder}: ${sentenceOf(cause)}`, { cause })
+        if (this.#engine.isBroken) this.#tellBroken()
         for (const { reject } of group) reject(error)
         continue
       }
@@ -182,22 +191,47 @@ class EmbeddedStore implements Store {
 
   /** The bytes of a block, checked again after reading. */
   #loadBytes ({ first, count }: BlockFacts): Buffer | undefined {
-    const bytes = this.#engine.get(blockKey(first, count))
+    const key = blockKey(first, count)
+    const bytes = this.#load(key)
     const fault = bytes === undefined ? 'it is missing' : blockFault(bytes, first, count)
     if (fault === undefined) return bytes
-    this.#report(`The messages ${first} to ${first + count - 1} in ${this.#folder} can not be read: ${fault}.`)
+    this.#tell(key, `The messages ${first} to ${first + count - 1} in ${this.#folder} can not be read: ${fault}.`)
     return undefined
+  }
+
+  /** A tree that turned bad while the server runs costs who asked for what it can't give any more, and nobody else. */
+  #load (key: Buffer): Buffer | undefined {
+    try {
+      return this.#engine.get(key)
+    } catch (error) {
+      this.#tell(key, `${this.#folder} can not be read in part: ${sentenceOf(error)}.`)
+      return undefined
+    }
+  }
+
+  #decode (key: Buffer, value: Buffer): StoredRecord | undefined {
+    const record = readRecord(key, value)
+    if (record === undefined) this.#tell(key, `${nameOf(key)} in ${this.#folder} is damaged and can not be read.`)
+    return record
+  }
+
+  #tell (key: Buffer, sentence: string): void {
+    const place = key.toString('latin1')
+    if (this.#told.has(place) || this.#told.size >= TOLD_MAX) return
+    this.#told.add(place)
+    this.#report(sentence)
   }
 
   async * scan (): AsyncGenerator<readonly EntryHeader[]> {
     let start: Buffer = BLOCKS_START
     for (;;) {
       await this.#engine.reopening
-      const found = this.#engine.range(start, BLOCKS_END, CHUNK_BLOCKS)
+      const found = this.#range(start, BLOCKS_END, CHUNK_BLOCKS)
       if (found.length === 0) return
       const headers: EntryHeader[] = []
       for (const { key, value } of found) {
         const { first, count } = splitBlockKey(key)
+        if (this.#blocks.find(first)?.count !== count || Block.placeOf(value)?.first !== first) continue
         const block = new Block(value)
         for (let k = 0; k < count; k++) {
           const offset = first + k as Offset
@@ -216,18 +250,27 @@ class EmbeddedStore implements Store {
     let { start, end } = tableRange(table)
     for (;;) {
       await this.#engine.reopening
-      const found = this.#engine.range(start, end, CHUNK_RECORDS)
+      const found = this.#range(start, end, CHUNK_RECORDS)
       if (found.length === 0) return
-      yield found.map(({ key, value }) => decodeRecord(keyOfRecord(key), value))
+      yield found.flatMap(({ key, value }) => this.#decode(key, value) ?? [])
       start = afterKey(found[found.length - 1].key)
+    }
+  }
+
+  #range (start: Buffer, end: Buffer, count: number): Array<{ key: Buffer, value: Buffer }> {
+    try {
+      return this.#engine.range(start, end, count, CHUNK_BYTES)
+    } catch (cause) {
+      throw new HoldfastError('DATA_DAMAGED', `${this.#folder} (${sentenceOf(cause)})`, { cause })
     }
   }
 
   get (table: Table, key: string): StoredRecord | undefined | Promise<StoredRecord | undefined> {
     const { reopening } = this.#engine
     if (reopening !== undefined) return reopening.then(() => this.get(table, key))
-    const value = this.#engine.get(recordKey(table, key))
-    return value === undefined ? undefined : decodeRecord(key, value)
+    const place = recordKey(table, key)
+    const value = this.#load(place)
+    return value === undefined ? undefined : this.#decode(place, value)
   }
 
   usage (): StoreUsage {
@@ -236,6 +279,14 @@ class EmbeddedStore implements Store {
       messageBytes: this.#live.bytes,
       storedBytes: this.#engine.usedBytes
     }
+  }
+
+  fault (): string | undefined { return this.#engine.fault }
+
+  #tellBroken (): void {
+    if (this.#isBroken) return
+    this.#isBroken = true
+    this.#broken(`${this.#folder}: ${this.#engine.fault}`)
   }
 
   close (): Promise<void> {
@@ -247,7 +298,7 @@ class EmbeddedStore implements Store {
     if (!this.#isOpen) return // what a failed open() had opened is closed again
     await this.#writing
     try {
-      await this.#engine.commit([{ key: STATE_KEY, value: this.#state(this.#tail, true) }], false)
+      await this.#engine.commit(this.#state(this.#tail, true), false)
       this.#notes.remove()
     } catch (error) {
       this.#report(`${this.#folder} could not be marked as closed: ${sentenceOf(error)}.`)
@@ -256,8 +307,8 @@ class EmbeddedStore implements Store {
     await this.#lock.release()
   }
 
-  #state (tail: Offset, clean: boolean): Buffer {
-    return encodeState({ format: FORMAT, epoch: this.#epoch, tail, clean, run: this.#run })
+  #state (tail: Offset, clean: boolean): Operation[] {
+    return stateOperations({ format: FORMAT, epoch: this.#epoch, tail, clean, run: this.#run })
   }
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { open } from 'lmdb'
 import type { RootDatabase, RootDatabaseOptions } from 'lmdb'
 import { DATA_FILE } from './data-file.ts'
+import { FileGuard } from './file-guard.ts'
 import type { Operation } from './layout.ts'
 import { Reserve } from './reserve.ts'
 import { pagesNeeded, pagesOf } from './room.ts'
@@ -19,17 +20,25 @@ const SPARE_SHARE = 1 / 8
 const SPARE_BYTES_MIN = 524_288
 const SPARE_BYTES_MAX = 16_777_216
 
+const TEXT_BYTES = 100
+const BROKEN = 'the disk failed while LMDB wrote, and LMDB has damaged the memory of this process. It must end; ' +
+  'what has a receipt is on the disk, and the next start finds it'
+
 export class Engine {
   readonly #folder: string
   readonly #reserve: Reserve
+  readonly #guard: FileGuard
   #db: RootDatabase<Buffer, Buffer> | undefined
   #reopening: Promise<void> | undefined
   #lastPages: Pages
+  #broken: string | undefined
+  #isCommitting = false
 
   private constructor (folder: string, db: RootDatabase<Buffer, Buffer>, reserve: Reserve) {
     this.#folder = folder
     this.#db = db
     this.#reserve = reserve
+    this.#guard = new FileGuard(folder, reserve.fd)
     this.#lastPages = pagesOf(db.getStats() as LmdbStats)
   }
 
@@ -51,15 +60,18 @@ export class Engine {
   }
 
   /**
-   * Resolves when all of it is on disk and synced [G1]; rejects when nothing of it is kept. If it was LMDB that
-   * failed, the environment has been opened anew: LMDB refuses all writes after a failed write of its head, and the
-   * package would wait for a lock for ever. The values must not change before. Only one call at a time.
+   * Resolves when all of it is on disk and synced [G1]; rejects when nothing of it is kept, or where what is kept is no
+   * longer what the next start finds. If it was LMDB that failed, the environment has been opened anew: LMDB refuses
+   * all writes after a failed write of its head, and the package would wait for a lock for ever. The values must not
+   * change before. Only one call at a time.
    * @param growing whether it may wait for room; what shrinks the log should not have to
    */
   async commit (operations: readonly Operation[], growing: boolean): Promise<void> {
+    refuse(this.#broken ?? this.#guard.fault(this.#reserve.bytes))
     if (this.#db === undefined) await this.#reopen()
     const db = this.#environment()
     await this.#makeRoom(operations, growing)
+    this.#isCommitting = true
     // All writes of one turn of the event loop are one transaction (eventTurnBatching), mostly with one promise.
     const done = new Set<Promise<boolean>>()
     try {
@@ -67,19 +79,44 @@ export class Engine {
       await Promise.all(done)
     } catch (error) {
       const reason = await reasonOf(error)
-      await this.#reopen()
+      if (hasOverrun(reason)) this.#broken = BROKEN // nothing more is done with it, not even closing
+      else await this.#reopen()
       throw reason
+    } finally {
+      this.#isCommitting = false
     }
+    refuse(this.#guard.committed()) // between the sync and the receipts
   }
+
+  /** Why nothing can be written, as far as it can be seen without trying. */
+  get fault (): string | undefined {
+    if (this.#broken !== undefined) return this.#broken
+    return this.#isCommitting ? this.#guard.placeFault() : this.#guard.fault(this.#reserve.bytes)
+  }
+
+  /** The process should end: the memory of it may be damaged. */
+  get isBroken (): boolean { return this.#broken !== undefined }
 
   /** The value as it was committed last, a copy. Must not be called while `reopening` is pending. */
   get (key: Buffer): Buffer | undefined {
+    this.#guard.checkLength(this.#reserve.bytes)
     return this.#environment().getBinary(key)
   }
 
-  /** The first entries from `start` (inclusive) to `end` (exclusive), as many as `limit`, in the order of the keys. */
-  range (start: Buffer, end: Buffer, limit: number): Array<{ key: Buffer, value: Buffer }> {
-    return [...this.#environment().getRange({ start, end, limit })]
+  /**
+   * The first entries from `start` (inclusive) to `end` (exclusive), as many as `limit`, and not many more than
+   * `bytesMax` of values, in the order of the keys.
+   */
+  range (start: Buffer, end: Buffer, limit: number, bytesMax = Infinity): Array<{ key: Buffer, value: Buffer }> {
+    this.#guard.checkLength(this.#reserve.bytes)
+    const found: Array<{ key: Buffer, value: Buffer }> = []
+    let bytes = 0
+    for (const entry of this.#environment().getRange({ start, end, limit })) {
+      found.push(entry)
+      bytes += entry.value.length
+      if (bytes >= bytesMax) break
+    }
+    return found
   }
 
   /** While the environment is opened anew after a failure: nothing can be read until it resolves. */
@@ -88,6 +125,7 @@ export class Engine {
   }
 
   async close (): Promise<void> {
+    if (this.isBroken) return
     await this.#reopening
     const db = this.#db
     this.#db = undefined
@@ -131,6 +169,7 @@ export class Engine {
       await db?.close()
       try {
         this.#db = openEnvironment(this.#folder)
+        this.#guard.reopened()
       } catch {} // The next commit tries again, and says why if it fails.
     })()
     await this.#reopening
@@ -155,6 +194,19 @@ function openEnvironment (folder: string): RootDatabase<Buffer, Buffer> {
     }
   }
   throw new Error('not reached')
+}
+
+function refuse (fault: string | undefined): void {
+  if (fault !== undefined) throw new Error(fault)
+}
+
+/**
+ * Where the write of a page fails, LMDB prints a text into 100 bytes, however long it is (lmdb 3.5.6, mdb_page_flush),
+ * and gives it here as a part of its message: so it can be seen whether it has written over what lies behind.
+ */
+function hasOverrun (reason: unknown): boolean {
+  const text = /Attempting to write page .*/.exec(String(reason))
+  return text !== null && text[0].length >= TEXT_BYTES
 }
 
 /** The package rejects with a general error that holds a promise of the reason; that one must not stay unhandled. */

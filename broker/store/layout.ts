@@ -1,19 +1,19 @@
 /**
  * Keys and values in the embedded store. The first byte of a key says what it is:
  *
- *   00             the state of the log, one record
- *   10 + table     a record: table's place in TABLES, then the key in UTF-8; its value is the stamp (f64) and the bytes
- *   40             a damaged block, kept for whoever wants to look at it; the rest is the key it had
+ *   00, 01         the state of the log, twice (state.ts)
+ *   10 + table     a record: table's place in TABLES, then the key in UTF-8; its value is the stamp (f64), the bytes,
+ *                  and the CRC-32 (u32) of the key and all that comes before
+ *   40             a damaged block or record, kept for whoever wants to look at it; the rest is the key it had
  *   FF             a block: offset of the first message (u64), number of messages (u32), both big-endian
  *
  * Blocks come last, so that appending fills the pages of the tree one after the other.
  */
+import { crc32 } from 'node:zlib'
 import type { Offset } from '../message.ts'
+import { CRC_BYTES, CRC_RESIDUE, withoutFlippedBit } from './crc.ts'
 import { TABLES } from './store.ts'
 import type { StoredRecord, Table } from './store.ts'
-
-/** Format of all this. One more means: an older version must not touch it. */
-export const FORMAT = 1
 
 const RECORDS = 0x10
 const DAMAGED = 0x40
@@ -21,8 +21,10 @@ const BLOCKS = 0xFF
 const BLOCK_KEY_BYTES = 13
 const STAMP_BYTES = 8
 
-export const STATE_KEY = Buffer.from([0])
 export const BLOCKS_START = Buffer.from([BLOCKS])
+/** Where what is damaged and kept lies: between records and blocks. */
+export const DAMAGED_START = Buffer.from([DAMAGED])
+export const DAMAGED_END = Buffer.from([DAMAGED + 1])
 /** Behind every block: a key longer than any of theirs. */
 export const BLOCKS_END = Buffer.alloc(BLOCK_KEY_BYTES + 1, 0xFF)
 
@@ -31,30 +33,6 @@ export interface Operation {
   readonly key: Buffer
   /** null removes the key. */
   readonly value: Buffer | null
-}
-
-export interface State {
-  readonly format: number
-  readonly epoch: string
-  /** The highest offset ever given when this was written; the blocks may know of higher ones. */
-  readonly tail: Offset
-  readonly clean: boolean
-  /** Differs each time the store is opened; absent in logs from before there were notes. */
-  readonly run?: string | undefined
-}
-
-export function encodeState (state: State): Buffer {
-  return Buffer.from(JSON.stringify(state))
-}
-
-/** Throws where these are not the bytes of a state. */
-export function decodeState (value: Buffer): State {
-  const state = JSON.parse(value.toString()) as Partial<State>
-  const { format, epoch, tail, clean, run } = state
-  const sound = Number.isInteger(format) && typeof epoch === 'string' && Number.isSafeInteger(tail) &&
-    typeof clean === 'boolean' && (run === undefined || typeof run === 'string')
-  if (!sound) throw new Error('the state record is malformed')
-  return state as State
 }
 
 export function blockKey (first: Offset, count: number): Buffer {
@@ -91,16 +69,43 @@ export function tableRange (table: Table): { start: Buffer, end: Buffer } {
   return { start: Buffer.from([first]), end: Buffer.from([first + 1]) }
 }
 
-export function encodeRecord (value: Buffer, at: Offset): Buffer {
-  const bytes = Buffer.allocUnsafe(STAMP_BYTES + value.length)
+/** @param key as recordKey() made it */
+export function encodeRecord (key: Buffer, value: Buffer, at: Offset): Buffer {
+  const end = STAMP_BYTES + value.length
+  const bytes = Buffer.allocUnsafe(end + CRC_BYTES)
   bytes.writeDoubleLE(at, 0)
   bytes.set(value, STAMP_BYTES)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, end), crc32(key)), end)
   return bytes
 }
 
-/** @param key without the byte of the table; the value becomes a view of `bytes` */
-export function decodeRecord (key: string, bytes: Buffer): StoredRecord {
-  return { key, value: bytes.subarray(STAMP_BYTES), at: bytes.readDoubleLE(0) as Offset }
+/** The record of this key, its value a view of `bytes`; undefined if one of them is damaged, or it is no record. */
+export function decodeRecord (key: Buffer, bytes: Buffer): StoredRecord | undefined {
+  if (tableOf(key) === undefined || bytes.length < STAMP_BYTES + CRC_BYTES) return undefined
+  if (crc32(bytes, crc32(key)) !== CRC_RESIDUE) return undefined
+  const value = bytes.subarray(STAMP_BYTES, bytes.length - CRC_BYTES)
+  return { key: keyOfRecord(key), value, at: bytes.readDoubleLE(0) as Offset }
+}
+
+/** The record as it was before one bit of it, or of its key, was flipped; undefined where that is not the damage. */
+export function mendRecord (key: Buffer, bytes: Buffer): { key: Buffer, value: Buffer } | undefined {
+  const right = withoutFlippedBit(Buffer.concat([key, bytes]))
+  if (right === undefined) return undefined
+  const mended = { key: right.subarray(0, key.length), value: right.subarray(key.length) }
+  return decodeRecord(mended.key, mended.value) === undefined ? undefined : mended
+}
+
+/** As decodeRecord(), also where one bit of the value was flipped. */
+export function readRecord (key: Buffer, bytes: Buffer): StoredRecord | undefined {
+  const record = decodeRecord(key, bytes)
+  if (record !== undefined) return record
+  const right = mendRecord(key, bytes)
+  return right?.key.equals(key) === true ? decodeRecord(key, right.value) : undefined
+}
+
+/** The table of a record's key; undefined for any other key. */
+export function tableOf (key: Buffer): Table | undefined {
+  return TABLES[key[0] - RECORDS]
 }
 
 export function keyOfRecord (key: Buffer): string {

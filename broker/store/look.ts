@@ -10,10 +10,10 @@ import type { Offset } from '../message.ts'
 import { Block, blockFault } from './block.ts'
 import { DATA_FILE } from './data-file.ts'
 import {
-  afterKey, BLOCKS_END, BLOCKS_START, decodeRecord, decodeState, FORMAT, keyOfRecord, recordKey, splitBlockKey,
-  STATE_KEY, tableRange, type State
+  afterKey, BLOCKS_END, BLOCKS_START, readRecord, recordKey, splitBlockKey, tableRange
 } from './layout.ts'
 import { ownerOf } from './lock.ts'
+import { readState, STATE_KEYS, type State } from './state.ts'
 import type { EntryHeader, StoredRecord, Table } from './store.ts'
 import { ChangedError, TreeRead, type Found } from './tree-read.ts'
 
@@ -58,26 +58,25 @@ export class StoreLook {
   get tail (): Offset { return this.#state.tail }
 
   async #readState (): Promise<State> {
-    const [found] = await this.#range(STATE_KEY, afterKey(STATE_KEY), 1)
-    if (found === undefined) throw new HoldfastError('DATA_MISSING', `no server has used ${this.folder} yet`)
-    let state: State
+    const copies: Array<Buffer | undefined> = []
+    for (const key of STATE_KEYS) copies.push((await this.#range(key, afterKey(key), 1))[0]?.value)
     try {
-      state = decodeState(found.value)
+      const found = readState(this.folder, copies)
+      if (found !== undefined) return found.state
     } catch (cause) {
+      if (cause instanceof HoldfastError) throw cause
       throw new HoldfastError('DATA_DAMAGED', `${this.folder} (${(cause as Error).message})`, { cause })
     }
-    if (state.format <= FORMAT) return state
-    throw new HoldfastError('DATA_NEWER',
-      `${this.folder} has format ${state.format}, this version reads up to ${FORMAT}. Use the version that wrote it`)
+    throw new HoldfastError('DATA_MISSING', `no server has used ${this.folder} yet`)
   }
 
-  /** As Store.records(). */
+  /** As Store.records(); what is damaged is left out, the next start says so. */
   async * records (table: Table): AsyncGenerator<readonly StoredRecord[]> {
     let { start, end } = tableRange(table)
     for (;;) {
       const found = await this.#range(start, end, CHUNK_ENTRIES)
       if (found.length === 0) return
-      yield found.map(({ key, value }) => decodeRecord(keyOfRecord(key), value))
+      yield found.flatMap(({ key, value }) => readRecord(key, value) ?? [])
       start = afterKey(found[found.length - 1].key)
     }
   }
@@ -86,7 +85,7 @@ export class StoreLook {
   async get (table: Table, key: string): Promise<StoredRecord | undefined> {
     const start = recordKey(table, key)
     const [found] = await this.#range(start, afterKey(start), 1)
-    return found === undefined ? undefined : decodeRecord(key, found.value)
+    return found === undefined ? undefined : readRecord(start, found.value)
   }
 
   /** As Store.scan(); without what is damaged, with some that are trimmed: nobody waits for these. */

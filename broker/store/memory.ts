@@ -84,7 +84,7 @@ class MemoryStore implements Store {
   async open (): Promise<Recovery> {
     const { epoch, tail, clean } = this.#disk
     this.#disk.clean = false
-    return { epoch, tail, clean, notes: clean ? [] : ['The store was not closed.'], damaged: [] }
+    return { epoch, tail, clean, notes: clean ? [] : ['The store was not closed.'], damaged: [], damagedRecords: [] }
   }
 
   append (batch: Batch): Promise<Offset> {
@@ -151,6 +151,8 @@ class MemoryStore implements Store {
     const { entries, messageBytes } = this.#disk
     return { messages: entries.size, messageBytes, storedBytes: messageBytes }
   }
+
+  fault (): undefined {}
 
   async close (): Promise<void> {
     this.#closed = true

@@ -10,13 +10,12 @@ import { Block, blockFault } from './block.ts'
 import { BlockTable } from './block-table.ts'
 import { checkDataFile } from './data-file.ts'
 import { Engine } from './engine.ts'
-import {
-  afterKey, BLOCKS_END, BLOCKS_START, damagedKey, decodeState, encodeState, FORMAT, splitBlockKey, STATE_KEY
-} from './layout.ts'
-import type { Operation, State } from './layout.ts'
+import { afterKey, BLOCKS_END, BLOCKS_START, damagedKey, splitBlockKey, type Operation } from './layout.ts'
 import { LiveBytes } from './live-bytes.ts'
 import { lockFolder } from './lock.ts'
 import type { FolderLock } from './lock.ts'
+import { checkRecords, mendedBlock } from './record-check.ts'
+import { FORMAT, readState, STATE_KEYS, stateOperations, type State } from './state.ts'
 import type { Recovery } from './store.ts'
 
 const CHUNK_BLOCKS = 128
@@ -59,32 +58,50 @@ export async function openFolder (path: string, makeEpoch: () => string): Promis
 
 async function recover (folder: string, engine: Engine, notes: string[], makeEpoch: () => string):
 Promise<Omit<OpenFolder, 'lock' | 'engine'>> {
-  const state = attempt(folder, 'DATA_DAMAGED', () => readState(engine)) ??
+  const state = attempt(folder, 'DATA_DAMAGED', () => stateOf(folder, engine, notes)) ??
     { format: FORMAT, epoch: makeEpoch(), tail: ORIGIN, clean: true, run: undefined }
-  if (state.format > FORMAT) {
-    throw new HoldfastError('DATA_NEWER',
-      `${folder} has format ${state.format}, this version reads up to ${FORMAT}. Use the version that wrote it`)
+  const records = await attemptLater(folder, 'DATA_DAMAGED', () => checkRecords(folder, engine))
+  const move = async (moves: readonly Operation[]): Promise<void> => {
+    if (moves.length > 0) await attemptLater(folder, 'DATA_NOT_WRITABLE', () => engine.commit(moves, false))
   }
-  const found = await attemptLater(folder, 'DATA_DAMAGED', () => readBlocks(folder, engine))
+  const read = async (): Promise<FoundBlocks> =>
+    await attemptLater(folder, 'DATA_DAMAGED', () => readBlocks(folder, engine, state.tail))
+  await move(records.moves)
+  let found = await read()
+  if (found.moves.length > 0) {
+    await move(found.moves)
+    notes.push(`Blocks of messages in ${folder} had damaged keys; they are in their places again.`)
+    found = await read()
+  }
   const tail = Math.max(state.tail, found.tail) as Offset
   const run = randomUUID()
-  const changes = [...found.changes, { key: STATE_KEY, value: encodeState({ ...state, tail, clean: false, run }) }]
+  const changes = [...records.changes, ...found.changes, ...stateOperations({ ...state, tail, clean: false, run })]
   await attemptLater(folder, 'DATA_NOT_WRITABLE', () => engine.commit(changes, false))
 
   if (!state.clean) {
     notes.unshift(`${folder} was not closed by its last server; the log is complete up to offset ${tail}.`)
   }
   const recovery = {
-    epoch: state.epoch, tail, clean: state.clean, notes: [...notes, ...found.notes], damaged: found.damaged
+    epoch: state.epoch,
+    tail,
+    clean: state.clean,
+    notes: [...notes, ...records.notes, ...found.notes],
+    damaged: found.damaged,
+    damagedRecords: records.damaged
   }
   return { blocks: found.blocks, live: found.live, recovery, previousRun: state.run, run }
 }
 
-function readState (engine: Engine): State | undefined {
-  const value = engine.get(STATE_KEY)
-  if (value !== undefined) return decodeState(value)
-  if (engine.range(BLOCKS_START, BLOCKS_END, 1).length > 0) throw new Error('it has messages, but no state record')
-  return undefined
+function stateOf (folder: string, engine: Engine, notes: string[]): State | undefined {
+  const found = readState(folder, STATE_KEYS.map(key => engine.get(key)))
+  if (found === undefined) {
+    if (engine.range(BLOCKS_START, BLOCKS_END, 1).length > 0) throw new Error('it has messages, but no state record')
+    return undefined
+  }
+  if (found.isHalf) {
+    notes.push(`One of the two copies of the state record in ${folder} is damaged; it is written anew.`)
+  }
+  return found.state
 }
 
 interface FoundBlocks {
@@ -93,32 +110,59 @@ interface FoundBlocks {
   readonly tail: Offset
   /** Puts damaged blocks aside. */
   readonly changes: readonly Operation[]
+  /** Brings sound blocks under their own keys; then all is to be read again. */
+  readonly moves: readonly Operation[]
   readonly damaged: readonly Offset[]
   readonly notes: readonly string[]
 }
 
-async function readBlocks (folder: string, engine: Engine): Promise<FoundBlocks> {
+async function readBlocks (folder: string, engine: Engine, stateTail: Offset): Promise<FoundBlocks> {
   const blocks = new BlockTable()
   const live = new LiveBytes()
   const changes: Operation[] = []
+  const moves: Operation[] = []
   const damaged: Offset[] = []
   const notes: string[] = []
-  let tail = ORIGIN
+  let tail: Offset = ORIGIN
+  /** Where key and block contradict each other, all up to the next sound block may be lost. */
+  let lostAfter: Offset | undefined
+  const lose = (from: number, to: number): void => {
+    for (let offset = from; offset <= to; offset++) damaged.push(offset as Offset)
+  }
   for (let start: Buffer = BLOCKS_START; ;) {
     const found = engine.range(start, BLOCKS_END, CHUNK_BLOCKS)
-    if (found.length === 0) return { blocks, live, tail, changes, damaged, notes }
+    if (found.length === 0) {
+      if (lostAfter !== undefined) lose(lostAfter + 1, stateTail)
+      return { blocks, live, tail, changes, moves, damaged, notes }
+    }
     for (const { key, value } of found) {
       const { first, count } = splitBlockKey(key)
       const last = first + count - 1 as Offset
-      tail = last
       const fault = blockFault(value, first, count)
       if (fault === undefined) {
+        if (lostAfter !== undefined) lose(lostAfter + 1, first - 1)
+        lostAfter = undefined
         addBlock(blocks, live, first, new Block(value))
+        tail = last
         continue
       }
-      notes.push(`The messages ${first} to ${last} in ${folder} are damaged and lost (${fault}); their bytes are kept.`)
-      for (let offset = first; offset <= last; offset = offset + 1 as Offset) damaged.push(offset)
-      changes.push({ key, value: null }, { key: damagedKey(key), value })
+      const right = mendedBlock(value)
+      changes.push({ key, value: null })
+      if (right !== undefined && engine.get(right.key) === undefined) {
+        moves.push({ key, value: null }, right)
+        continue
+      }
+      changes.push({ key: damagedKey(key), value })
+      const said = Block.placeOf(value)
+      if (said?.first === first && said.count === count && first > tail) {
+        notes.push(
+          `The messages ${first} to ${last} in ${folder} are damaged and lost (${fault}); their bytes are kept.`)
+        lose(first, last)
+        tail = last
+      } else {
+        notes.push(`Messages after ${tail} in ${folder} are damaged and lost with their place; their bytes are kept.`)
+        lostAfter ??= tail
+      }
     }
     start = afterKey(found[found.length - 1].key)
     await new Promise(resolve => setImmediate(resolve))

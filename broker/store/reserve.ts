@@ -23,9 +23,12 @@ export class Reserve {
 
   static async open (path: string): Promise<Reserve> {
     // What is appended can never lie over a page that LMDB wrote, whatever LMDB does meanwhile.
-    const file = await open(path, 'a')
+    const file = await open(path, 'a+')
     return new Reserve(file, (await file.stat()).size)
   }
+
+  /** The open file, for those who look at it. */
+  get fd (): number { return this.#file.fd }
 
   /** Bytes of the file that LMDB may fill. */
   get bytes (): number {

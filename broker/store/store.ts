@@ -42,6 +42,14 @@ export interface EntryHeader {
   readonly time: number
 }
 
+/** A record that was found damaged and is gone. */
+export interface DamagedRecord {
+  /** Undefined where not even that can be told. */
+  readonly table: Table | undefined
+  /** As it was found: it may be the key that is damaged. */
+  readonly key: string
+}
+
 /** What opening found, in words an operator can use. Empty `notes` after a clean stop. */
 export interface Recovery {
   /** Made when the log was created; a position of another epoch means nothing here. */
@@ -54,6 +62,8 @@ export interface Recovery {
   readonly notes: readonly string[]
   /** Offsets that were found damaged and are gone; the sessions that would have received them are told [G5]. */
   readonly damaged: readonly Offset[]
+  /** Likewise records. */
+  readonly damagedRecords: readonly DamagedRecord[]
 }
 
 export interface StoreUsage {
@@ -88,8 +98,8 @@ export interface Store {
   readonly notes?: Notes | undefined
 
   /**
-   * Opens or creates; takes the lock of its folder. Throws HoldfastError with code DATA_LOCKED, DATA_NOT_WRITABLE
-   * or DATA_NEWER, each naming the folder. Must be called once, before anything else.
+   * Opens or creates; takes the lock of its folder. Throws HoldfastError with code DATA_LOCKED, DATA_NOT_WRITABLE,
+   * DATA_DAMAGED, DATA_NEWER or DATA_OLDER, each naming the folder. Must be called once, before anything else.
    */
   open (): Promise<Recovery>
 
@@ -116,13 +126,19 @@ export interface Store {
   /** All entries that are not trimmed, in offset order, in chunks; for rebuilding the index at start. */
   scan (): AsyncIterable<readonly EntryHeader[]>
 
-  /** All records of a table in key order (by UTF-8 bytes), in chunks. */
+  /** All records of a table in key order (by UTF-8 bytes), in chunks; without those that are damaged. */
   records (table: Table): AsyncIterable<readonly StoredRecord[]>
 
-  /** One record as of the last durable batch. */
+  /** One record as of the last durable batch; undefined also where it is damaged. */
   get (table: Table, key: string): StoredRecord | undefined | Promise<StoredRecord | undefined>
 
   usage (): StoreUsage
+
+  /**
+   * Why nothing can be made durable any more, as far as it can be seen without writing, in words an operator can use;
+   * undefined while all is well. Cheap: it is asked every second. An append says the same, and says it first.
+   */
+  fault (): string | undefined
 
   /** Waits for appends under way, marks the log as cleanly closed, releases the lock. */
   close (): Promise<void>

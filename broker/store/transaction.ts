@@ -68,7 +68,8 @@ export class Transaction {
     }
     for (const { table, key, value, after } of changes) {
       const at = before + after as Offset
-      this.operations.push({ key: recordKey(table, key), value: value === null ? null : encodeRecord(value, at) })
+      const place = recordKey(table, key)
+      this.operations.push({ key: place, value: value === null ? null : encodeRecord(place, value, at) })
     }
     this.tails.push(this.tail)
   }

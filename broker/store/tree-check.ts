@@ -8,6 +8,10 @@
  *   node    0 u32 bytes of the value, 4 u16 flags, 6 u16 bytes of the key, 8 key, then the value
  *           (branch: 0 u48 number of the page below)
  *   value   with flag 1, instead of it: u64 number of the first of its own pages, u64, u64 how many
+ *
+ * The values of the tree of free pages are lists: u64 how many words follow; i64 each: the number of a page, 0 for
+ * nothing, or negative for so many pages in a row, of which the next word is the first. (As LMDB of package lmdb has
+ * them.) Where such a list names a page that is in use, the next write destroys what is there.
  */
 import { readSync } from 'node:fs'
 
@@ -29,6 +33,7 @@ export class TreeCheck {
   readonly #pages: Buffer[] = []
   /** A bit for each page that was met. */
   readonly #met: Uint8Array
+  readonly #free: Array<readonly [first: number, count: number]> = []
 
   /** @param transaction the last one that was committed */
   constructor (file: number, pageBytes: number, lastPage: number, transaction: bigint) {
@@ -65,15 +70,26 @@ export class TreeCheck {
       if (ordered && i > 0 && body.compare(body, previous.key, previous.end, key, value) <= 0) throw wrong(number)
       previous = { key, end: value }
       if (flags === BRANCH) this.walk(body.readUIntLE(at, 6), ordered, depth + 1)
-      else this.#checkValue(number, body, at, value)
+      else this.#checkValue(number, body, at, value, !ordered)
     }
   }
 
-  #checkValue (number: number, body: Buffer, at: number, value: number): void {
+  /** After both trees were walked: no page is free that is in use, or twice. */
+  checkFree (): void {
+    for (const [first, count] of this.#free) {
+      if (first < 2 || first + count - 1 > this.#lastPage) throw wrongList()
+      for (let number = first; number < first + count; number++) {
+        if (!this.#mark(number)) throw wrongList()
+      }
+    }
+  }
+
+  #checkValue (number: number, body: Buffer, at: number, value: number, isFreeList: boolean): void {
     const bytes = body.readUInt32LE(at)
     const flags = body.readUInt16LE(at + 4)
     if (flags === 0) {
       if (value + bytes > body.length) throw wrong(number)
+      if (isFreeList) this.#readList(body.subarray(value, value + bytes))
       return
     }
     if (flags !== OWN_PAGES || value + POINTER_BYTES > body.length) throw wrong(number)
@@ -83,15 +99,40 @@ export class TreeCheck {
     this.#meet(first, pages)
     const head = this.#read(first, Buffer.allocUnsafe(HEAD))
     if (head.readUInt16LE(18) !== OVERFLOW || head.readUInt32LE(20) !== pages) throw wrong(first)
+    if (isFreeList) this.#readList(this.#read(first, Buffer.allocUnsafe(HEAD + bytes)).subarray(HEAD))
+  }
+
+  #readList (list: Buffer): void {
+    if (list.length < 8) throw wrongList()
+    const end = (Number(list.readBigInt64LE(0)) + 1) * 8
+    if (!(end >= 8 && end <= list.length)) throw wrongList()
+    for (let at = 8; at < end; at += 8) {
+      let word = Number(list.readBigInt64LE(at))
+      if (word === 0) continue
+      let count = 1
+      if (word < 0) {
+        count = -word
+        at += 8
+        if (at >= end) throw wrongList()
+        word = Number(list.readBigInt64LE(at))
+      }
+      this.#free.push([word, count])
+    }
   }
 
   #meet (first: number, pages: number): void {
     if (first < 2 || first + pages - 1 > this.#lastPage) throw wrong(first)
     for (let number = first; number < first + pages; number++) {
-      const bit = 1 << (number & 7)
-      if ((this.#met[number >> 3] & bit) !== 0) throw wrong(number)
-      this.#met[number >> 3] |= bit
+      if (!this.#mark(number)) throw wrong(number)
     }
+  }
+
+  /** False if it was met before. */
+  #mark (number: number): boolean {
+    const bit = 1 << (number & 7)
+    const isNew = (this.#met[number >> 3] & bit) === 0
+    this.#met[number >> 3] |= bit
+    return isNew
   }
 
   #read (number: number, page: Buffer): Buffer {
@@ -101,6 +142,10 @@ export class TreeCheck {
     if (page.readBigUInt64LE(8) > this.#transaction) throw wrong(number)
     return page
   }
+}
+
+function wrongList (): Error {
+  return new Error('its list of free pages is damaged')
 }
 
 function wrong (page: number): Error {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { Engine } from '../../broker/store/engine.ts'
-import { encodeState, FORMAT, STATE_KEY } from '../../broker/store/layout.ts'
+import { encodeState, FORMAT, STATE_KEYS } from '../../broker/store/state.ts'
 import type { Recovery, Store } from '../../broker/store/store.ts'
 import { batch, entry, headers, m, many, put, read, record } from './store-words.ts'
 
@@ -131,19 +131,19 @@ t.test('a folder of a newer version is refused and left alone', async t => {
   const data = await filled(t.testdir())
   const engine = await Engine.open(data)
   const value = encodeState({ format: FORMAT + 1, epoch: 'e', tail: 7 as never, clean: true })
-  await engine.commit([{ key: STATE_KEY, value }], false)
+  await engine.commit(STATE_KEYS.map(key => ({ key, value })), false)
   await engine.close()
   await t.rejects(createEmbeddedStore({ folder: data }).open(), { code: 'DATA_NEWER', message: data })
   const still = await Engine.open(data)
-  t.same(still.get(STATE_KEY), value)
+  for (const key of STATE_KEYS) t.same(still.get(key), value)
   await still.close()
 })
 
 t.test('a state record that is gone or malformed is refused while there are messages', async t => {
   const data = await filled(t.testdir())
-  for (const value of [null, Buffer.from('{"format":1}'), Buffer.from('nonsense')]) {
+  for (const value of [null, Buffer.from('{"format":2}'), Buffer.from('nonsense')]) {
     const engine = await Engine.open(data)
-    await engine.commit([{ key: STATE_KEY, value }], false)
+    await engine.commit(STATE_KEYS.map(key => ({ key, value })), false)
     await engine.close()
     await t.rejects(createEmbeddedStore({ folder: data }).open(), { code: 'DATA_DAMAGED', message: data })
   }

@@ -53,6 +53,7 @@ export function createStoreDouble (inner: Store): StoreDouble {
     records: (table) => inner.records(table),
     get: (table, key) => inner.get(table, key),
     usage: () => inner.usage(),
+    fault: () => inner.fault(),
     close: async () => { await inner.close() }
   }
 }

@@ -107,7 +107,7 @@ export class SimulatedDisk {
     this.#damaged = []
     const notes = damaged.map(offset => `The entry at ${offset} was damaged and is gone.`)
     if (!this.clean) notes.push('The server did not stop in an orderly way.')
-    return { epoch: this.epoch, tail: this.tail, clean: this.clean, notes, damaged }
+    return { epoch: this.epoch, tail: this.tail, clean: this.clean, notes, damaged, damagedRecords: [] }
   }
 
   /** All of it, in one step. */
@@ -211,6 +211,8 @@ class MountedStore implements Store {
     const { entries, messageBytes } = this.#disk
     return { messages: entries.size, messageBytes, storedBytes: messageBytes }
   }
+
+  fault (): undefined {}
 
   async close (): Promise<void> {
     if (this.#state === 'closed') return
