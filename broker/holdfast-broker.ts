@@ -10,8 +10,7 @@ import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { PENDING } from './log/route.ts'
 import { Timeline } from './log/timeline.ts'
-import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS,
-  type TimeMs } from './message.ts'
+import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, type Offset, type PacketId, type QoS } from './message.ts'
 import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { Follower } from './session/follower.ts'
@@ -28,7 +27,6 @@ import { Wills } from './wills.ts'
 import type {
   AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo
 } from './broker.ts'
-
 
 export function createBroker (options: BrokerOptions): Broker {
   return new HoldfastBroker(options)
