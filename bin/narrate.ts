@@ -28,6 +28,10 @@ export function narrate (events: Broker['events'], log: Logger): void {
     log.error({ err: error }, 'the log can\'t be written; publishers get no receipts until it can, and send again'))
   events.on('store-broken', (broken) => log.error(broken, 'this process must end and be started again; nothing that ' +
     'has a receipt is lost'))
+  events.on('heap-full', (heap) => log.error(heap, 'as much is held in memory as may be (heapPercentMax): what would ' +
+    'be kept is refused, publishers get no receipts and send again; end or shorten sessions that stay away, or give ' +
+    'Node.js more with --max-old-space-size'))
+  events.on('heap-free', (heap) => log.info(heap, 'there is room in memory again; receipts are given again'))
   events.on('store-recovered', () => log.info({}, 'the log can be written again; receipts are given again'))
 }
 

@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import { createSocketioBridge, type Tallies } from '../bridge/socketio/server.ts'
 import {
   type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type SessionInfo, anonymous,
-  createBroker, createMqttServer, systemClock
+  createBroker, createMqttServer, processHeap, systemClock
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import type { Config } from '../config/schema.ts'
@@ -71,6 +71,9 @@ export interface Holdfast {
   close (): Promise<void>
 }
 
+/** What was read from the disk last takes so small a part of the heap at most. */
+const CACHE_PARTS = 16
+
 /**
  * Starts a server; resolves when it accepts connections.
  * Rejects with ConfigError (an option is wrong), ListenError (a port can't be had) or HoldfastError (the data folder);
@@ -101,14 +104,16 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
 
   const ownHttp = programs === undefined ? createOwnHttp(config, log) : undefined
   const http = programs ?? ownHttp!.server
+  const heap = processHeap()
   const store = given ?? createEmbeddedStore({
     folder: data,
+    cacheBytesMax: heap.bytesMax / CACHE_PARTS,
     notesBytesMax: config.notesBytesMax,
     report: (sentence) => log.error({ data }, sentence),
     broken: (why) => { broker.events.emit('store-broken', { why }) }
   })
   const broker = createBroker({
-    store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, makeId: randomUUID
+    store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, heap, makeId: randomUUID
   })
   narrate(broker.events, log)
   const pages = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, systemClock, log)
@@ -203,7 +208,9 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
 /** A question about health must not be what ends the server. */
 function notReady (broker: Broker): string | undefined {
   try {
-    return broker.stats().storeFailing ? 'the log can\'t be written' : undefined
+    const { storeFailing, heap } = broker.stats()
+    if (storeFailing) return 'the log can\'t be written'
+    return heap.isFull ? 'as much is held in memory as may be (heapPercentMax)' : undefined
   } catch (error) {
     return `the store does not answer: ${(error as Error).message}`
   }

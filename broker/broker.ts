@@ -6,6 +6,8 @@ import type { Auth } from './auth/auth.ts'
 import type { Clock } from './clock.ts'
 import type { BrokerEvents } from './events.ts'
 import type { HoldfastError } from './errors.ts'
+import type { Heap } from './heap.ts'
+import type { HeapUsage } from './heap-guard.ts'
 import type { Limits } from './limits.ts'
 import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './message.ts'
 import type { Attachment, Delivery, Link } from './session/link.ts'
@@ -18,6 +20,8 @@ export interface BrokerOptions {
   readonly auth: Auth
   readonly limits: Limits
   readonly clock: Clock
+  /** Of the process; nothing watches it where it is left out. */
+  readonly heap?: Heap
   /** Makes the identifiers of clients that came without one; an argument so that tests can repeat a run. */
   readonly makeId: () => string
 }
@@ -108,6 +112,7 @@ export interface BrokerStats {
   /** Questions to the program's own Auth that it did not answer since start: an exception, or too late. */
   readonly authFailures: number
   readonly storeFailing: boolean
+  readonly heap: HeapUsage
   readonly store: StoreUsage
 }
 
@@ -125,7 +130,7 @@ export interface Broker {
   /**
    * Finds or makes the session; resolves when what it changed is durable. While another connection has the session, and
    * it was taken over again and again, that takes up to takeoverWaitMsMax.
-   * Throws CLIENT_ID_INVALID, SESSION_FOREIGN [G7], SESSIONS_FULL, STORE_UNAVAILABLE, CLOSED.
+   * Throws CLIENT_ID_INVALID, SESSION_FOREIGN [G7], SESSIONS_FULL, MEMORY_FULL, STORE_UNAVAILABLE, CLOSED.
    */
   connect (request: ConnectRequest): Promise<Connected>
 
@@ -138,7 +143,8 @@ export interface Broker {
   /**
    * Durable when it resolves. Every message appended afterwards reaches the session [G2]. An existing subscription of
    * the same filter is replaced. Retained messages that match are delivered, then too [MQTT-3.8.4-3].
-   * Resolves to the QoS that is granted. Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED, STORE_UNAVAILABLE.
+   * Resolves to the QoS that is granted. Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED, MEMORY_FULL,
+   * STORE_UNAVAILABLE.
    */
   subscribe (session: Session, filter: string, qos: QoS): Promise<QoS>
 

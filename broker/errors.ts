@@ -2,6 +2,7 @@
 export const ERRORS = {
   STORE_UNAVAILABLE: { retriable: true, says: 'the log could not be written (disk full or failing)' },
   LOG_FULL: { retriable: true, says: 'the log has reached its size limit' },
+  MEMORY_FULL: { retriable: true, says: 'the memory of the process has reached its limit' },
   DATA_MISSING: { retriable: false, says: 'there is no data folder' },
   DATA_LOCKED: { retriable: false, says: 'the data folder is in use by another server' },
   DATA_NOT_WRITABLE: { retriable: false, says: 'the data folder cannot be written' },

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Clock } from './clock.ts'
 import type { ClientId, Principal } from './message.ts'
+import type { HeapUsage } from './heap-guard.ts'
 import { Seldom } from './seldom.ts'
 import type { GapReason } from './session/link.ts'
 
@@ -37,6 +38,9 @@ export interface BrokerEvents {
   'store-recovered': []
   /** The disk failed in a way that may have damaged the memory of this process: it should end, and be started again. */
   'store-broken': [{ why: string }]
+  /** The heap holds as much as it may: nothing that would be kept is taken in until 'heap-free'. */
+  'heap-full': [HeapUsage]
+  'heap-free': [HeapUsage]
   /**
    * The program's own Auth threw, or gave no answer within connectTimeoutMs: whoever was asked about was refused.
    * Told once a second, with how many `times` it happened since.

@@ -6,6 +6,9 @@ import { TimelyAuth } from './auth/timely.ts'
 import { HoldfastError } from './errors.ts'
 import { Events } from './events.ts'
 import { ALIVE_MS, Heartbeat, lastBeat, LOOK_MS } from './heartbeat.ts'
+import { unlimitedHeap } from './heap.ts'
+import { HeapGuard } from './heap-guard.ts'
+import { heldBy } from './held-by.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { PENDING } from './log/route.ts'
@@ -29,13 +32,17 @@ import type {
   AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo
 } from './broker.ts'
 
+/** How often it is asked whether there is room in memory: more comes in than a sweep may wait for. */
+const HEAP_LOOK_MS = 50
+/** The cache takes so small a part of the heap at most, whatever cacheBytesMax is. */
+const CACHE_PARTS = 8
+
 export function createBroker (options: BrokerOptions): Broker {
   return new HoldfastBroker(options)
 }
 
 /** For a link that comes when the broker is closing. */
-const DETACHED: Attachment =
-  { position: ORIGIN, acknowledge () {}, async received () {}, drained () {}, detach () {} }
+const DETACHED: Attachment = { position: ORIGIN, acknowledge () {}, async received () {}, drained () {}, detach () {} }
 
 export class HoldfastBroker implements Broker {
   readonly events: Events
@@ -46,6 +53,8 @@ export class HoldfastBroker implements Broker {
   readonly #store
   readonly #index
   readonly #retained
+  readonly #heap
+  readonly #guard
   readonly #timeline = new Timeline()
   readonly #takeovers: Takeovers
   #log!: Log
@@ -58,6 +67,7 @@ export class HoldfastBroker implements Broker {
   #publishing!: Publishing
   #subscribing!: Subscribing
   #timers: Array<() => void> = []
+  #stopWatching: () => void = () => {}
   #isClosing = false
   #offerNumber = 0
   #offered: Session[] = []
@@ -70,8 +80,15 @@ export class HoldfastBroker implements Broker {
     this.auth = new TimelyAuth({ ...options, events: this.events })
     this.#store = options.store
     this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
-    this.#index = new LogIndex<Session>(options.limits.cacheBytesMax)
+    this.#heap = options.heap ?? unlimitedHeap
+    this.#index = new LogIndex<Session>(Math.min(options.limits.cacheBytesMax, this.#heap.bytesMax / CACHE_PARTS))
     this.#retained = new Retained(options.store, options.limits.retainedMessagesMax, options.clock)
+    this.#guard = new HeapGuard({
+      heap: this.#heap,
+      heapPercentMax: options.limits.heapPercentMax,
+      ...heldBy(this.#index, this.#retained, () => this.#sessions?.size ?? 0),
+      changed: (usage) => { this.events.emit(usage.isFull ? 'heap-full' : 'heap-free', usage) }
+    })
   }
 
   get wills (): Wills { return this.#wills }
@@ -91,7 +108,7 @@ export class HoldfastBroker implements Broker {
       recovered: () => { events.emit('store-recovered') }
     })
     this.#heartbeat = new Heartbeat(clock, this.#log, this.#store)
-    const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock }
+    const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock, guard: this.#guard }
     this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
     this.#follower = new Follower({
       ...shared,
@@ -120,7 +137,7 @@ export class HoldfastBroker implements Broker {
     this.#aside = new Aside({ ...shared, events, follower: this.#follower })
     const looked = { timeline: this.#timeline, sessions: this.#sessions, follower: this.#follower }
     this.#sweeper = new Sweeper({ ...shared, ...looked })
-    const access = { index: this.#index, log: this.#log, retained: this.#retained, auth: this.auth, limits, clock }
+    const access = { ...shared, retained: this.#retained, auth: this.auth }
     this.#publishing = new Publishing({
       ...access,
       passOn: (message) => {
@@ -145,14 +162,18 @@ export class HoldfastBroker implements Broker {
         this.#index.restore(topic, offset, bytes)
         this.#timeline.note(offset, time)
       }
+      this.#guard.assertStartable()
     }
     this.#heartbeat.beat()
     await this.#wills.publishAll()
     await this.#log.settled()
+    this.#stopWatching = this.#heap.onCollected(() => { this.#guard.collected() })
+    this.#guard.look()
+    this.#repeat(HEAP_LOOK_MS, () => { this.#guard.look() })
     this.#repeat(limits.cursorFlushMs, () => { this.#sessions.flush() })
     this.#repeat(limits.sweepMs, () => {
       this.#sweeper.sweep()
-      if (this.#wills.owed > 0 && !this.#log.failing) this.#wills.retry()
+      if (this.#wills.owed > 0 && !this.#log.failing && !this.#guard.isFull) this.#wills.retry()
     })
     this.#repeat(ALIVE_MS, () => { this.#heartbeat.beat() })
     this.#repeat(LOOK_MS, () => { this.#heartbeat.look() })
@@ -167,6 +188,7 @@ export class HoldfastBroker implements Broker {
     this.#publishing.close()
     this.#takeovers.close()
     for (const cancel of this.#timers) cancel()
+    this.#stopWatching()
     await this.#log.settled() // what was accepted gets its receipt
     for (const session of [...this.#sessions.values()]) {
       this.#cut(session, 'shutdown')
@@ -333,27 +355,20 @@ export class HoldfastBroker implements Broker {
   }
 
   stats (): BrokerStats {
-    let attached = 0
-    let aside = 0
-    for (const session of this.#sessions.values()) {
-      if (session.live !== undefined) attached++
-      if (session.aside !== undefined) aside += session.aside.size
-    }
     return {
-      sessions: this.#sessions.size,
-      attached,
+      ...this.#sessions.count(),
       filters: this.#index.filters.size,
       retained: this.#retained.size,
       published: this.#publishing.published,
       delivered: this.#follower.delivered,
       acknowledged: this.#follower.acknowledged,
       gapMessages: this.#gapMessages,
-      aside,
       asideDropped: this.#aside.dropped,
       droppedQos0: this.#follower.droppedQos0,
       ...this.#takeovers.stats,
       authFailures: this.auth.failures,
       storeFailing: this.#log.failing,
+      heap: this.#guard.usage,
       store: this.#store.usage()
     }
   }

@@ -47,6 +47,8 @@ export interface Limits {
   // the log
   logBytesMax: number
   retainedMessagesMax: number
+  /** Share of the heap of the process that may be held; beyond it nothing is taken in that would be kept. */
+  heapPercentMax: number
   /** Recent messages kept in memory for sessions that lag a little. */
   cacheBytesMax: number
   /** Largest group of messages that share a sync. */
@@ -87,6 +89,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   ackTimeoutMs: 300_000,
   logBytesMax: 68_719_476_736,
   retainedMessagesMax: 1_000_000,
+  heapPercentMax: 75,
   cacheBytesMax: 67_108_864,
   batchBytesMax: 8_388_608,
   cursorFlushMs: 500,

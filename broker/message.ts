@@ -96,7 +96,7 @@ export function messageBytes (message: Pick<Message, 'topic' | 'payload'>): numb
 }
 
 /** An entry and its strings, its place in lists, and the objects that a transport makes of it. */
-const ENTRY_BYTES = 400
+export const ENTRY_BYTES = 400
 
 /** Bytes of memory that a message takes, once a transport has made of it what it sends, beside what its payload is a
  * view of. */

@@ -5,6 +5,7 @@ import type { Auth } from './auth/auth.ts'
 import type { Publisher, PublishRequest } from './broker.ts'
 import type { Clock } from './clock.ts'
 import { HoldfastError } from './errors.ts'
+import type { HeapGuard } from './heap-guard.ts'
 import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, Receipt, RecordChange } from './log/log.ts'
@@ -22,6 +23,7 @@ export interface PublishingOptions {
   readonly auth: Auth
   readonly limits: Limits
   readonly clock: Clock
+  readonly guard: HeapGuard
   /** QoS 0: passes by the log, which promises nothing for it. */
   passOn (message: Message): void
 }
@@ -35,6 +37,7 @@ export class Publishing {
   readonly #auth
   readonly #limits
   readonly #clock
+  readonly #guard
   readonly #passOn
   /** Publishers whose access is being looked up: their messages keep their order. */
   readonly #authorizing = new Map<ClientId, Promise<void>>()
@@ -48,6 +51,7 @@ export class Publishing {
     this.#auth = options.auth
     this.#limits = options.limits
     this.#clock = options.clock
+    this.#guard = options.guard
     this.#passOn = (message: Message): void => { options.passOn(message) }
   }
 
@@ -145,6 +149,10 @@ export class Publishing {
     if (isKept && this.#index.bytes + messageBytes(message) > this.#limits.logBytesMax) { // [G6]
       receipt(new HoldfastError('LOG_FULL',
         `logBytesMax = ${this.#limits.logBytesMax}; sessions that stay away hold it, see their expiry`))
+      return
+    }
+    if (this.#guard.isFull && (isKept || this.#retained.grows(message))) { // [G6]
+      receipt(this.#guard.refusal(`a message on ${show(message.topic)}`))
       return
     }
     let all = changes

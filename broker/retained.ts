@@ -35,10 +35,15 @@ export class Retained {
     }
   }
 
+  /** Does it stand on a topic that has none? */
+  grows ({ retain, payload, topic }: Message): boolean {
+    return retain && payload.length > 0 && this.#topics.get(topic) === undefined
+  }
+
   /** What has to be written with a message that has RETAIN set: an empty payload clears [MQTT-3.3.1-10, -11]. */
   change (message: Message): RecordChange {
     if (message.payload.length === 0) return { table: 'retained', key: message.topic, value: null }
-    if (this.#topics.size >= this.#messagesMax && this.#topics.get(message.topic) === undefined) {
+    if (this.#topics.size >= this.#messagesMax && this.grows(message)) {
       throw new HoldfastError('RETAINED_FULL',
         `retainedMessagesMax = ${this.#messagesMax}; clear one with an empty payload`)
     }

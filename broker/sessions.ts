@@ -6,6 +6,7 @@ import type { EventEmitter } from 'node:events'
 import type { Clock } from './clock.ts'
 import { HoldfastError } from './errors.ts'
 import type { BrokerEvents } from './events.ts'
+import type { HeapGuard } from './heap-guard.ts'
 import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
@@ -27,6 +28,7 @@ export interface SessionsOptions {
   readonly log: Log
   readonly limits: Limits
   readonly clock: Clock
+  readonly guard: HeapGuard
   readonly events: EventEmitter<BrokerEvents>
   /** Closes the connection of a session, if it has one, and lets it hear nothing more. */
   cut (session: Session, reason: CloseReason): void
@@ -60,6 +62,16 @@ export class Sessions {
   get size (): number { return this.#all.size }
   get (clientId: ClientId): Session | undefined { return this.#all.get(clientId) }
   values (): IterableIterator<Session> { return this.#all.values() }
+
+  count (): { sessions: number, attached: number, aside: number } {
+    let attached = 0
+    let aside = 0
+    for (const session of this.#all.values()) {
+      if (session.live !== undefined) attached++
+      if (session.aside !== undefined) aside += session.aside.size
+    }
+    return { sessions: this.#all.size, attached, aside }
+  }
 
   // --- at start
 
@@ -131,6 +143,7 @@ export class Sessions {
     if (existing === undefined && this.#all.size >= limits.sessionsMax) {
       throw new HoldfastError('SESSIONS_FULL', `sessionsMax = ${limits.sessionsMax}`)
     }
+    if (existing === undefined) this.#options.guard.assertRoom(`a session for ${show(clientId)}`) // [G6]
     const session = new Session(clientId, principal, clean, expiryMs, log.tail)
     session.instance = ++this.#lastInstance
     session.tag = tag?.(undefined)

@@ -3,6 +3,7 @@
  */
 import type { Auth } from './auth/auth.ts'
 import { HoldfastError } from './errors.ts'
+import type { HeapGuard } from './heap-guard.ts'
 import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
@@ -24,6 +25,7 @@ export interface SubscribingOptions {
   readonly follower: Follower
   readonly auth: Auth
   readonly limits: Limits
+  readonly guard: HeapGuard
 }
 
 const NO_CHANGES: readonly RecordChange[] = []
@@ -36,6 +38,7 @@ export class Subscribing {
   readonly #follower
   readonly #auth
   readonly #limits
+  readonly #guard
   /** Filters whose record counts from another place than they do, and who waits until that is mended. */
   readonly #inexact = new Map<Subscription<Session>, Array<(error?: HoldfastError) => void>>()
 
@@ -47,6 +50,7 @@ export class Subscribing {
     this.#follower = options.follower
     this.#auth = options.auth
     this.#limits = options.limits
+    this.#guard = options.guard
   }
 
   async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
@@ -59,6 +63,7 @@ export class Subscribing {
     if (existing === undefined && session.subscriptions.size >= this.#limits.filtersPerSessionMax) {
       throw new HoldfastError('FILTERS_FULL', `filtersPerSessionMax = ${this.#limits.filtersPerSessionMax}`)
     }
+    if (existing === undefined) this.#guard.assertRoom(`the filter ${show(filter)}`) // [G6]
     if (session.ended) throw new HoldfastError('CLOSED', 'the session has ended')
     const subscription = existing ?? this.#sessions.addSubscription(session, filter, qos, PENDING)
     const before = subscription.qos

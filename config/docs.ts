@@ -18,8 +18,9 @@ Every option can be set in four places. The first of them that sets it counts:
 A program that calls \`createHoldfast()\` sets the same names in its options; environment and files are then left to the
 program.
 
-Numbers are whole numbers in the unit that the name ends with: \`Ms\` for milliseconds, \`Bytes\` for bytes (a last word
-\`Max\` marks a bound). A list is separated by commas in a flag and a variable, and is an array elsewhere.
+Numbers are whole numbers in the unit that the name ends with: \`Ms\` for milliseconds, \`Bytes\` for bytes,
+\`Percent\` for hundredths (a last word \`Max\` marks a bound). A list is separated by commas in a flag and
+a variable, and is an array elsewhere.
 
 Anything that is not understood is an error: an unknown flag, a variable that begins with \`HOLDFAST_\` and is no
 option, an unknown key in the file, a value out of range, two values that contradict each other. All of them are

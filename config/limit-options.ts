@@ -2,7 +2,7 @@
  * Bounds of the broker [G6]: each field of the broker's Limits, with the same name and the same default.
  * A test keeps the two equal, as nothing here imports the broker.
  */
-import { AGE_MS_MAX, STORED_BYTES_MAX, TIMER_MS_MAX, bytes, count, ms } from './option.ts'
+import { AGE_MS_MAX, STORED_BYTES_MAX, TIMER_MS_MAX, bytes, count, ms, percent } from './option.ts'
 
 /** MQTT 3.1.1, 2.2.3: the largest remaining length that the wire can say. */
 const MQTT_PACKET_BYTES_MAX = 268_435_455
@@ -91,8 +91,13 @@ export const LIMIT_OPTIONS = {
     'until sessions have moved on.'),
   retainedMessagesMax: count('log', { min: 1, max: 1_000_000_000 }, 1_000_000,
     'Topics with a retained message. At the bound a retained message for a further topic is not taken in.'),
+  heapPercentMax: percent('log', { min: 10, max: 90 }, 75,
+    'Share of the heap of the process (--max-old-space-size of Node.js) that may be held. At the bound publishers of ' +
+    'QoS 1 and 2 get no receipt and are disconnected, and new sessions and filters are refused, until there is room; ' +
+    '/readyz is 503. What is there is delivered meanwhile.'),
   cacheBytesMax: bytes('log', { min: 0, max: 68_719_476_736 }, 67_108_864,
-    'Memory for recent messages, for sessions that lag a little. Older ones are read from disk.'),
+    'Memory for recent messages, for sessions that lag a little: of each what it really takes, some 400 bytes beside ' +
+    'topic and payload. At most an eighth of the heap of the process. Older ones are read from disk.'),
   batchBytesMax: bytes('log', MEMORY_BYTES, 8_388_608,
     'Largest group of messages that share one sync to disk. What does not fit waits for the next.'),
   cursorFlushMs: ms('log', { min: 1, max: 60_000 }, 500,

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 
 /** What a number counts. The unit also ends the option's name, but for ports. */
-export type Unit = 'none' | 'bytes' | 'ms' | 'count'
+export type Unit = 'none' | 'bytes' | 'ms' | 'count' | 'percent'
 
 export type OptionGroup = 'server' | 'access' | 'sessions' | 'incoming' | 'slow' | 'socketio' | 'log'
 
@@ -56,6 +56,10 @@ export function ms (group: OptionGroup, range: Range, fallback: number, says: st
 
 export function count (group: OptionGroup, range: Range, fallback: number, says: string): Option<z.ZodInt> {
   return integer('count', group, range, fallback, says)
+}
+
+export function percent (group: OptionGroup, range: Range, fallback: number, says: string): Option<z.ZodInt> {
+  return integer('percent', group, range, fallback, says)
 }
 
 export function choice<const T extends readonly string[]> (

@@ -47,7 +47,8 @@ export function allowedOf (name: OptionName): string {
   const { type, unit, allowed } = optionOf(name)
   if (type instanceof z.ZodNumber) {
     const range = `a whole number from ${count(type.minValue!)} to ${count(type.maxValue!)}`
-    return unit === 'ms' ? `${range} (milliseconds)` : unit === 'bytes' ? `${range} (bytes)` : range
+    const word = unit === 'ms' ? 'milliseconds' : unit
+    return unit === 'none' || unit === 'count' ? range : `${range} (${word})`
   }
   if (type instanceof z.ZodBoolean) return 'true or false'
   if (type instanceof z.ZodEnum) return `one of ${type.options.join(', ')}`

@@ -35,6 +35,7 @@ export function human (unit: Unit, value: string | number | boolean | object): s
   if (typeof value !== 'number') return String(value)
   if (unit === 'bytes') return bytes(value)
   if (unit === 'ms') return duration(value)
+  if (unit === 'percent') return `${value} %`
   // ports are names, not amounts
   return unit === 'count' ? count(value) : String(value)
 }

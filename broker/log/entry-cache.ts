@@ -20,10 +20,13 @@ export class EntryCache {
   #bytes = 0
   /** Many payloads are views of what one read of a socket brought, which lives as long as the last of them. */
   #chunk: ArrayBufferLike | undefined
+  #count = 0
 
   constructor (bytesMax: number) {
     this.#bytesMax = bytesMax
   }
+
+  get count (): number { return this.#count }
 
   /** Bytes of memory, as far as they can be known: an upper bound, as several payloads may share their memory. */
   get bytes (): number { return this.#bytes + (this.#entries.length - this.#head) * PLACE_BYTES }
@@ -42,6 +45,7 @@ export class EntryCache {
     this.#entries.push(entry)
     this.#sizes.push(size)
     this.#bytes += size
+    this.#count++
     this.#shrink()
   }
 
@@ -50,6 +54,7 @@ export class EntryCache {
     const place = offset - this.#base
     if (place < this.#head || this.#entries[place] === undefined) return
     this.#bytes -= this.#sizes[place]
+    this.#count--
     this.#entries[place] = undefined
   }
 
@@ -74,6 +79,7 @@ export class EntryCache {
     this.#base = base
     this.#head = 0
     this.#bytes = 0
+    this.#count = 0
     this.#chunk = undefined
   }
 }

@@ -3,7 +3,8 @@
  * A session finds what comes after its cursor here, so reading a backlog and following live messages are one
  * operation and no switch from one to the other can leave a gap or an overlap [G3].
  */
-import { messageBytes, type Entry, type Offset } from '../message.ts'
+import { ENTRY_BYTES, messageBytes, type Entry, type Offset } from '../message.ts'
+import { tableBytes } from '../table-bytes.ts'
 import { EntryCache } from './entry-cache.ts'
 import { FilterTree } from './filter-tree.ts'
 import { blockOf, LogOrder, type Block } from './log-order.ts'
@@ -18,6 +19,15 @@ export const PULL_AHEAD_MAX = 1_024
 
 export interface Sum { messages: number, bytes: number }
 
+/** Of a message: its place in the order of the log. */
+const PLACE_BYTES = 10
+/** And outside of the heap: its place in its topic, and the size that the store remembers. */
+const OUTSIDE_BYTES = 24
+/** A topic with its name, but for the letters. */
+const TOPIC_BYTES = 112
+/** A filter with its subscription. */
+const FILTER_BYTES = 500
+
 export class LogIndex<S extends Subscriber> {
   readonly filters = new FilterTree<Route<S>>()
   readonly #topics = new Map<string, TopicLog<Route<S>>>()
@@ -27,6 +37,8 @@ export class LogIndex<S extends Subscriber> {
   /** The last routes that several filters gave a topic; the next one nearly always takes the same. */
   #several: ReadonlyArray<Route<S>> = []
   #messages = 0
+  /** Of the names of all topics. */
+  #topicBytes = 0
   #bytes = 0
 
   constructor (cacheBytesMax: number) {
@@ -42,6 +54,15 @@ export class LogIndex<S extends Subscriber> {
   get messages (): number { return this.#messages }
   get bytes (): number { return this.#bytes }
   get topics (): number { return this.#topics.size }
+
+  /** What all this takes of the heap, roughly. */
+  get heapBytes (): number {
+    return this.#topicBytes + this.#topics.size * TOPIC_BYTES + tableBytes(this.#topics.size) +
+      this.#messages * PLACE_BYTES + this.#cache.count * ENTRY_BYTES + this.filters.size * FILTER_BYTES
+  }
+
+  /** And outside of it, with what the store keeps of each message. */
+  get outsideBytes (): number { return this.#messages * OUTSIDE_BYTES }
 
   // --- filters
 
@@ -121,7 +142,7 @@ export class LogIndex<S extends Subscriber> {
     const bytes = topic.bytes
     if (!topic.drop(found.offset)) return new Set()
     this.#order.remove(found.offset)
-    if (topic.length === 0) this.#topics.delete(topic.topic)
+    if (topic.length === 0) this.#remove(topic)
     this.#messages--
     this.#bytes -= bytes - topic.bytes
     for (const route of topic.routes) route.postings?.forget(found.offset, bytes - topic.bytes)
@@ -130,7 +151,10 @@ export class LogIndex<S extends Subscriber> {
 
   #append (topic: string, offset: Offset, bytes: number): TopicLog<Route<S>> {
     let log = this.#topics.get(topic)
-    if (log === undefined) this.#topics.set(topic, log = new TopicLog<Route<S>>(topic))
+    if (log === undefined) {
+      this.#topics.set(topic, log = new TopicLog<Route<S>>(topic))
+      this.#topicBytes += topic.length
+    }
     log.append(offset, bytes)
     this.#order.append(offset, log)
     let isWanted = false
@@ -256,6 +280,10 @@ export class LogIndex<S extends Subscriber> {
       this.#order.remove(gone[i] as Offset)
       this.#cache.delete(gone[i] as Offset)
     }
-    if (topic.length === 0) this.#topics.delete(topic.topic)
+    if (topic.length === 0) this.#remove(topic)
+  }
+
+  #remove ({ topic }: TopicLog<Route<S>>): void {
+    if (this.#topics.delete(topic)) this.#topicBytes -= topic.length
   }
 }

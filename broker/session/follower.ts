@@ -10,6 +10,7 @@ import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
 import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
 } from '../message.ts'
+import type { HeapGuard } from '../heap-guard.ts'
 import type { Limits } from '../limits.ts'
 import type { Store } from '../store/store.ts'
 import { matches } from '../topics.ts'
@@ -41,6 +42,7 @@ export interface FollowerOptions {
   readonly store: Store
   readonly limits: Limits
   readonly clock: Clock
+  readonly guard: HeapGuard
   readonly events: FollowerEvents
   readonly retained: RetainedSource
   /** Offsets that were lost to damage when the store was opened. */
@@ -52,6 +54,7 @@ export class Follower {
   readonly #log: Log
   readonly #limits: Limits
   readonly #clock: Clock
+  readonly #guard: HeapGuard
   readonly #events: FollowerEvents
   readonly #damaged: ReadonlySet<Offset>
   readonly #outbox: Outbox
@@ -66,6 +69,7 @@ export class Follower {
     this.#log = log
     this.#limits = limits
     this.#clock = clock
+    this.#guard = options.guard
     this.#events = events
     this.#damaged = options.damaged
     this.#outbox = new Outbox({
@@ -184,7 +188,7 @@ export class Follower {
     }
     const bytes = messageBytes(message)
     if (live.queue.length - live.queueHead >= this.#limits.cleanQueueMessagesMax ||
-      live.queueBytes + bytes > this.#limits.cleanQueueBytesMax) {
+      live.queueBytes + bytes > this.#limits.cleanQueueBytesMax || this.#guard.isFull) {
       this.lose(session, 1, 'queue-full') // [G5], [G6]
       return
     }

@@ -29,7 +29,7 @@ import { Transaction } from './transaction.ts'
 export interface EmbeddedStoreOptions {
   /** Is made if it is not there. Belongs to one server at a time. */
   readonly folder: string
-  /** Bytes of blocks that were read last and are kept for the next reader. */
+  /** Bytes of blocks that were read last and are kept for the next reader; never more than 32 MiB. */
   readonly cacheBytesMax?: number
   /** Size of each of the two files of notes. */
   readonly notesBytesMax?: number
@@ -87,7 +87,7 @@ class EmbeddedStore implements Store {
     this.#makeEpoch = makeEpoch ?? randomUUID
     this.#report = report ?? (() => {})
     this.#broken = broken ?? (() => {})
-    this.#cache = new BlockCache(cacheBytesMax ?? CACHE_BYTES_MAX)
+    this.#cache = new BlockCache(Math.min(cacheBytesMax ?? Infinity, CACHE_BYTES_MAX))
     this.#notesBytesMax = notesBytesMax ?? NOTES_BYTES_MAX
   }
 

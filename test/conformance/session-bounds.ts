@@ -1,7 +1,7 @@
 /** What a session promises, third part: the bounds on what waits for it, and that it is told what it lost. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { Limits } from '../../broker/index.ts'
+import type { Heap, Limits } from '../../broker/index.ts'
 import { numbers, Server, type World, type WorldFactory } from './session-words.ts'
 
 export function boundsSuite (name: string, factory: WorldFactory): void {
@@ -143,4 +143,78 @@ export function boundsSuite (name: string, factory: WorldFactory): void {
     await server.flushed()
     await server.publish('t', Buffer.alloc(200))
   })
+
+  check('[G1] [G6] a full heap gives no receipt and takes in nothing new, delivers, and goes on when there is room',
+    async (t, world) => {
+      const heap = createHeap(1_000_000)
+      const server = await Server.start(t, world, {}, undefined, heap)
+      const said: string[] = []
+      server.broker.events.on('heap-full', () => { said.push('full') })
+      server.broker.events.on('heap-free', () => { said.push('free') })
+      await server.away('a', { 't/#': 1 })
+      await server.publish('t/0', '0', 1, true)
+      await server.publish('t/1', '1')
+      const clean = await server.follower('clean', { u: 1 }, { clean: true })
+      const known = await server.session('known')
+      heap.left(800_000)
+      await server.pass(1_000)
+      t.same(said, ['full'], 'said once')
+      t.equal(server.broker.stats().heap.isFull, true)
+
+      const full = { code: 'MEMORY_FULL', retriable: true, message: /heapPercentMax = 75/ }
+      await t.rejects(server.publish('t/2', '2'), full, 'no receipt for what would be stored')
+      await t.rejects(server.publish('elsewhere', 'x', 1, true), full, 'nor for what would be retained on a new topic')
+      await t.rejects(server.connect('new'), full, 'no new session')
+      await t.rejects(server.broker.subscribe(known, 'v', 1), full, 'no new filter')
+      t.equal(server.broker.stats().heap.refused, 4, 'all are counted')
+      await server.publish('u', 'passes', 1)
+      await server.publish('t/0', '', 0, true)
+      t.same(clean.link.got, ['passes'], 'what is not stored goes on')
+
+      const link = await server.back('a')
+      await server.drain(link, 2)
+      t.same(link.got, ['0', '1'], 'what is stored is delivered, to a session that was there')
+      heap.left(700_000)
+      await server.pass(1_000)
+      t.equal(server.broker.stats().heap.isFull, true, 'a little room is none')
+      heap.left(600_000)
+      await server.pass(1_000)
+      t.same(said, ['full', 'free'])
+      await server.publish('t/3', '3')
+      await server.session('new')
+      await server.drain(link, 3)
+      t.same(link.got, ['0', '1', '3'], 'and what got no receipt was not kept')
+    })
+
+  check('[G6] a log that is too much for the heap is said to be, before the heap is at its end', async (t, world) => {
+    const server = await Server.start(t, world)
+    await server.away('a', { '#': 1 })
+    for (let i = 0; i < 100; i++) await server.publish(`t/${i}`, '')
+    world.crash()
+    const heap = createHeap(10_000)
+    const next = new Server(world, {}, undefined, heap)
+    heap.left(1_000_000)
+    await t.rejects(next.broker.open(), { code: 'MEMORY_FULL', message: /max-old-space-size/ })
+    await next.store.close()
+    t.equal((await server.crashed(t)).stored, 100, 'and nothing was lost')
+  })
+}
+
+/** In which as much is left after a collection as the test says. */
+function createHeap (bytesMax: number): Heap & { left (bytes: number): void } {
+  let used = 0
+  let listener = (): void => {}
+  return {
+    bytesMax,
+    used: () => used,
+    onCollected (one) {
+      listener = one
+      return () => { listener = () => {} }
+    },
+    collect () {},
+    left (bytes) {
+      used = bytes
+      listener()
+    }
+  }
 }

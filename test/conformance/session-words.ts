@@ -4,8 +4,8 @@
  * - a link is a connection that writes down what it is handed; `got` is what was delivered, as words
  */
 import type { Test } from 'tap'
-import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Auth, type Broker, type Connected, type HoldfastError,
-  type Limits, type Session } from '../../broker/index.ts'
+import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Auth, type Broker, type Connected, type Heap,
+  type HoldfastError, type Limits, type Session } from '../../broker/index.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Store } from '../../broker/store/store.ts'
@@ -68,17 +68,18 @@ export class Server {
   readonly limits: Limits
   readonly #world: World
 
-  constructor (world: World, limits: Partial<Limits> = {}, startMs = START_MS) {
+  constructor (world: World, limits: Partial<Limits> = {}, startMs = START_MS, heap?: Heap) {
     this.#world = world
     this.limits = { ...DEFAULT_LIMITS, ...limits }
     this.clock = createManualClock(startMs)
     this.store = createStoreDouble(world.create())
     this.broker = createBroker(
-      { store: this.store, auth, limits: this.limits, clock: this.clock, makeId: () => 'made' })
+      { store: this.store, auth, limits: this.limits, clock: this.clock, makeId: () => 'made', ...(heap && { heap }) })
   }
 
-  static async start (t: Test, world: World, limits: Partial<Limits> = {}, startMs = START_MS): Promise<Server> {
-    const server = new Server(world, limits, startMs)
+  static async start (t: Test, world: World, limits: Partial<Limits> = {}, startMs = START_MS,
+    heap?: Heap): Promise<Server> {
+    const server = new Server(world, limits, startMs, heap)
     await server.broker.open()
     t.teardown(async () => { await server.broker.close() })
     return server

@@ -24,7 +24,7 @@ t.test('every default is a value that the option allows', async (t) => {
 })
 
 t.test('every option has a sentence, and a number that is no port has its unit in its name', async (t) => {
-  const ending = { bytes: /Bytes(Max)?$/, ms: /Ms(Max)?$/, count: /Max$/, none: /Port$/ }
+  const ending = { bytes: /Bytes(Max)?$/, ms: /Ms(Max)?$/, count: /Max$/, percent: /PercentMax$/, none: /Port$/ }
   for (const name of OPTION_NAMES) {
     t.match(OPTIONS[name].says, /^[A-Z].+\.$/, name)
     if (kindOf(name) === 'number') t.match(name, ending[OPTIONS[name].unit], name)
