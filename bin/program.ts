@@ -1,4 +1,5 @@
 /** The program around the server, as a publisher: it is trusted, whatever access control says of others. */
+import { CLIENT_ID_MARK } from '../bridge/socketio/translation/translate.ts'
 import type { Auth, Broker, ClientId, Principal, QoS } from '../broker/index.ts'
 
 export interface PublishOptions {
@@ -9,7 +10,10 @@ export interface PublishOptions {
   readonly qos?: QoS
   /** Default false. */
   readonly retain?: boolean
-  /** Identifier of the message, so that a second try can be recognised [G4]; default none. */
+  /**
+   * Identifier of the message, so that a second try can be recognised: a handler of a Socket.IO client runs once for
+   * messages with one topic and id [G4], as far as docs/envelope.md says. Default none.
+   */
   readonly id?: string
 }
 
@@ -35,7 +39,8 @@ export function publish (
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.copyBytesFrom(payload)
-    broker.publish(PROGRAM, { topic, payload: bytes, qos, retain, id },
+    const marked = id === '' ? '' : CLIENT_ID_MARK + id
+    broker.publish(PROGRAM, { topic, payload: bytes, qos, retain, id: marked },
       (error) => error === undefined ? resolve() : reject(error))
   })
 }

@@ -149,3 +149,15 @@ t.test('a server that can\'t be used is refused with what to do', async t => {
   const other = new Server(createServer(), { parser: { Encoder: class {}, Decoder: class {} } })
   await t.rejects(createHoldfast({ ...options, io: other }), { message: /leave parser out/ })
 })
+
+t.test('[G4] what a program publishes twice with one id is handled once, whatever the id looks like', async t => {
+  const { holdfast, url } = await startProgram(t)
+  const client = await connectClient(t, url, named('c'))
+  const news = collect(client, 'news')
+  for (const id of ['order-7', '!', '=1', '~', 'order-7', '!', '=1', '~', '']) {
+    await holdfast.publish({ topic: 'io/_/user/c/news', payload: JSON.stringify(id), id })
+  }
+  await holdfast.publish({ topic: 'io/_/all/news', payload: '"another topic"', id: 'order-7' })
+  await news.wait(6)
+  t.same(news.values, ['order-7', '!', '=1', '~', '', 'another topic'])
+})
