@@ -105,7 +105,10 @@ export class HoldfastBroker implements Broker {
       delivered: () => { this.#follower.flush() },
       mayTrim: () => !this.#sessions.owed.hasFailed,
       failed: (error) => { events.emit('store-failed', { error }) },
-      recovered: () => { events.emit('store-recovered') }
+      recovered: () => {
+        this.#heartbeat.beat() // the first one of all may have failed, and the stop before it counts as the last
+        events.emit('store-recovered')
+      }
     })
     this.#heartbeat = new Heartbeat(clock, this.#log, this.#store)
     const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock, guard: this.#guard }
