@@ -25,10 +25,11 @@ export function authority ({ host, port }: Address): string {
 }
 
 /** Port 0 lets the system pick. @throws ListenError */
-export async function listen (server: Server, what: string, wanted: Address, option: PortOption): Promise<Address> {
+export async function listen (server: Server, what: string, wanted: Address, option: PortOption,
+  backlog: number): Promise<Address> {
   return orListenError(what, wanted, option, () => new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: wanted.host, port: wanted.port }, () => {
+    server.listen({ host: wanted.host, port: wanted.port, backlog }, () => {
       server.off('error', reject)
       resolve(addressOf(server)!)
     })

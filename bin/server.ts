@@ -137,7 +137,8 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   try {
     // first, so that health can be asked for while a large log is opened; the rest is refused until then
     if (ownHttp !== undefined) {
-      await listen(ownHttp.server, 'HTTP', { host: config.host, port: config.httpPort }, 'httpPort')
+      await listen(ownHttp.server, 'HTTP', { host: config.host, port: config.httpPort }, 'httpPort',
+        config.listenBacklogConnectionsMax)
       started.push(() => ownHttp.close())
     }
     // a broker that could not open can't close either; its store may hold the lock of the folder already
@@ -216,8 +217,9 @@ function notReady (broker: Broker): string | undefined {
   }
 }
 
-async function listenMqtt (server: MqttServer, { host, mqttPort }: Config): Promise<Address> {
+async function listenMqtt (server: MqttServer, config: Config): Promise<Address> {
+  const { host, mqttPort } = config
   const { address, port } = await orListenError('MQTT', { host, port: mqttPort }, 'mqttPort',
-    () => server.listen(host, mqttPort))
+    () => server.listen(host, mqttPort, config.listenBacklogConnectionsMax))
   return { host: address, port }
 }

@@ -9,6 +9,7 @@ import { ALIVE_MS, Heartbeat, lastBeat, LOOK_MS } from './heartbeat.ts'
 import { unlimitedHeap } from './heap.ts'
 import { HeapGuard } from './heap-guard.ts'
 import { heldBy } from './held-by.ts'
+import { InOrder } from './in-order.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { PENDING } from './log/route.ts'
@@ -140,7 +141,7 @@ export class HoldfastBroker implements Broker {
     this.#aside = new Aside({ ...shared, events, follower: this.#follower })
     const looked = { timeline: this.#timeline, sessions: this.#sessions, follower: this.#follower }
     this.#sweeper = new Sweeper({ ...shared, ...looked })
-    const access = { ...shared, retained: this.#retained, auth: this.auth }
+    const access = { ...shared, retained: this.#retained, auth: this.auth, inOrder: new InOrder() }
     this.#publishing = new Publishing({
       ...access,
       passOn: (message) => {

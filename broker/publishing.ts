@@ -6,10 +6,11 @@ import type { Publisher, PublishRequest } from './broker.ts'
 import type { Clock } from './clock.ts'
 import { HoldfastError } from './errors.ts'
 import type { HeapGuard } from './heap-guard.ts'
+import type { InOrder } from './in-order.ts'
 import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, Receipt, RecordChange } from './log/log.ts'
-import { messageBytes, type ClientId, type Message, type PacketId } from './message.ts'
+import { messageBytes, type Message, type PacketId } from './message.ts'
 import type { Retained } from './retained.ts'
 import { incomingChange } from './session/records.ts'
 import type { Session } from './session/session.ts'
@@ -24,6 +25,7 @@ export interface PublishingOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly guard: HeapGuard
+  readonly inOrder: InOrder
   /** QoS 0: passes by the log, which promises nothing for it. */
   passOn (message: Message): void
 }
@@ -39,8 +41,7 @@ export class Publishing {
   readonly #clock
   readonly #guard
   readonly #passOn
-  /** Publishers whose access is being looked up: their messages keep their order. */
-  readonly #authorizing = new Map<ClientId, Promise<void>>()
+  readonly #inOrder
   #isClosed = false
   published = 0
 
@@ -52,6 +53,7 @@ export class Publishing {
     this.#limits = options.limits
     this.#clock = options.clock
     this.#guard = options.guard
+    this.#inOrder = options.inOrder
     this.#passOn = (message: Message): void => { options.passOn(message) }
   }
 
@@ -124,18 +126,7 @@ export class Publishing {
     const refused = (): void => {
       receipt(new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(request.topic)}`))
     }
-    const before = this.#authorizing.size === 0 ? undefined : this.#authorizing.get(clientId)
-    const allowed = this.#auth.mayPublish(principal, clientId, request.topic)
-    if (typeof allowed === 'boolean' && before === undefined) {
-      if (allowed) then()
-      else refused()
-      return
-    }
-    const turn = Promise.all([allowed, before]).then(([isAllowed]) => {
-      if (isAllowed) then()
-      else refused()
-    }, refused).finally(() => { if (this.#authorizing.get(clientId) === turn) this.#authorizing.delete(clientId) })
-    this.#authorizing.set(clientId, turn)
+    this.#inOrder.run(clientId, this.#auth.mayPublish(principal, clientId, request.topic), then, refused)
   }
 
   /** A message that may be published: into the log, together with the changes. */

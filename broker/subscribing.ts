@@ -4,6 +4,7 @@
 import type { Auth } from './auth/auth.ts'
 import { HoldfastError } from './errors.ts'
 import type { HeapGuard } from './heap-guard.ts'
+import type { InOrder } from './in-order.ts'
 import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
@@ -26,6 +27,7 @@ export interface SubscribingOptions {
   readonly auth: Auth
   readonly limits: Limits
   readonly guard: HeapGuard
+  readonly inOrder: InOrder
 }
 
 const NO_CHANGES: readonly RecordChange[] = []
@@ -39,6 +41,7 @@ export class Subscribing {
   readonly #auth
   readonly #limits
   readonly #guard
+  readonly #inOrder
   /** Filters whose record counts from another place than they do, and who waits until that is mended. */
   readonly #inexact = new Map<Subscription<Session>, Array<(error?: HoldfastError) => void>>()
 
@@ -51,14 +54,27 @@ export class Subscribing {
     this.#auth = options.auth
     this.#limits = options.limits
     this.#guard = options.guard
+    this.#inOrder = options.inOrder
   }
 
   async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
     checkFilter(filter, this.#limits)
-    const allowed = this.#auth.maySubscribe(session.principal, session.clientId, filter)
-    if (!(typeof allowed === 'boolean' ? allowed : await allowed)) {
-      throw new HoldfastError('NOT_AUTHORIZED', `subscribing to ${show(filter)}`)
-    }
+    const { principal, clientId } = session
+    return await this.#inTurn(session, this.#auth.maySubscribe(principal, clientId, filter), filter,
+      () => this.#subscribe(session, filter, qos))
+  }
+
+  /** What a client subscribes to, unsubscribes and publishes takes effect in its order. */
+  async #inTurn<T> ({ clientId }: Session, allowed: boolean | Promise<boolean>, filter: string,
+    then: () => Promise<T>): Promise<T> {
+    return await new Promise((resolve, reject) => {
+      this.#inOrder.run(clientId, allowed, () => { then().then(resolve, reject) }, () => {
+        reject(new HoldfastError('NOT_AUTHORIZED', `subscribing to ${show(filter)}`))
+      })
+    })
+  }
+
+  async #subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
     const existing = session.subscriptions.get(filter)
     if (existing === undefined && session.subscriptions.size >= this.#limits.filtersPerSessionMax) {
       throw new HoldfastError('FILTERS_FULL', `filtersPerSessionMax = ${this.#limits.filtersPerSessionMax}`)
@@ -127,6 +143,10 @@ export class Subscribing {
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {
+    await this.#inTurn(session, true, filter, () => this.#unsubscribe(session, filter))
+  }
+
+  async #unsubscribe (session: Session, filter: string): Promise<void> {
     const { owed } = this.#sessions
     const subscription = session.subscriptions.get(filter)
     if (subscription === undefined && !owed.owesFilter(session, filter)) return

@@ -18,6 +18,10 @@ export const SERVER_OPTIONS = {
   httpPort: port('server', 8080,
     'TCP port for HTTP: MQTT over WebSocket, Socket.IO and health. With 0 the system picks a free one and the ready ' +
     'line names it.'),
+  listenBacklogConnectionsMax: count('server', { min: 1, max: 65_535 }, 65_535,
+    'Connections to each port that the system has made and the server has not taken yet, as when all clients come ' +
+    'back at once. Beyond it the system lets clients wait and try again. It is never more than the bound of the ' +
+    'system (net.core.somaxconn of Linux).'),
   data: text('server', /^[^\0]+$/, 'the path of a folder', './data',
     'Folder of the log and the sessions; made if it is not there, used by one server at a time. A relative path is ' +
     'taken from the working directory, wherever the option was set.'),

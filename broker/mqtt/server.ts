@@ -24,8 +24,8 @@ export interface MqttServerOptions {
 }
 
 export interface MqttServer {
-  /** MQTT over TCP. Port 0 lets the system pick. Rejects with the error of net.Server.listen. */
-  listen (host: string, port: number): Promise<AddressInfo>
+  /** MQTT over TCP. Port 0 lets the system pick. `backlog` and what it rejects with are those of net.Server.listen. */
+  listen (host: string, port: number, backlog?: number): Promise<AddressInfo>
   /** MQTT over WebSocket: the HTTP server's 'upgrade' event, for the requests that are meant for MQTT. */
   upgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void
   /** Connections that are open now. */
@@ -80,10 +80,10 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
   tcp.on('error', (error) => { log.error({ error: error.message }, 'MQTT listener') })
 
   return {
-    async listen (host, port) {
+    async listen (host, port, backlog) {
       await new Promise<void>((resolve, reject) => {
         tcp.once('error', reject)
-        tcp.listen(port, host, () => {
+        tcp.listen({ port, host, backlog }, () => {
           tcp.removeListener('error', reject)
           resolve()
         })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { anonymous } from '../../broker/index.ts'
+import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import {
   connectWire, publish1, publish2, publishPacket, subscribe, take, text, uniqueId, type WireClient
@@ -187,4 +188,31 @@ t.test('[MQTT-3.10.4-1] UNSUBSCRIBE leaves the other filter of the same topic al
   const { client: back } = await connectWire(t, server, { clientId, clean: false })
   t.equal(text(await take(back)), 'while away')
   t.same(await back.untilPong(), [])
+})
+
+t.test('[G3] SUBSCRIBE and UNSUBSCRIBE take effect in their order, however long access control takes', async t => {
+  const disk = createMemoryDisk()
+  let asked = 0
+  const auth = {
+    ...anonymous,
+    async maySubscribe () {
+      for (let i = asked++ % 2 === 0 ? 20 : 1; i > 0; i--) await new Promise((resolve) => { setImmediate(resolve) })
+      return true
+    }
+  }
+  const server = await startInProcess(t, { auth, store: createMemoryStore(disk) })
+  const { client } = await connectWire(t, server, { clientId: 'c', clean: false })
+  client.send(
+    { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 1 }] },
+    { cmd: 'subscribe', messageId: 2, subscriptions: [{ topic: 'b', qos: 1 }, { topic: 'c', qos: 1 }] },
+    { cmd: 'unsubscribe', messageId: 3, unsubscriptions: ['a', 'c'] },
+    { cmd: 'subscribe', messageId: 4, subscriptions: [{ topic: 'c', qos: 2 }] })
+  for (const messageId of [1, 2, 3, 4]) t.match(await client.next(), { messageId })
+  const { client: publisher } = await connectWire(t, server)
+  for (const [i, topic] of ['a', 'b', 'c'].entries()) await publish1(publisher, topic, topic, i + 1)
+  t.same([(await take(client)).topic, (await take(client)).topic], ['b', 'c'])
+  t.same(await client.untilPong(), [], 'nothing of what was unsubscribed')
+  await server.close()
+  const again = await startInProcess(t, { store: createMemoryStore(disk) })
+  t.same([...again.broker.sessions()].flatMap(({ filters }) => filters.map(({ filter }) => filter)).sort(), ['b', 'c'])
 })

@@ -1,0 +1,28 @@
+/**
+ * What one client asks for takes effect in the order in which it asked, though access control may take its time over
+ * each of it [G3].
+ */
+import type { ClientId } from './message.ts'
+
+export class InOrder {
+  /** Clients of whom something is being asked, and when the last of it is done. */
+  readonly #turns = new Map<ClientId, Promise<void>>()
+
+  /**
+   * Calls `then` or `refused`, once: at once where that is known at once and nothing of the client waits before it.
+   * `then` must not throw.
+   */
+  run (clientId: ClientId, allowed: boolean | Promise<boolean>, then: () => void, refused: () => void): void {
+    const before = this.#turns.size === 0 ? undefined : this.#turns.get(clientId)
+    if (typeof allowed === 'boolean' && before === undefined) {
+      if (allowed) then()
+      else refused()
+      return
+    }
+    const turn = Promise.all([allowed, before]).then(([isAllowed]) => {
+      if (isAllowed) then()
+      else refused()
+    }, refused).finally(() => { if (this.#turns.get(clientId) === turn) this.#turns.delete(clientId) })
+    this.#turns.set(clientId, turn)
+  }
+}
