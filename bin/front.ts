@@ -80,7 +80,7 @@ export function createFront ({ http, own, mqttPath, program, origins, notReady, 
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
       } else if (origins.allows(request)) upgrade(request, socket, head)
       else origins.refuse(request, socket)
-    } else if (path === socketioPath || path.startsWith(socketioPath + '/')) {
+    } else if (path.startsWith(socketioPath + '/') || (program !== undefined && path === socketioPath)) {
       if (refusal !== undefined && own) {
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
       }

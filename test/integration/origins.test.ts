@@ -25,7 +25,12 @@ async function start (t: Test, options: HoldfastOptions = {}): Promise<Started> 
   const warnings: object[] = []
   const logger = { ...silent, warn: (fields: object, says: string) => { warnings.push({ ...fields, says }) } }
   const holdfast = await createHoldfast({
-    mqttPort: false, logger, store: createMemoryStore(), ...(options.http === undefined && { httpPort: 0 }), ...options
+    mqttPort: false,
+    mqttWebsocket: true,
+    logger,
+    store: createMemoryStore(),
+    ...(options.http === undefined && { httpPort: 0 }),
+    ...options
   })
   t.teardown(() => holdfast.close())
   return { port: holdfast.addresses.http!.port, warnings }
