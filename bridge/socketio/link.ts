@@ -8,7 +8,7 @@ import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
 import { CONTROL_ID, type Suspects, type Trial } from './poison.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
-import { isToken, type RecoveryOffset } from './proof/recovery-offset.ts'
+import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats, RepeatsBySession } from './repeats.ts'
 import { NO_ECHO_MARK, OWN_EVENTS } from './translation/translate.ts'
 import { privateSocketOf } from './wire/engine.ts'
@@ -170,7 +170,7 @@ export class SocketLink implements Link, Channel {
       case 'off':
         return shared.plain
       case 'event': // then nobody can make a client take his argument for a place in the log
-        if (!isToken(shared.event.args.at(-1))) return shared.plain
+        if (!shared.endsInToken) return shared.plain
     }
     if (offset !== undefined && isFree) return shared.placed(offset)
     const token = this.#token()

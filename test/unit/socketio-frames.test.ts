@@ -7,10 +7,12 @@ import { encodeEnvelope } from '../../bridge/socketio/translation/envelope.ts'
 import {
   ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, OK, type EncodedEvent, type NamespaceFrames
 } from '../../bridge/socketio/wire/frames.ts'
+import { processHeap } from '../../broker/heap.ts'
 import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { Rules, type NamespaceRules } from '../../bridge/socketio/rules/rules.ts'
 
 const io = new Server()
+const { collect } = processHeap()
 const { encoder } = privateOf(io.of('/')).server
 
 function framesOf (namespace = '/', rules: Partial<NamespaceRules> = {}, firstAckId = ACK_ID_MIN): NamespaceFrames {
@@ -127,6 +129,32 @@ t.test('what an emit brought is passed on as the JSON that it is, as the encoder
     }
   }
   t.equal(emitted('/', 'e', Buffer.from('x')).view, undefined, 'bytes are no JSON')
+})
+
+t.test('[G6] decoded arguments are not kept once they are encoded, and each encoding is as from them', async t => {
+  const lists: unknown[][] = [[], [1], ['ü', { a: [null] }, []], [Buffer.from('x'), 'y'], ['x'.repeat(20_000)]]
+  for (const namespace of ['/', '/chat']) {
+    for (const args of lists) {
+      const shared = framesOf(namespace).of(message(`io/${namespace === '/' ? '_' : 'chat'}/all/e`, args))
+      const held = new WeakRef(shared.event.args)
+      const seen = (token: string | undefined, encoded: EncodedEvent): void => {
+        const data = ['e', ...args, ...(token === undefined ? [] : [token])]
+        const [expected] = encoder.encode({ type: 2, nsp: namespace, data })
+        t.equal(text(encoded), `4${expected as string}`)
+      }
+      seen('hf~e1~a', shared.marked('hf~e1~a'))
+      seen(undefined, shared.plain)
+      seen('hf~e1~b', shared.marked('hf~e1~b'))
+      const { ackId, encoded } = shared.asking()
+      t.ok(text(encoded).includes(String(ackId)))
+      seen('hf~e1~c', shared.marked('hf~e1~c'))
+      t.equal(shared.asking().ackId, ackId, 'its number stays')
+      t.same(shared.event.args, args, 'they can still be looked at')
+      await new Promise(resolve => { setImmediate(resolve) })
+      collect()
+      t.equal(held.deref(), undefined, 'the first ones are gone')
+    }
+  }
 })
 
 t.test('an event that asks for an answer keeps its number, which is no other\'s', async t => {

@@ -7,10 +7,11 @@
  * packets one by one, see wire.ts.
  */
 import type { Entry, Message, Offset } from '../../../broker/index.ts'
-import { formatToken } from '../proof/recovery-offset.ts'
+import { formatToken, isToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules } from '../rules/rules.ts'
 import { undeliverable, type SocketEvent } from '../translation/translate.ts'
 import type { PacketEncoder, PacketOptions } from './engine.ts'
+import { WrittenEvent } from './written-event.ts'
 
 /** Packet type of Engine.IO, before the text of each Socket.IO packet: '4'. */
 const MESSAGE = 0x34
@@ -30,6 +31,7 @@ export const OK = { status: 'ok' } as const
 const OK_JSON = JSON.stringify([OK])
 
 const NO_VALUES: readonly Buffer[] = []
+const NO_ARGS = Buffer.from('[]')
 
 export interface EnginePiece {
   readonly data: string | Buffer
@@ -70,7 +72,7 @@ export class EncodedEvent {
 
 /** What one message of the log is in a namespace, with its encodings. */
 export class SharedEvent {
-  readonly event: SocketEvent
+  #event: SocketEvent
   /** Whose encodings these are. */
   readonly frames: NamespaceFrames
   readonly #message: Message | Entry
@@ -79,11 +81,19 @@ export class SharedEvent {
   #marked: EncodedEvent | undefined
   #asking: EncodedEvent | undefined
   #ackId = 0
+  #endsInToken: boolean | undefined
 
   constructor (event: SocketEvent, message: Message | Entry, frames: NamespaceFrames) {
-    this.event = event
+    this.#event = event
     this.frames = frames
     this.#message = message
+  }
+
+  get event (): SocketEvent { return this.#event }
+
+  /** Would its last argument be taken for a place in the log? */
+  get endsInToken (): boolean {
+    return (this.#endsInToken ??= isToken(this.#event.args.at(-1)))
   }
 
   get plain (): EncodedEvent {
@@ -106,21 +116,33 @@ export class SharedEvent {
    * so that a late answer counts for what it answers.
    */
   asking (): { readonly encoded: EncodedEvent, readonly ackId: number } {
-    if (this.#asking === undefined) {
-      this.#ackId = this.frames.nextAckId()
-      this.#asking = this.#encode(undefined, this.#ackId)
-    }
+    if (this.#ackId === 0) this.#ackId = this.frames.nextAckId()
+    this.#asking ??= this.#encode(undefined, this.#ackId)
     return { encoded: this.#asking, ackId: this.#ackId }
   }
 
   #encode (token?: string, ackId?: number): EncodedEvent {
+    let encoded: EncodedEvent
     try {
-      return this.frames.encode(this.event, token, ackId)
+      encoded = this.frames.encode(this.#event, token, ackId)
     } catch { // a value that JSON has no words for, made by a rule [G5]
-      return this.frames.encode(undeliverable(this.#message, 'rule'), token, ackId)
+      this.#event = undeliverable(this.#message, 'rule')
+      encoded = this.frames.encode(this.#event, token, ackId)
     }
+    if (this.#event.json === undefined) {
+      this.#event = new WrittenEvent(this.#event, encoded.isBinary
+        ? () => this.frames.translate(this.#message).args
+        : this.frames.argsIn(encoded.frames, this.#event.event, token, ackId))
+    }
+    if (encoded.frames.length > EACH_KEPT_BYTES_MAX) {
+      this.#plain = this.#placed = this.#marked = this.#asking = undefined
+    }
+    return encoded
   }
 }
+
+/** Of longer events only the encoding that was asked for last is kept. */
+const EACH_KEPT_BYTES_MAX = 16_384
 
 export interface FramesOptions {
   readonly encoder: PacketEncoder
@@ -211,6 +233,27 @@ export class NamespaceFrames {
     return shared
   }
 
+  translate (message: Message): SocketEvent {
+    return this.#rules.translate(message)
+  }
+
+  /** Where the arguments stand in the frame of an event: the JSON between them, and a byte on each side of it. */
+  argsIn (frames: Buffer, name: string, token: string | undefined, ackId: number | undefined): Buffer {
+    const { before, after } = this.#around(name, token, ackId)
+    const from = headerBytes(frames) + 1 + Buffer.byteLength(before)
+    const to = frames.length - Buffer.byteLength(after)
+    return from >= to ? NO_ARGS : frames.subarray(from, to + 1)
+  }
+
+  /** What stands around the arguments, where there are some. */
+  #around (name: string, token: string | undefined, ackId: number | undefined): { before: string, after: string } {
+    const namespace = this.#namespace === '/' ? '' : `${this.#namespace},`
+    return {
+      before: `${EVENT}${namespace}${ackId ?? ''}[${JSON.stringify(name)}`,
+      after: token === undefined ? ']' : `,${JSON.stringify(token)}]`
+    }
+  }
+
   encode (event: Pick<SocketEvent, 'event' | 'args' | 'json'>, token?: string, ackId?: number): EncodedEvent {
     const { event: name, json } = event
     if (json !== undefined) return this.#splice(name, json, token, ackId)
@@ -220,10 +263,8 @@ export class NamespaceFrames {
 
   /** As the encoder would have it, from arguments that are a JSON array already. */
   #splice (name: string, json: Buffer, token: string | undefined, ackId: number | undefined): EncodedEvent {
-    const namespace = this.#namespace === '/' ? '' : `${this.#namespace},`
-    const before = `${EVENT}${namespace}${ackId ?? ''}[${JSON.stringify(name)}${json.length > 2 ? ',' : ''}`
-    const after = token === undefined ? ']' : `,${JSON.stringify(token)}]`
-    return new EncodedEvent(encodeSpliced(before, json, after), token)
+    const { before, after } = this.#around(name, token, ackId)
+    return new EncodedEvent(encodeSpliced(json.length > 2 ? `${before},` : before, json, after), token)
   }
 
   /** To a client's event that asked for it under this identifier. */

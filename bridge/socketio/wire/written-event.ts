@@ -1,0 +1,28 @@
+import type { SocketEvent } from '../translation/translate.ts'
+
+/**
+ * An event that was encoded once. Decoded arguments can take thirty times the memory of their bytes, and nobody counts
+ * them: so they are not kept beside them, but are taken from what was written [G6].
+ */
+export class WrittenEvent implements SocketEvent {
+  readonly event: string
+  readonly repeatKey: string | undefined
+  readonly level: SocketEvent['level']
+  readonly ignored: boolean
+  readonly #args: Buffer | (() => readonly unknown[])
+
+  constructor ({ event, repeatKey, level, ignored }: SocketEvent, args: Buffer | (() => readonly unknown[])) {
+    this.event = event
+    this.repeatKey = repeatKey
+    this.level = level
+    this.ignored = ignored
+    this.#args = args
+  }
+
+  get json (): Buffer | undefined { return Buffer.isBuffer(this.#args) ? this.#args : undefined }
+
+  get args (): readonly unknown[] {
+    const args = this.#args
+    return Buffer.isBuffer(args) ? JSON.parse(`[${args.toString('utf8', 1, args.length - 1)}]`) as unknown[] : args()
+  }
+}
