@@ -24,6 +24,11 @@ export interface BrokerOptions {
   readonly heap?: Heap
   /** Makes the identifiers of clients that came without one; an argument so that tests can repeat a run. */
   readonly makeId: () => string
+  /**
+   * Messages that are offered to sessions, or handed to their links, before others have their turn [G8]; an argument so
+   * that tests see many turns.
+   */
+  readonly turnUnits?: number
 }
 
 export interface ConnectRequest {

@@ -3,6 +3,7 @@
  */
 import { Aside } from './aside.ts'
 import { TimelyAuth } from './auth/timely.ts'
+import { Delivering } from './delivering.ts'
 import { HoldfastError } from './errors.ts'
 import { Events } from './events.ts'
 import { ALIVE_MS, Heartbeat, lastBeat, LOOK_MS } from './heartbeat.ts'
@@ -12,10 +13,8 @@ import { heldBy } from './held-by.ts'
 import { InOrder } from './in-order.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
-import { PENDING } from './log/route.ts'
 import { Timeline } from './log/timeline.ts'
-import { ORIGIN, type AsideMessage, type ClientId, type Entry, type Message, type Offset,
-  type PacketId, type QoS } from './message.ts'
+import { ORIGIN, type AsideMessage, type ClientId, type Message, type PacketId, type QoS } from './message.ts'
 import { Publishing } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { Follower } from './session/follower.ts'
@@ -37,6 +36,9 @@ import type {
 const HEAP_LOOK_MS = 50
 /** The cache takes so small a part of the heap at most, whatever cacheBytesMax is. */
 const CACHE_PARTS = 8
+
+/** Some milliseconds of work. */
+const TURN_UNITS = 8_000
 
 export function createBroker (options: BrokerOptions): Broker {
   return new HoldfastBroker(options)
@@ -65,13 +67,13 @@ export class HoldfastBroker implements Broker {
   #wills!: Wills
   #aside!: Aside
   #sweeper!: Sweeper
+  #delivering!: Delivering
   #publishing!: Publishing
   #subscribing!: Subscribing
   #timers: Array<() => void> = []
   #stopWatching: () => void = () => {}
   #isClosing = false
-  #offerNumber = 0
-  #offered: Session[] = []
+  readonly #turnUnits: number
   #gapMessages = 0
 
   constructor (options: BrokerOptions) {
@@ -79,6 +81,7 @@ export class HoldfastBroker implements Broker {
     this.clock = options.clock
     this.events = new Events(this.clock)
     this.auth = new TimelyAuth({ ...options, events: this.events })
+    this.#turnUnits = options.turnUnits ?? TURN_UNITS
     this.#store = options.store
     this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
     this.#heap = options.heap ?? unlimitedHeap
@@ -102,7 +105,8 @@ export class HoldfastBroker implements Broker {
     this.epoch = recovery.epoch
     const { events, limits, clock } = this
     this.#log = new Log(this.#store, recovery.tail, limits.batchBytesMax, {
-      deliver: (message, at) => { this.#deliver(message, at) },
+      deliver: (message, at) => { this.#delivering.deliver(message, at) },
+      turn: () => this.#delivering.turn(),
       delivered: () => { this.#follower.flush() },
       mayTrim: () => !this.#sessions.owed.hasFailed,
       failed: (error) => { events.emit('store-failed', { error }) },
@@ -116,6 +120,7 @@ export class HoldfastBroker implements Broker {
     this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
     this.#follower = new Follower({
       ...shared,
+      turnUnits: this.#turnUnits,
       damaged: new Set(recovery.damaged),
       events: {
         cursorMoved: (session) => { this.#sessions.touch(session) },
@@ -139,13 +144,14 @@ export class HoldfastBroker implements Broker {
       }
     })
     this.#aside = new Aside({ ...shared, events, follower: this.#follower })
-    const looked = { timeline: this.#timeline, sessions: this.#sessions, follower: this.#follower }
-    this.#sweeper = new Sweeper({ ...shared, ...looked })
+    const following = { ...shared, timeline: this.#timeline, follower: this.#follower }
+    this.#sweeper = new Sweeper({ ...following, sessions: this.#sessions })
+    this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits: this.#turnUnits })
     const access = { ...shared, retained: this.#retained, auth: this.auth, inOrder: new InOrder() }
     this.#publishing = new Publishing({
       ...access,
       passOn: (message) => {
-        this.#deliver(message, this.#log.tail)
+        this.#delivering.deliver(message, this.#log.tail)
         this.#follower.flushSoon()
       }
     })
@@ -241,7 +247,7 @@ export class HoldfastBroker implements Broker {
     this.#sessions.attached(session)
     this.#sweeper.attaching(session)
     const attachment = this.#follower.attach(session, link, options.receivedThrough)
-    if (options.atOnce === true) this.#follower.flush()
+    if (options.atOnce === true) this.#follower.flushOne(session)
     this.events.emit('attached', { clientId: session.clientId })
     return attachment
   }
@@ -309,43 +315,6 @@ export class HoldfastBroker implements Broker {
   }
 
   retained (filter: string): AsyncIterableIterator<Message> { return this.#retained.messages(filter) }
-
-  // --- messages on their way out
-
-  /** One way out: what the log yields, in its order, to the sessions that are attached [G3]. */
-  #deliver (message: Message | Entry, at: Offset): void {
-    const offset = 'offset' in message ? message.offset : ORIGIN
-    const routes = 'offset' in message ? this.#index.add(message) : this.#index.match(message.topic)
-    if (offset !== ORIGIN) this.#timeline.note(offset, message.time)
-    if (message.retain) this.#retained.applied(message, offset === ORIGIN ? at : offset)
-    if (routes.length === 1) {
-      for (const { session, qos, from } of routes[0].attached) {
-        if (from !== PENDING) this.#follower.offer(session, message, offset, Math.min(qos, message.qos) as QoS)
-      }
-    } else if (routes.length > 1) this.#deliverOverlapping(routes, message, offset)
-  }
-
-  /** Several filters match: a session gets it once, at the highest QoS of its filters [MQTT-3.3.5-1]. */
-  #deliverOverlapping (routes: ReturnType<LogIndex<Session>['match']>, message: Message, offset: Offset): void {
-    const number = ++this.#offerNumber
-    const offered = this.#offered
-    for (const route of routes) {
-      for (const { session, qos, from } of route.attached) {
-        if (from === PENDING) continue
-        const live = session.live!
-        if (live.offered === number) live.offeredQos = Math.max(live.offeredQos, qos) as QoS
-        else {
-          live.offered = number
-          live.offeredQos = qos
-          offered.push(session)
-        }
-      }
-    }
-    for (const session of offered) {
-      this.#follower.offer(session, message, offset, Math.min(session.live!.offeredQos, message.qos) as QoS)
-    }
-    offered.length = 0
-  }
 
   // --- looking in
 

@@ -29,6 +29,8 @@ export interface LogEvents {
    * `at`. Must not throw.
    */
   deliver (message: Message | Entry, at: Offset): void
+  /** Asked after each of them: what has to be awaited before the next one, so that others have their turn [G8]. */
+  turn (): Promise<void> | undefined
   /** All of a batch was delivered: what was gathered for a connection can be written in one go. */
   delivered (): void
   /** False while nothing may be trimmed; it is asked again with the next batch. */
@@ -119,7 +121,7 @@ export class Log {
       const items = this.#take()
       const batch = this.#batch(items)
       if (batch === undefined) {
-        this.#finish(items, undefined, this.#tail)
+        await this.#finish(items, undefined, this.#tail)
         continue
       }
       const before = this.#tail
@@ -132,7 +134,7 @@ export class Log {
         this.#trim = mergeSorted(this.#trim, batch.trim)
       }
       this.#tell(error)
-      this.#finish(items, error, before)
+      await this.#finish(items, error, before)
       this.#tail = tail
       if (error !== undefined && this.#queue.length === 0) break // what is to be trimmed waits for the next write
     }
@@ -175,7 +177,7 @@ export class Log {
     return { messages, changes, trim }
   }
 
-  #finish (items: readonly Item[], error: HoldfastError | undefined, before: Offset): void {
+  async #finish (items: readonly Item[], error: HoldfastError | undefined, before: Offset): Promise<void> {
     const entries = this.#fed
     this.#fed = []
     let at = before
@@ -189,6 +191,8 @@ export class Log {
         this.#tail = at = entry.offset
         this.#events.deliver(entry, at)
       }
+      const turn = this.#events.turn()
+      if (turn !== undefined) await turn
     }
     this.#events.delivered()
     for (const item of items) {

@@ -43,6 +43,7 @@ export interface FollowerOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly guard: HeapGuard
+  readonly turnUnits: number
   readonly events: FollowerEvents
   readonly retained: RetainedSource
   /** Offsets that were lost to damage when the store was opened. */
@@ -75,6 +76,7 @@ export class Follower {
     this.#outbox = new Outbox({
       limits,
       clock,
+      turnUnits: options.turnUnits,
       fill: (session, live) => { this.#puller.fill(session, live) },
       isBehind: (session, live) => this.#puller.isBehind(session, live),
       sent: (session) => { events.sent(session) },
@@ -148,6 +150,7 @@ export class Follower {
   wake (session: Session): void { this.#outbox.wake(session) }
 
   flush (): void { this.#outbox.flush() }
+  flushOne (session: Session): void { this.#outbox.flushOne(session) }
   flushSoon (): void { this.#outbox.flushSoon() }
 
   /** A filter of the session is gone: what only it matched is not sent any more, unless it was sent before. */

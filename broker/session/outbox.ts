@@ -11,10 +11,15 @@ import type { Live, Session } from './session.ts'
 import type { Flight } from './window.ts'
 
 const NO_PACKET_ID = 0 as PacketId
+/** What a write costs, in messages. */
+const WRITE_UNITS = 10
+const COMPACT_MIN = 1_024
 
 export interface OutboxOptions {
   readonly limits: Limits
   readonly clock: Clock
+  /** Messages that are handed over before others have their turn; each write counts for some. */
+  readonly turnUnits: number
   /** Puts into the outbox what the session may be sent now. */
   fill (session: Session, live: Live): void
   /** Could more be put there? */
@@ -30,6 +35,10 @@ export class Outbox {
   readonly #options: OutboxOptions
   readonly #bytesMax: number
   #gathered: Session[] = []
+  #head = 0
+  /** What is left of this turn. */
+  #left: number
+  #isWaiting = false
   #isScheduled = false
   delivered = 0
   droppedQos0 = 0
@@ -39,6 +48,7 @@ export class Outbox {
   constructor (options: OutboxOptions) {
     this.#options = options
     this.#bytesMax = options.limits.writeBufferBytesMax
+    this.#left = options.turnUnits
     this.#now = options.clock.now()
   }
 
@@ -112,20 +122,40 @@ export class Outbox {
     })
   }
 
-  /** Hands what was gathered to the links. */
+  /** Hands what was gathered to the links: so much of it at once, and the rest when others have had their turn [G8]. */
   flush (): void {
-    while (this.#gathered.length > 0) {
-      const gathered = this.#gathered
-      this.#gathered = []
-      for (const session of gathered) {
-        const live = session.live
-        if (live === undefined || !live.gathered) continue
-        live.gathered = false
-        this.#options.fill(session, live)
-        this.#deliver(live)
-        if (this.#options.isBehind(session, live)) this.gather(session, live) // after everybody else's turn [G8]
-      }
+    while (this.#head < this.#gathered.length) {
+      if (this.#left <= 0) return this.#wait()
+      this.flushOne(this.#gathered[this.#head++])
     }
+    this.#gathered = []
+    this.#head = 0
+  }
+
+  /** Hands over what was gathered for a session, before its turn comes. */
+  flushOne (session: Session): void {
+    const { live } = session
+    if (live === undefined || !live.gathered) return
+    live.gathered = false
+    const before = this.delivered
+    this.#options.fill(session, live)
+    this.#deliver(live)
+    this.#left -= this.delivered - before + WRITE_UNITS
+    if (this.#options.isBehind(session, live)) this.gather(session, live) // after everybody else's turn [G8]
+  }
+
+  #wait (): void {
+    if (this.#isWaiting) return
+    this.#isWaiting = true
+    if (this.#head > COMPACT_MIN && this.#head * 2 > this.#gathered.length) {
+      this.#gathered = this.#gathered.slice(this.#head)
+      this.#head = 0
+    }
+    this.#options.clock.after(0, () => {
+      this.#isWaiting = false
+      this.#left = this.#options.turnUnits
+      this.flush()
+    })
   }
 
   /** As much as the link takes; the rest goes when it has drained. */

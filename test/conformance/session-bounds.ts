@@ -147,7 +147,7 @@ export function boundsSuite (name: string, factory: WorldFactory): void {
   check('[G1] [G6] a full heap gives no receipt and takes in nothing new, delivers, and goes on when there is room',
     async (t, world) => {
       const heap = createHeap(1_000_000)
-      const server = await Server.start(t, world, {}, undefined, heap)
+      const server = await Server.start(t, world, {}, undefined, { heap })
       const said: string[] = []
       server.broker.events.on('heap-full', () => { said.push('full') })
       server.broker.events.on('heap-free', () => { said.push('free') })
@@ -192,7 +192,7 @@ export function boundsSuite (name: string, factory: WorldFactory): void {
     for (let i = 0; i < 100; i++) await server.publish(`t/${i}`, '')
     world.crash()
     const heap = createHeap(10_000)
-    const next = new Server(world, {}, undefined, heap)
+    const next = new Server(world, {}, undefined, { heap })
     heap.left(1_000_000)
     await t.rejects(next.broker.open(), { code: 'MEMORY_FULL', message: /max-old-space-size/ })
     await next.store.close()

@@ -6,6 +6,7 @@
 import type { Test } from 'tap'
 import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Auth, type Broker, type Connected, type Heap,
   type HoldfastError, type Limits, type Session } from '../../broker/index.ts'
+import type { Clock } from '../../broker/clock.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Store } from '../../broker/store/store.ts'
@@ -61,6 +62,8 @@ export interface ConnectOptions {
   readonly tag?: (previous: string | undefined) => string
 }
 
+interface More { heap?: Heap | undefined, turnUnits?: number | undefined }
+
 export class Server {
   readonly broker: Broker
   readonly clock: ManualClock
@@ -68,18 +71,27 @@ export class Server {
   readonly limits: Limits
   readonly #world: World
 
-  constructor (world: World, limits: Partial<Limits> = {}, startMs = START_MS, heap?: Heap) {
+  /** @param turnUnits what is done in one turn, each of which is one of the event loop then */
+  constructor (world: World, limits: Partial<Limits> = {}, startMs = START_MS, { heap, turnUnits }: More = {}) {
     this.#world = world
     this.limits = { ...DEFAULT_LIMITS, ...limits }
     this.clock = createManualClock(startMs)
     this.store = createStoreDouble(world.create())
-    this.broker = createBroker(
-      { store: this.store, auth, limits: this.limits, clock: this.clock, makeId: () => 'made', ...(heap && { heap }) })
+    const clock = turnUnits === undefined ? this.clock : withTurns(this.clock)
+    this.broker = createBroker({
+      store: this.store,
+      auth,
+      limits: this.limits,
+      clock,
+      makeId: () => 'made',
+      turnUnits: turnUnits ?? Infinity,
+      ...(heap && { heap })
+    })
   }
 
   static async start (t: Test, world: World, limits: Partial<Limits> = {}, startMs = START_MS,
-    heap?: Heap): Promise<Server> {
-    const server = new Server(world, limits, startMs, heap)
+    more?: More): Promise<Server> {
+    const server = new Server(world, limits, startMs, more)
     await server.broker.open()
     t.teardown(async () => { await server.broker.close() })
     return server
@@ -179,6 +191,17 @@ export class Server {
   }
 
   get stored (): number { return this.store.usage().messages }
+}
+
+function withTurns (clock: ManualClock): Clock {
+  return {
+    now: () => clock.now(),
+    after (ms, callback) {
+      if (ms > 0) return clock.after(ms, callback)
+      const immediate = setImmediate(callback)
+      return () => clearImmediate(immediate)
+    }
+  }
 }
 
 export function numbers (from: number, to: number): string[] {

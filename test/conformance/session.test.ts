@@ -11,6 +11,7 @@ import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
 import { repeatsSuite } from './session-repeats.ts'
 import { retainedSuite } from './session-retained.ts'
+import { turnsSuite } from './session-turns.ts'
 import { windowSuite } from './session-window.ts'
 import type { World } from './session-words.ts'
 
@@ -23,6 +24,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   windowSuite(name, factory)
   repeatsSuite(name, factory)
   asideSuite(name, factory)
+  turnsSuite(name, factory)
 }
 
 /** What a process leaves behind that was killed is all that it had written. */

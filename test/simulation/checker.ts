@@ -77,7 +77,9 @@ export class Checker implements DiskWitness {
 
   diskFull (): void {
     this.diskTrouble()
-    this.#fullSinceMs = this.#referee.nowMs
+    // It may have been well for a moment too short for what had waited meanwhile.
+    const isNew = this.#fullSinceMs === -1 || this.#referee.nowMs - this.#lastFullMs > this.#flushSlackMs
+    if (isNew) this.#fullSinceMs = this.#referee.nowMs
     this.#referee.count('disk full')
     this.#referee.trace?.('disk: full')
   }

@@ -39,6 +39,9 @@ export interface End {
   die (): void
 }
 
+/** So little in one turn that others come in between everywhere, or all that a world has. */
+const TURN_UNITS = [1, 25, 8_000] as const
+
 export class ServerProcess {
   readonly broker: Broker
   readonly options: ServerOptions
@@ -65,7 +68,8 @@ export class ServerProcess {
       auth: anonymous,
       limits: options.limits,
       clock: this.clock,
-      makeId: () => `made-${++made}`
+      makeId: () => `made-${++made}`,
+      turnUnits: TURN_UNITS[this.#lastAckId % TURN_UNITS.length]
     })
     options.checker.started()
     this.broker.events.on('session-ended', ({ clientId, reason }) => {

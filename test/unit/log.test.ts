@@ -31,7 +31,7 @@ interface Bench {
   readonly gate: { mayTrim: boolean }
 }
 
-async function begin (): Promise<Bench> {
+async function begin (turn: () => Promise<void> | undefined = () => undefined): Promise<Bench> {
   const disk = createMemoryDisk()
   const store = createStoreDouble(createMemoryStore(disk))
   const { batches } = store
@@ -42,6 +42,7 @@ async function begin (): Promise<Bench> {
     deliver: (one, at) => {
       out.push('offset' in one ? `entry ${one.offset} ${one.payload}` : `passing ${one.payload} after ${at}`)
     },
+    turn,
     delivered: () => { out.push('delivered') },
     mayTrim: () => gate.mayTrim,
     failed: () => { out.push('failed') },
@@ -184,3 +185,21 @@ t.test('nothing is trimmed while something ended is still on the disk; what was 
     t.same([...disk.entries.keys()], [2, 3, 4])
     t.same(batches.at(-1)?.trim, [1])
   })
+
+t.test('[G8] [G3] a batch is delivered in slices where that is asked for; its receipts come after the last', async t => {
+  let goOn = (): void => {}
+  const begun: Bench = await begin(() => begun.out.length === 2
+    ? new Promise((resolve) => { goOn = resolve })
+    : undefined)
+  const { log, out } = begun
+  for (const name of ['a', 'b', 'c']) log.publish(message(name), true, receipt(out, name))
+  const isSettled = log.settled()
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(out, ['entry 1 a', 'entry 2 b'], 'others have their turn')
+  t.equal(log.tail, 2, 'whoever looks now finds what was delivered')
+  log.publish(message('d'), true, receipt(out, 'd'))
+  goOn()
+  await isSettled
+  t.same(out, ['entry 1 a', 'entry 2 b', 'entry 3 c', 'delivered', 'receipt a', 'receipt b', 'receipt c',
+    'entry 4 d', 'delivered', 'receipt d'])
+})
