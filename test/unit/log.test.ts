@@ -186,7 +186,7 @@ t.test('nothing is trimmed while something ended is still on the disk; what was 
     t.same(batches.at(-1)?.trim, [1])
   })
 
-t.test('[G8] [G3] a batch is delivered in slices where that is asked for; its receipts come after the last', async t => {
+t.test('[G8] [G3] a batch is delivered in slices where it is asked for; its receipts come last', async t => {
   let goOn = (): void => {}
   const begun: Bench = await begin(() => begun.out.length === 2
     ? new Promise((resolve) => { goOn = resolve })

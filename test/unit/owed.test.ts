@@ -17,7 +17,8 @@ async function begin () {
   const store = createMemoryStore(disk)
   const { tail } = await store.open()
   const log: Log = new Log(store, tail, 1_000, {
-    deliver () {}, turn: () => undefined, delivered () {}, failed () {}, recovered () {}, mayTrim: (): boolean => !owed.hasFailed
+    deliver () {}, turn: () => undefined, delivered () {}, failed () {}, recovered () {},
+    mayTrim: (): boolean => !owed.hasFailed
   })
   const owed: Owed = new Owed(log)
   await log.recorded([{ table: 'sessions', key: NAME, value: Buffer.from('old') }])
