@@ -9,10 +9,13 @@ export function narrate (events: Broker['events'], log: Logger): void {
     'at once that was thrown out'))
   events.on('detached', (session) => log.debug(session, 'client gone; its session goes on until it expires'))
   events.on('session-ended', (session) => {
-    if (session.reason === 'damaged') {
+    const { reason } = session
+    if (reason === 'damaged') {
       log.error(session, 'the record of a session was damaged, and the session is lost with what waited for it; its ' +
         'client learns when it comes back that there is none')
-    } else if (session.reason === 'disconnected') log.debug(session, 'clean session ended with its connection')
+    } else if (reason === 'disconnected') log.debug(session, 'clean session ended with its connection')
+    else if (reason === 'left') log.debug(session, 'session ended, as its client has left')
+    else if (reason === 'never-attached') log.debug(session, 'session ended, as its client was never let in')
     else log.info(session, 'session ended; nothing is kept for it any more')
   })
   events.on('gap', (gap) => {

@@ -39,6 +39,11 @@ export interface ConnectRequest {
   /** How long the session is kept after its connection is gone. Not used for a clean session. */
   readonly expiryMs: number
   /**
+   * For whom, where several people come under one principal, as those of an application that authenticates by itself:
+   * the session belongs to the first one that is told [G7].
+   */
+  readonly owner?: string | undefined
+  /**
    * Which of the clients that use the session one after the other is the present one, in words of the transport: kept
    * with the session, as durable as it is. Called in the turn of this request with the tag of the request before (of
    * a session that was there already, else undefined); returns the one from now on. Without it the session has none.
@@ -54,6 +59,11 @@ export interface Connected {
   readonly session: Session
   /** True if the session was there already, with everything it missed [G5]. */
   readonly present: boolean
+}
+
+export interface SubscribeOptions {
+  /** checkFilters() has answered for it just now: access control is not asked again. */
+  readonly isAllowed?: boolean
 }
 
 export interface AttachOptions {
@@ -81,6 +91,8 @@ export interface SessionInfo {
   readonly principal: Principal
   readonly clean: boolean
   readonly attached: boolean
+  /** See ConnectRequest.owner. */
+  readonly owner: string | undefined
   /** See ConnectRequest.tag. */
   readonly tag: string | undefined
   readonly expiryMs: number
@@ -151,7 +163,13 @@ export interface Broker {
    * Resolves to the QoS that is granted. Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED, MEMORY_FULL,
    * STORE_UNAVAILABLE.
    */
-  subscribe (session: Session, filter: string, qos: QoS): Promise<QoS>
+  subscribe (session: Session, filter: string, qos: QoS, options?: SubscribeOptions): Promise<QoS>
+
+  /**
+   * What subscribe() would refuse, asked before there is a session: nothing is kept of somebody who is refused.
+   * Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED.
+   */
+  checkFilters (who: Publisher, filters: readonly string[]): Promise<void>
 
   /**
    * Durable when it resolves. Nothing of the filter is sent any more, not even what was queued for it alone; what was
@@ -202,18 +220,23 @@ export interface Broker {
    */
   dropAside (clientId: ClientId, id?: string): Promise<number>
 
-  /** The connection that connect() was called for never attached: after each connect() comes attach() or release(). */
-  release (session: Session): void
+  /**
+   * The connection that connect() was called for never attached: after each connect() comes attach() or release().
+   * With `endsNew`, a session that no connection was ever attached to ends: its client knows nothing of it, and may
+   * have been refused.
+   */
+  release (session: Session, options?: { readonly endsNew?: boolean }): void
 
   /** Throws TOPIC_INVALID, naming what is wrong; publish() reports the same through the receipt. */
   checkTopic (topic: string, allowReserved?: boolean): void
 
   /**
-   * Ends a session for good, as an administrator [G5]; its connection is closed with 'ended'. Resolves to false if
-   * there is none, else to true when that is written down; while the log can't be written, as soon as it was tried:
-   * it is tried again, but until then a crash would bring the session back. Throws CLOSED.
+   * Ends a session for good [G5], as an administrator, or since its client has left for good; its connection is closed
+   * with 'ended'. Resolves to false if there is none, else to true when that is written down; while the log can't be
+   * written, as soon as it was tried: it is tried again, but until then a crash would bring the session back. Throws
+   * CLOSED.
    */
-  end (clientId: ClientId): Promise<boolean>
+  end (clientId: ClientId, reason?: 'administrator' | 'left'): Promise<boolean>
   sessions (): IterableIterator<SessionInfo>
   session (clientId: ClientId): SessionInfo | undefined
   stats (): BrokerStats

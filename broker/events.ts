@@ -8,14 +8,21 @@ import type { GapReason } from './session/link.ts'
 /** What a program's own Auth is asked. */
 export type AuthHook = 'authenticate' | 'mayPublish' | 'maySubscribe'
 
+export type EndReason =
+  | 'expired' | 'clean-connect' | 'administrator' | 'damaged'
+  /** A clean session, with its connection. */
+  | 'disconnected'
+  /** Its client has left for good. */
+  | 'left'
+  /** It was made for a client that was not let in, or whose connection broke before. */
+  | 'never-attached'
+
 /** What a program can listen to; one sentence each. */
 export interface BrokerEvents {
   /** A session was made. */
   'session-created': [{ clientId: ClientId, principal: Principal, clean: boolean }]
   /** A session ended: nothing is kept for it any more [G5]. */
-  'session-ended': [{
-    clientId: ClientId, reason: 'expired' | 'clean-connect' | 'administrator' | 'disconnected' | 'damaged'
-  }]
+  'session-ended': [{ clientId: ClientId, reason: EndReason }]
   /** A connection follows the session now. */
   'attached': [{ clientId: ClientId }]
   /**

@@ -29,7 +29,8 @@ import { Takeovers } from './takeovers.ts'
 import { checkTopic } from './topics.ts'
 import { Wills } from './wills.ts'
 import type {
-  AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo
+  AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo,
+  SubscribeOptions
 } from './broker.ts'
 
 /** How often it is asked whether there is room in memory: more comes in than a sweep may wait for. */
@@ -256,13 +257,15 @@ export class HoldfastBroker implements Broker {
     this.#follower.cut(session, reason)
   }
 
-  release (session: Session): void { this.#sessions.release(session) }
+  release (session: Session, { endsNew = false }: { readonly endsNew?: boolean } = {}): void {
+    this.#sessions.release(session, endsNew)
+  }
 
-  async end (clientId: ClientId): Promise<boolean> {
+  async end (clientId: ClientId, reason: 'administrator' | 'left' = 'administrator'): Promise<boolean> {
     this.#assertOpen()
     const session = this.#sessions.get(clientId)
     if (session === undefined) return false
-    this.#sessions.end(session, 'administrator')
+    this.#sessions.end(session, reason)
     this.#cut(session, 'ended')
     await this.#log.recorded([]) // its turn comes after that of the removal
     return true
@@ -288,9 +291,13 @@ export class HoldfastBroker implements Broker {
 
   // --- subscriptions and messages
 
-  async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
+  async subscribe (session: Session, filter: string, qos: QoS, { isAllowed }: SubscribeOptions = {}): Promise<QoS> {
     this.#assertOpen()
-    return await this.#subscribing.subscribe(session, filter, qos)
+    return await this.#subscribing.subscribe(session, filter, qos, isAllowed)
+  }
+
+  async checkFilters (who: Publisher, filters: readonly string[]): Promise<void> {
+    await this.#subscribing.check(who, filters)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {

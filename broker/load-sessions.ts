@@ -65,10 +65,11 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
 
   for await (const records of store.records('sessions')) {
     for (const record of records) {
-      const { clientId, principal, expiryMs, detachedAt, instance, tag } = readSession(record)
+      const { clientId, principal, expiryMs, detachedAt, instance, tag, owner } = readSession(record)
       const session = new Session(clientId, principal, false, expiryMs, ORIGIN)
       session.instance = instance
       session.tag = tag
+      session.owner = owner
       lastInstance = Math.max(lastInstance, instance)
       session.detachedAt = detachedAt ?? options.aliveAt
       if (detachedAt === undefined) surprised.push(session)

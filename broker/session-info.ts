@@ -7,7 +7,7 @@ const NOTHING = { messages: 0, bytes: 0 } as const
 
 /** Looks a session over. Counting its backlog costs the topics that match its filters. */
 export function infoOf (session: Session, index: LogIndex<Session>): SessionInfo {
-  const { clientId, principal, clean, tag, expiryMs, detachedAt, live, subscriptions } = session
+  const { clientId, principal, owner, clean, tag, expiryMs, detachedAt, live, subscriptions } = session
   const isCaughtUp = clean || live?.caughtUp === true
   const pending = isCaughtUp ? NOTHING : pendingOf(session, index)
   return {
@@ -15,6 +15,7 @@ export function infoOf (session: Session, index: LogIndex<Session>): SessionInfo
     principal,
     clean,
     attached: live !== undefined,
+    owner,
     tag,
     expiryMs,
     detachedAt,

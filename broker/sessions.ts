@@ -5,14 +5,14 @@
 import type { EventEmitter } from 'node:events'
 import type { Clock } from './clock.ts'
 import { HoldfastError } from './errors.ts'
-import type { BrokerEvents } from './events.ts'
+import type { BrokerEvents, EndReason } from './events.ts'
 import type { HeapGuard } from './heap-guard.ts'
 import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, RecordChange } from './log/log.ts'
 import type { Subscription } from './log/route.ts'
 import { loadSessions, subscribeTo, type Loaded } from './load-sessions.ts'
-import type { ClientId, Offset, QoS, TimeMs } from './message.ts'
+import type { ClientId, Offset, Principal, QoS, TimeMs } from './message.ts'
 import type { CloseReason } from './session/link.ts'
 import { Session } from './session/session.ts'
 import { cursorChange, sessionChange } from './session/records.ts'
@@ -109,7 +109,7 @@ export class Sessions {
     }
   }
 
-  async #connect ({ clientId, principal, clean, expiryMs, tag }: ConnectRequest): Promise<Connected> {
+  async #connect ({ clientId, principal, clean, expiryMs, owner, tag }: ConnectRequest): Promise<Connected> {
     const { log, limits, clock, events } = this.#options
     const bytes = Buffer.byteLength(clientId)
     if (bytes === 0 || bytes > limits.clientIdBytesMax || /[\u0000\uFFFD]/.test(clientId)) {
@@ -117,7 +117,7 @@ export class Sessions {
         `${show(clientId)} has ${bytes} bytes; clientIdBytesMax = ${limits.clientIdBytesMax}`)
     }
     let existing = this.#all.get(clientId)
-    if (existing !== undefined && existing.principal !== principal) { // [G7]
+    if (existing !== undefined && !isOwnedBy(existing, principal, owner)) { // [G7]
       throw new HoldfastError('SESSION_FOREIGN', `${show(clientId)}; choose another client identifier`)
     }
     if (existing !== undefined && this.#isExpired(existing, clock.now())) {
@@ -128,12 +128,14 @@ export class Sessions {
       existing.expiryMs = expiryMs
       existing.detachedAt = undefined
       existing.connecting++
-      const previousTag = existing.tag
+      const { tag: previousTag, owner: previousOwner } = existing
+      existing.owner ??= owner
       existing.tag = tag?.(previousTag)
       try {
         await log.recorded([sessionChange(existing)])
         assertNotEnded(existing)
       } catch (error) {
+        existing.owner = previousOwner
         existing.tag = previousTag // what its client holds still counts
         this.release(existing)
         throw error
@@ -146,6 +148,8 @@ export class Sessions {
     if (existing === undefined) this.#options.guard.assertRoom(`a session for ${show(clientId)}`) // [G6]
     const session = new Session(clientId, principal, clean, expiryMs, log.tail)
     session.instance = ++this.#lastInstance
+    session.isNew = true
+    session.owner = owner
     session.tag = tag?.(undefined)
     session.pace = existing?.pace
     // The old one goes and the new one comes in one step: if it fails, nothing has changed.
@@ -174,15 +178,17 @@ export class Sessions {
   }
 
   /** A connection that has asked for it never attached. */
-  release (session: Session): void {
+  release (session: Session, endsNew = false): void {
     if (session.connecting > 0) session.connecting--
-    this.detached(session)
+    if (endsNew && session.isNew && !session.clean && session.connecting === 0) this.end(session, 'never-attached')
+    else this.detached(session)
   }
 
   /** The connection that asked for it is attached now. */
   attached (session: Session): void {
     if (session.connecting > 0) session.connecting--
     session.detachedAt = undefined
+    session.isNew = false
     this.touch(session, true)
   }
 
@@ -199,7 +205,7 @@ export class Sessions {
   }
 
   /** Forgets a session for good [G5]. Its records go with the next write. */
-  end (session: Session, reason: BrokerEvents['session-ended'][0]['reason']): void {
+  end (session: Session, reason: EndReason): void {
     if (session.ended) return
     // One that is leaving has its removal on the way; another behind it would take the new session's records along.
     const changes = session.clean || session.leaving ? [] : this.#removal(session)
@@ -356,6 +362,11 @@ export class Sessions {
 
 function * chain (...sets: Array<Iterable<Session>>): IterableIterator<Session> {
   for (const set of sets) yield * set
+}
+
+/** Who makes a session without an owner leaves it to the first one that is told; nobody else gets at it [G7]. */
+function isOwnedBy (session: Session, principal: Principal, owner: string | undefined): boolean {
+  return session.principal === principal && (session.owner === undefined || session.owner === owner)
 }
 
 /** It was ended while it was written down that a connection asked for it. */

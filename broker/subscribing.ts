@@ -2,6 +2,7 @@
  * Filters coming and going. A subscription has its place in the log like a message: it counts for what comes after it.
  */
 import type { Auth } from './auth/auth.ts'
+import type { Publisher } from './broker.ts'
 import { HoldfastError } from './errors.ts'
 import type { HeapGuard } from './heap-guard.ts'
 import type { InOrder } from './in-order.ts'
@@ -57,10 +58,29 @@ export class Subscribing {
     this.#inOrder = options.inOrder
   }
 
-  async subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
+  /** Throws what subscribe() would, for a session that may not be there yet, and changes nothing. */
+  async check ({ principal, clientId }: Publisher, filters: readonly string[]): Promise<void> {
+    const subscriptions = this.#sessions.get(clientId)?.subscriptions
+    const added = filters.filter((filter) => subscriptions?.get(filter) === undefined).length
+    if (added > 0) this.#checkRoom((subscriptions?.size ?? 0) + added)
+    for (const filter of filters) {
+      checkFilter(filter, this.#limits)
+      if (!(await this.#auth.maySubscribe(principal, clientId, filter))) throw notAllowed(filter)
+    }
+  }
+
+  #checkRoom (filters: number): void {
+    const { filtersPerSessionMax } = this.#limits
+    if (filters > filtersPerSessionMax) {
+      throw new HoldfastError('FILTERS_FULL', `filtersPerSessionMax = ${filtersPerSessionMax}`)
+    }
+  }
+
+  /** `isAllowed`: check() has answered for it. */
+  async subscribe (session: Session, filter: string, qos: QoS, isAllowed = false): Promise<QoS> {
     checkFilter(filter, this.#limits)
     const { principal, clientId } = session
-    return await this.#inTurn(session, this.#auth.maySubscribe(principal, clientId, filter), filter,
+    return await this.#inTurn(session, isAllowed || this.#auth.maySubscribe(principal, clientId, filter), filter,
       () => this.#subscribe(session, filter, qos))
   }
 
@@ -68,18 +88,16 @@ export class Subscribing {
   async #inTurn<T> ({ clientId }: Session, allowed: boolean | Promise<boolean>, filter: string,
     then: () => Promise<T>): Promise<T> {
     return await new Promise((resolve, reject) => {
-      this.#inOrder.run(clientId, allowed, () => { then().then(resolve, reject) }, () => {
-        reject(new HoldfastError('NOT_AUTHORIZED', `subscribing to ${show(filter)}`))
-      })
+      this.#inOrder.run(clientId, allowed, () => { then().then(resolve, reject) }, () => { reject(notAllowed(filter)) })
     })
   }
 
   async #subscribe (session: Session, filter: string, qos: QoS): Promise<QoS> {
     const existing = session.subscriptions.get(filter)
-    if (existing === undefined && session.subscriptions.size >= this.#limits.filtersPerSessionMax) {
-      throw new HoldfastError('FILTERS_FULL', `filtersPerSessionMax = ${this.#limits.filtersPerSessionMax}`)
+    if (existing === undefined) {
+      this.#checkRoom(session.subscriptions.size + 1)
+      this.#guard.assertRoom(`the filter ${show(filter)}`) // [G6]
     }
-    if (existing === undefined) this.#guard.assertRoom(`the filter ${show(filter)}`) // [G6]
     if (session.ended) throw new HoldfastError('CLOSED', 'the session has ended')
     const subscription = existing ?? this.#sessions.addSubscription(session, filter, qos, PENDING)
     const before = subscription.qos
@@ -174,4 +192,8 @@ export class Subscribing {
     if (subscription.writes > 0) return // a SUBSCRIBE is on its way, for which they are due anew
     this.#log.record([filterChange(session, filter, subscription.qos, false, subscription.from)], () => {})
   }
+}
+
+function notAllowed (filter: string): HoldfastError {
+  return new HoldfastError('NOT_AUTHORIZED', `subscribing to ${show(filter)}`)
 }

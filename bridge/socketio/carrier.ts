@@ -74,6 +74,8 @@ export class Carrier {
   readonly #namespace: Namespace
   /** The methods as they were. */
   readonly #live: CarriedAdapter
+  /** Rooms from before that the application has not joined again, by the id of the socket. */
+  readonly #others = new Map<string, Set<string>>()
 
   constructor (namespace: Namespace, options: CarrierOptions) {
     this.#options = options
@@ -98,15 +100,36 @@ export class Carrier {
   restore (socket: string, session: Session): void {
     const { before, after } = roomFilterAround(this.#options.namespaceName)
     const rooms = new Set<unknown>()
+    const others = new Set<string>()
     for (const { filter } of this.#options.broker.session(session.clientId)?.filters ?? []) {
       if (!filter.startsWith(before) || !filter.endsWith(after)) continue
       const level = filter.slice(before.length, filter.length - after.length)
       if (level === '' || level.includes('/')) continue
       const room = decodeName(level)
       rooms.add(room)
+      others.add(room)
       if (NUMBER.test(room)) rooms.add(Number(room)) // the application may have joined it as either
     }
-    if (rooms.size > 0) void this.#live.addAll(socket, rooms)
+    if (rooms.size === 0) return
+    void this.#live.addAll(socket, rooms)
+    this.#others.set(socket, others)
+  }
+
+  hasOthers (socket: string): boolean {
+    return this.#others.has(socket)
+  }
+
+  /** The rooms from before stay. */
+  keepOthers (socket: string): void {
+    this.#others.delete(socket)
+  }
+
+  /** The client has what waited in rooms from before: those that the application has not joined again are left. */
+  leaveOthers (socket: string, session: Session): void {
+    const others = this.#others.get(socket)
+    this.#others.delete(socket)
+    if (others === undefined || this.#options.members.get(socket)?.session !== session) return
+    for (const room of others) void this.#leave(socket, room)
   }
 
   /**
@@ -118,6 +141,8 @@ export class Carrier {
     const member = members.get(socket)
     const joined = [...rooms].filter(room => room !== socket)
     const added = this.#live.addAll(socket, rooms)
+    const others = this.#others.get(socket)
+    if (others !== undefined) for (const room of joined) others.delete(nameOf(room) ?? '')
     if (member === undefined || joined.length === 0) return added
     return this.#durably('joined', joined, async (filter, room) => {
       try {

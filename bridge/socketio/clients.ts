@@ -1,6 +1,6 @@
 /** Clients that were let in: what begins when a namespace opens, and ends with it. */
 import type { Namespace, Socket } from 'socket.io'
-import type { Broker, Logger, Session } from '../../broker/index.ts'
+import type { Broker, Logger, Offset, Session } from '../../broker/index.ts'
 import type { Admitted } from './admission/admission.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import type { Holders } from './admission/liveness.ts'
@@ -39,6 +39,9 @@ export interface ClientsOptions {
   readonly members: Map<string, Member>
   readonly carriers: ReadonlyMap<Namespace, Carrier>
 }
+
+/** Reasons of Socket.IO for a disconnect: one of the two sides meant it. */
+const HAS_LEFT: ReadonlySet<unknown> = new Set(['client namespace disconnect', 'server namespace disconnect'])
 
 export class Clients {
   readonly #options: ClientsOptions
@@ -81,8 +84,9 @@ export class Clients {
   #enter (socket: Socket, admitted: Admitted, connect: () => void): void {
     const { broker, members, carriers } = this.#options
     const { connection, session, recovered, name, sid, pid, bringsPid } = admitted
+    const isUnknown = this.#options.isProgram && admitted.owner === undefined
     if (session.ended) { // meanwhile; the client comes back and gets a new one
-      broker.release(session)
+      broker.release(session, { endsNew: true })
       return connection.close()
     }
     if (recovered) this.#leaveFor(sid!)
@@ -91,7 +95,8 @@ export class Clients {
       this.#bySid.set(sid, socket)
     }
     members.set(socket.id, { session, name })
-    carriers.get(socket.nsp)?.restore(socket.id, session)
+    const carrier = carriers.get(socket.nsp)
+    carrier?.restore(socket.id, session)
     const link = this.#newLink(socket, admitted)
     const inbound = this.#newInbound(socket, admitted)
     connection.add(link)
@@ -104,6 +109,7 @@ export class Clients {
       this.#options.deaf.gone(session, bringsPid ? undefined : connection.conclusion)
       connection.remove(link)
       link.detach()
+      if (isUnknown && name === undefined && HAS_LEFT.has(reason)) this.#forget(session)
       inbound.stop().then(() => this.#inbounds.delete(inbound), () => {})
       this.#options.log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
     }))
@@ -113,6 +119,16 @@ export class Clients {
       if (!inbound.handle(packet) && this.#options.isProgram) next()
     }, () => connection.close()))
     this.#attach(socket, admitted, link, connect)
+    if (carrier === undefined || !isUnknown || recovered) carrier?.keepOthers(socket.id)
+    else if (carrier.hasOthers(socket.id)) {
+      whenCaughtUp(session, connection, () => carrier.leaveOthers(socket.id, session))
+    }
+  }
+
+  /** The next one on the page may be somebody else, and it has what the server knew this one by. */
+  #forget (session: Session): void {
+    if (session.live !== undefined) return // another connection has it
+    this.#options.broker.end(session.clientId, 'left').catch(() => {}) // the server stops
   }
 
   #attach (socket: Socket, admitted: Admitted, link: SocketLink, connect: () => void): void {
@@ -128,7 +144,7 @@ export class Clients {
     } finally {
       link.connected()
       if (!socket.connected) { // an application's handler has sent it away
-        if (!recovered || holdsLeftovers) broker.release(session)
+        if (!recovered || holdsLeftovers) broker.release(session, { endsNew: true })
       } else if (holdsLeftovers) {
         socket.on('disconnect', () => broker.release(session))
         leftovers.clear(clientId, connection, socket.nsp.name)
@@ -169,7 +185,8 @@ export class Clients {
   }
 
   #gone (socket: Socket, session: Session, sid: Sid | undefined): void {
-    const { members } = this.#options
+    const { members, carriers } = this.#options
+    carriers.get(socket.nsp)?.keepOthers(socket.id)
     if (sid !== undefined && this.#bySid.get(sid) === socket) this.#bySid.delete(sid)
     if (members.get(socket.id)?.session === session) members.delete(socket.id)
   }
@@ -200,4 +217,17 @@ export class Clients {
   #failed (error: unknown): void {
     this.#options.log.error({ err: error }, 'a Socket.IO client could not be served; this is a fault of the server')
   }
+}
+
+/** Calls back once everything that waited for the client is acknowledged, unless the connection ends before. */
+function whenCaughtUp (session: Session, connection: Connection, caughtUp: () => void): void {
+  let through: Offset | undefined
+  const look = (): void => {
+    const { live } = session
+    if (live === undefined || !connection.open) return
+    if (through === undefined && live.caughtUp) through = session.sent
+    if (through !== undefined && session.position >= through) return caughtUp()
+    connection.ask(look)
+  }
+  connection.ask(look)
 }

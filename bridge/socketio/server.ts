@@ -143,7 +143,9 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     recoveryExpiryMs: options.recoveryExpiryMs ?? RECOVERY_EXPIRY_MS,
     clear: clientIds => holders.clear(clientIds)
   })
-  const admission = new Admission({ broker, connections, rules, seats, cookies, identify: options.identify, log })
+  const admission = new Admission({
+    broker, connections, rules, seats, cookies, identify: options.identify, isProgram: program !== undefined, log
+  })
   const tally = new Tally(broker.clock, log)
   const members = new Map<string, Member>()
   const carriers = new Map<Namespace, Carrier>()
@@ -217,7 +219,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     const admitted = await admission.admit(socket)
     return {
       enter: connect => clients.enter(socket, admitted, connect),
-      abandon: () => broker.release(admitted.session)
+      abandon: () => broker.release(admitted.session, { endsNew: true })
     }
   })
 

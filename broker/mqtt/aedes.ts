@@ -130,7 +130,7 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
       const connection = connectionOf(client)!
       connect(client as InnerClient, connection, username, password).then((present) => {
         if (connection.isClosed) {
-          if (connection.session !== undefined) broker.release(connection.session)
+          if (connection.session !== undefined) broker.release(connection.session, { endsNew: true })
           return
         }
         latest.set(client.id, client as InnerClient)

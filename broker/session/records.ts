@@ -11,25 +11,26 @@ const VERSION = 1
 
 // --- sessions: who, how long, since when detached
 
-/** Records from before there were tags have none. */
+/** Records from before there were tags or owners have none. */
 interface SessionFields {
   principal: string
   expiryMs: number
   detachedAt: number
   instance: number
   tag?: string | undefined
+  owner?: string | undefined
 }
 
 export function sessionChange (session: Session): RecordChange {
   const fields: SessionFields =
     { principal: session.principal, expiryMs: session.expiryMs, detachedAt: session.detachedAt ?? 0,
-      instance: session.instance, tag: session.tag }
+      instance: session.instance, tag: session.tag, owner: session.owner }
   return { table: 'sessions', key: session.clientId, value: versioned(Buffer.from(JSON.stringify(fields))) }
 }
 
 export function readSession (record: StoredRecord):
 { clientId: ClientId, principal: Principal, expiryMs: number, detachedAt: TimeMs | undefined, instance: number,
-  tag: string | undefined } {
+  tag: string | undefined, owner: string | undefined } {
   const fields = JSON.parse(unversioned(record.value, record.key).toString()) as SessionFields
   return {
     clientId: record.key as ClientId,
@@ -37,7 +38,8 @@ export function readSession (record: StoredRecord):
     expiryMs: fields.expiryMs,
     detachedAt: fields.detachedAt === 0 ? undefined : fields.detachedAt as TimeMs,
     instance: fields.instance,
-    tag: fields.tag
+    tag: fields.tag,
+    owner: fields.owner
   }
 }
 

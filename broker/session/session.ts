@@ -73,6 +73,8 @@ export class Session implements Subscriber {
   window: Window | undefined
   live: Live | undefined
   detachedAt: TimeMs | undefined
+  /** See ConnectRequest.owner. */
+  owner: string | undefined
   /** See ConnectRequest.tag. */
   tag: string | undefined
   /** Tells the records of this session from those of an earlier one of the same name that could not be removed. */
@@ -109,6 +111,8 @@ export class Session implements Subscriber {
   /** Acknowledgements since the cursor was last written or noted. */
   unnoted = 0
   ended = false
+  /** No connection was attached to it yet. */
+  isNew = false
   /** A clean connect is about to end it. */
   leaving = false
 

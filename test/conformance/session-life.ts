@@ -1,11 +1,49 @@
 /** What a session promises, second part: subscriptions, what is stored for it and for how long, bounds, ends. */
 import t from 'tap'
 import type { Test } from 'tap'
+import type { ClientId, Principal } from '../../broker/message.ts'
 import { DAY_MS, numbers, Server, type World, type WorldFactory } from './session-words.ts'
 
 export function lifeSuite (name: string, factory: WorldFactory): void {
   const check = (sentence: string, body: (t: Test, world: World) => Promise<unknown>): unknown =>
     t.test(`${name}: ${sentence}`, async t => { await body(t, factory(t)) })
+
+  // --- sessions that nobody came to
+
+  check('[G5] a session that was made for a connection that never came ends, where its maker wants that',
+    async (t, world) => {
+      const server = await Server.start(t, world)
+      const ended: string[] = []
+      server.broker.events.on('session-ended', ({ clientId, reason }) => { ended.push(`${clientId} ${reason}`) })
+      const session = await server.session('a')
+      await server.broker.subscribe(session, 't', 1)
+      const second = await server.session('a')
+      server.broker.release(session, { endsNew: true })
+      t.same(ended, [], 'another connection has asked for it')
+      server.broker.release(second, { endsNew: true })
+      t.same(ended, ['a never-attached'])
+      await server.away('b', { t: 1 })
+      server.broker.release(await server.session('b'), { endsNew: true })
+      t.same([...server.broker.sessions()].map(({ clientId }) => clientId), ['b'], 'one that had a connection stays')
+      const next = await server.crashed(t)
+      t.same([...next.broker.sessions()].map(({ clientId }) => clientId), ['b'], 'on the disk, too')
+    })
+
+  check('[G7] a session belongs to the first owner that is told, over a crash too', async (t, world) => {
+    const server = await Server.start(t, world)
+    const request = { clientId: 'a' as ClientId, principal: 'me' as Principal, clean: false, expiryMs: DAY_MS }
+    const ask = async (where: Server, owner?: string): Promise<void> => {
+      where.attach((await where.broker.connect({ ...request, owner })).session).detach()
+    }
+    await ask(server)
+    await ask(server, 'ann')
+    await t.rejects(ask(server, 'bob'), { code: 'SESSION_FOREIGN' })
+    await t.rejects(ask(server), { code: 'SESSION_FOREIGN' })
+    const next = await server.crashed(t)
+    await t.rejects(ask(next, 'bob'), { code: 'SESSION_FOREIGN' })
+    await ask(next, 'ann')
+    t.equal(next.broker.session('a' as ClientId)!.owner, 'ann')
+  })
 
   // --- subscriptions
 

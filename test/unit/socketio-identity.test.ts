@@ -169,7 +169,14 @@ async function nextOf (candidates: AsyncGenerator<Candidate, undefined>): Promis
 }
 
 const SEEKER: Seeker = {
-  namespace: '/', name: undefined, principal: 'me' as Principal, claimed: undefined, device: undefined, takesPid: true
+  namespace: '/',
+  name: undefined,
+  principal: 'me' as Principal,
+  owner: undefined,
+  claimed: undefined,
+  shown: '',
+  device: undefined,
+  takesPid: true
 }
 const DEVICE = { key: 'k'.repeat(22), returned: true }
 const detached = { principal: 'me' as Principal, detachedAt: 5 as TimeMs, expiryMs: 777 }

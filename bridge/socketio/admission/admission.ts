@@ -1,14 +1,17 @@
-/** Who may open a connection or a namespace, and as which session. */
+/**
+ * Who may open a connection or a namespace, and as which session. What can be refused is asked before there is a
+ * session, so that nothing is kept of somebody who is refused.
+ */
 import type { Socket } from 'socket.io'
-import { HoldfastError, inTime, type Broker, type Connected, type Logger, type Offset, type Principal
-} from '../../../broker/index.ts'
+import { HoldfastError, inTime, type Broker, type Connected, type Logger, type Offset } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 import { readToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules, Rules } from '../rules/rules.ts'
 import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from '../wire/engine.ts'
 import { MISSING_T } from '../wire/guard.ts'
 import type { DeviceCookies } from './cookie.ts'
-import { IdentityError, readIdentity, type Identify, type Identified, type Identity } from './identity.ts'
+import { IdentityError, ownerOf, readIdentity, shownBy, type Identify, type Identified, type Identity
+} from './identity.ts'
 import { readPid, sidOf, type Candidate, type Pid, type Seats, type Seeker, type Sid } from './recovery.ts'
 
 /**
@@ -23,6 +26,8 @@ export interface Admitted extends Connected {
   /** Undefined where clients have none (Engine.IO 3). */
   readonly pid: Pid | undefined
   readonly sid: Sid | undefined
+  /** For whom the session is, as the application says; undefined where it does not, or has no say. */
+  readonly owner: string | undefined
   /** It is the very client that used the session last, and the session is as it left it. */
   readonly recovered: boolean
   /** A recovered client's claim; undefined where it made none that means something here. */
@@ -33,6 +38,13 @@ export interface Admitted extends Connected {
 
 type Taken = Omit<Admitted, 'connection' | 'rules' | 'name' | 'bringsPid'>
 
+/** What a client asks for with its CONNECT. */
+interface Request {
+  readonly identity: Identity
+  readonly rules: NamespaceRules
+  readonly owner: string | undefined
+}
+
 export interface AdmissionOptions {
   readonly broker: Broker
   readonly connections: WeakMap<EngineSocket, Connection>
@@ -40,6 +52,8 @@ export interface AdmissionOptions {
   readonly seats: Seats
   readonly cookies: DeviceCookies
   readonly identify: Identify | undefined
+  /** A program's own server: its middlewares have run, and may have said who this is. */
+  readonly isProgram: boolean
   readonly log: Logger
 }
 
@@ -103,22 +117,12 @@ export class Admission {
     try {
       const here = rules.namespace(socket.nsp.name)
       if (!here.allowed) throw new RefusedError('NAMESPACE_INVALID', 'Invalid namespace')
-      const identity = readIdentity(socket.handshake, await this.#identified(socket), clientIdBytesMax)
-      const taken = await this.#take(socket, identity, here.name)
-      const { session } = taken
-      try {
-        // One that is there already counts from where it was; again, it would repeat retained messages.
-        const known = new Set(broker.session(session.clientId)?.filters.map(({ filter }) => filter))
-        const missing = here.filters({ name: identity.name, principal: session.principal })
-          .filter(filter => !known.has(filter))
-        await Promise.all(missing.map(filter => broker.subscribe(session, filter, 1)))
-        if (!connection.open) throw new HoldfastError('CLOSED', 'the connection is gone')
-      } catch (error) {
-        broker.release(session)
-        throw error
-      }
-      const bringsPid = socket.handshake.auth.pid !== undefined
-      return { ...taken, connection, rules: here, name: identity.name, bringsPid }
+      const identified = await this.#identified(socket)
+      const identity = readIdentity(socket.handshake, identified, broker.limits.clientIdBytesMax)
+      const owner = this.#options.isProgram ? ownerOf(identified, socket.data) : undefined
+      const { auth } = socket.handshake
+      const taken = await this.#take(socket, { identity, rules: here, owner })
+      return { ...taken, connection, rules: here, name: identity.name, bringsPid: auth.pid !== undefined }
     } finally {
       leave()
     }
@@ -128,7 +132,8 @@ export class Admission {
     const { auth, query, headers, address } = socket.handshake
     const { clock, limits } = this.#options.broker
     try {
-      const identified = this.#options.identify?.({ auth, query, headers, address, namespace: socket.nsp.name })
+      const { data, nsp: { name: namespace } } = socket
+      const identified = this.#options.identify?.({ auth, query, headers, address, namespace, data })
       return await inTime(clock, limits.connectTimeoutMs, identified, () => new HoldfastError('AUTH_UNAVAILABLE',
         `identify gave no answer within connectTimeoutMs = ${limits.connectTimeoutMs}`))
     } catch (error) {
@@ -140,15 +145,18 @@ export class Admission {
   }
 
   /** The first session that can be had. */
-  async #take (socket: Socket, identity: Identity, namespace: string): Promise<Taken> {
-    const { cookies, seats } = this.#options
+  async #take (socket: Socket, request: Request): Promise<Taken> {
+    const { cookies, seats, isProgram } = this.#options
+    const { identity, rules, owner } = request
     const takesPid = engineOf(socket).protocol !== OLD_PROTOCOL
-    const { auth } = socket.handshake
+    const isUnknown = isProgram && owner === undefined
     const seeker: Omit<Seeker, 'principal'> = {
-      namespace,
+      namespace: rules.name,
       name: identity.name,
-      claimed: takesPid ? readPid(auth.pid) : undefined,
-      device: cookies.device(socket.request),
+      owner,
+      claimed: takesPid ? readPid(socket.handshake.auth.pid) : undefined,
+      shown: isUnknown ? shownBy(socket.handshake) : '',
+      device: isUnknown ? undefined : cookies.device(socket.request), // a cookie knows browsers, not people
       takesPid
     }
     const clientId = seats.first(seeker)
@@ -164,24 +172,27 @@ export class Admission {
     // nothing is made for nobody
     if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
     for await (const candidate of seats.candidates({ ...seeker, principal })) {
-      const taken = await this.#connect(socket, candidate, principal, seeker.claimed)
+      const taken = await this.#connect(socket, candidate, { ...seeker, principal }, request)
       if (taken !== undefined) return taken
     }
     throw new Error('there is always a session to be had, at last a new one')
   }
 
-  async #connect (
-    socket: Socket, candidate: Candidate, principal: Principal, claimed: Pid | undefined
-  ): Promise<Taken | undefined> {
+  async #connect (socket: Socket, candidate: Candidate, seeker: Seeker, request: Request): Promise<Taken | undefined> {
     const { broker } = this.#options
     const { auth, address } = socket.handshake
     const { clientId, clean, expiryMs, isClaim, pid } = candidate
-    const claimedSid = claimed === undefined ? undefined : sidOf(claimed)
-    const freshSid = pid === undefined ? undefined : sidOf(pid)
+    const { principal, owner, claimed, shown } = seeker
+    const filters = this.#missing(candidate, seeker, request)
+    await broker.checkFilters({ clientId, principal }, filters)
+    if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
+    const claimedSid = claimed === undefined ? undefined : sidOf(claimed, shown)
+    const freshSid = pid === undefined ? undefined : sidOf(pid, shown)
     let recovered = false
     const connected = await broker.connect({
       clientId,
       principal,
+      owner,
       clean,
       expiryMs,
       remoteAddress: address,
@@ -192,18 +203,34 @@ export class Admission {
         return recovered ? previous! : freshSid ?? ''
       }
     })
+    const { session } = connected
     recovered &&= connected.present
-    if (isClaim && !recovered) { // it has ended meanwhile, or somebody else has it
-      broker.release(connected.session)
-      return undefined
+    try {
+      if (isClaim && !recovered) { // it has ended meanwhile, or somebody else has it
+        broker.release(session, { endsNew: true })
+        return undefined
+      }
+      await Promise.all(filters.map(filter => broker.subscribe(session, filter, 1, { isAllowed: true })))
+      if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
+    } catch (error) {
+      broker.release(session, { endsNew: true })
+      throw error
     }
     return {
       ...connected,
       recovered,
+      owner,
       pid: recovered ? claimed : pid,
       sid: recovered ? claimedSid : freshSid,
       receivedThrough: recovered ? readToken(broker.epoch, auth.offset) : undefined
     }
+  }
+
+  /** One that is there already counts from where it was; again, it would repeat retained messages. */
+  #missing ({ clientId }: Candidate, { principal, name }: Seeker, { rules }: Request): string[] {
+    const session = this.#options.broker.session(clientId)
+    const known = new Set(session?.principal === principal ? session.filters.map(({ filter }) => filter) : [])
+    return rules.filters({ name, principal }).filter(filter => !known.has(filter))
   }
 
   #isHere (socket: Socket): boolean {

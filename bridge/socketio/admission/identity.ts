@@ -1,4 +1,5 @@
 /** Who a connecting client says it is: the name it goes by, and what it shows for it. */
+import { createHash } from 'node:crypto'
 import type { Socket } from 'socket.io'
 import type { Credentials } from '../../../broker/index.ts'
 
@@ -17,7 +18,11 @@ export interface Identified {
  * A program's own way to know its clients. What it leaves open is taken from the handshake. An exception refuses the
  * client.
  */
-export type Identify = (handshake: Handshake & { readonly namespace: string }) =>
+export type Identify = (handshake: Handshake & {
+  readonly namespace: string
+  /** What the middlewares of a program's own server have put into `socket.data`; else empty. */
+  readonly data: Readonly<Record<string, unknown>>
+}) =>
   Identified | undefined | Promise<Identified | undefined>
 
 export interface Identity {
@@ -51,6 +56,48 @@ export function readIdentity (
   }
   const credentials = shown({ ...given }) ?? shown(auth) ?? shown(query) ?? authorization(headers.authorization)
   return { name, credentials: credentials ?? { username: undefined, password: undefined } }
+}
+
+const OWNER_CHARS_MAX = 128
+
+/**
+ * For whom a session of an application's own server is: whom `identify` names, else `socket.data.user` as middlewares
+ * have set it: a text, a number, or an object with an `id` or a `username`. Undefined where nobody says.
+ */
+export function ownerOf (identified: Identified | undefined, data: { readonly user?: unknown }): string | undefined {
+  const owner = identified?.clientId ?? identified?.username ?? userOf(data.user)
+  return owner === undefined || owner.length <= OWNER_CHARS_MAX ? owner : digest(owner)
+}
+
+function userOf (user: unknown): string | undefined {
+  if (typeof user !== 'object' || user === null) return idOf(user)
+  const { id, username } = user as { readonly id?: unknown, readonly username?: unknown }
+  return idOf(id) ?? idOf(username)
+}
+
+/** Objects too: databases have identifiers of their own that say themselves as text. */
+function idOf (id: unknown): string | undefined {
+  if (typeof id === 'string') return id === '' ? undefined : id
+  if (typeof id === 'number' || typeof id === 'bigint') return String(id)
+  if (typeof id !== 'object' || id === null || id.toString === Object.prototype.toString) return undefined
+  return typeof id.toString === 'function' ? id.toString() : undefined
+}
+
+/**
+ * What a client shows of who it is, where the application does not say who that is: with something else it is taken for
+ * somebody else, and its recovery identifier opens nothing.
+ */
+export function shownBy ({ auth, query, headers }: Handshake): string {
+  const { pid: _pid, offset: _offset, ...rest } = auth
+  try {
+    return digest(JSON.stringify([rest, own(query, 'token'), own(query, 'username'), headers.authorization]))
+  } catch (error) { // JSON can be read deeper than it can be written
+    throw new IdentityError('auth is nested too deep', { cause: error })
+  }
+}
+
+function digest (text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
 }
 
 function shown (source: Source): Identity['credentials'] | undefined {

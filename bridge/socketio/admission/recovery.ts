@@ -16,7 +16,7 @@
  * Nothing is kept for it beside the session, so all of it holds after a crash.
  */
 import { createHash } from 'node:crypto'
-import type { Brand, Broker, ClientId, Principal } from '../../../broker/index.ts'
+import type { Brand, Broker, ClientId, Principal, SessionInfo } from '../../../broker/index.ts'
 import { deviceSessionId, sessionId, transientSessionId } from '../translation/names.ts'
 import type { Device } from './cookie.ts'
 
@@ -49,8 +49,12 @@ export interface Seeker {
   readonly namespace: string
   readonly name: string | undefined
   readonly principal: Principal
+  /** Of the session, beside the principal: see ConnectRequest.owner. */
+  readonly owner: string | undefined
   /** What the client shows as its pid; undefined where its version has none. */
   readonly claimed: Pid | undefined
+  /** Of who it is besides: its pid means something only together with the same. '' where nothing is needed. */
+  readonly shown: string
   readonly device: Device | undefined
   /** Engine.IO 4: the client can be given a pid. */
   readonly takesPid: boolean
@@ -77,9 +81,9 @@ export class Seats {
   }
 
   /** Where the client would be if all goes well: for authentication, before anything is known of its sessions. */
-  first ({ namespace, name, claimed, device }: Omit<Seeker, 'principal'>): ClientId {
+  first ({ namespace, name, claimed, shown, device }: Omit<Seeker, 'principal'>): ClientId {
     if (name !== undefined) return sessionId(namespace, name) as ClientId
-    if (claimed !== undefined) return placeOf(namespace, claimed)
+    if (claimed !== undefined) return placeOf(namespace, claimed, shown)
     return (device === undefined
       ? transientSessionId(namespace, this.#options.makeId())
       : deviceSessionId(namespace, device.key, 0)) as ClientId
@@ -88,7 +92,7 @@ export class Seats {
   /** In the order of preference; the next one is looked for when the one before could not be had. */
   async * candidates (seeker: Seeker): AsyncGenerator<Candidate, undefined> {
     const { sessionExpiryMs, recoveryExpiryMs, makeSecret, makeId } = this.#options
-    const { namespace, name, claimed, device, takesPid } = seeker
+    const { namespace, name, claimed, shown, device, takesPid } = seeker
     const fresh = (place = ''): Pid | undefined => takesPid ? `${makeSecret()}${place}` as Pid : undefined
     const kept = { clean: false, isClaim: false }
     if (name !== undefined) {
@@ -97,19 +101,19 @@ export class Seats {
     }
     const ofDevice = device?.returned === true ? sessionExpiryMs : recoveryExpiryMs
     if (claimed !== undefined) {
-      const clientId = placeOf(namespace, claimed)
+      const clientId = placeOf(namespace, claimed, shown)
       const session = this.#options.broker.session(clientId)
-      if (session?.principal === seeker.principal && session.tag === sidOf(claimed)) { // [G7]
+      if (session?.tag === sidOf(claimed, shown) && isOf(session, seeker)) { // [G7]
         // The cookie may come back only now, or not be there on this path: what it was kept for is not shortened.
         const expiryMs = Math.max(session.expiryMs, PID.exec(claimed)![2] === device?.key ? ofDevice : 0)
         yield { clean: false, isClaim: true, clientId, expiryMs, pid: claimed }
       }
     }
     if (device !== undefined) {
-      if (device.returned) await this.#options.clear(this.#taken(namespace, device, seeker.principal))
+      if (device.returned) await this.#options.clear(this.#taken(namespace, device, seeker))
       for (let slot = 0; slot < SLOTS_PER_DEVICE_MAX; slot++) {
         const clientId = deviceSessionId(namespace, device.key, slot) as ClientId
-        if (!this.#isFree(clientId, seeker.principal)) continue
+        if (!this.#isFree(clientId, seeker)) continue
         this.#asked.add(clientId)
         try {
           yield { ...kept, clientId, expiryMs: ofDevice, pid: fresh(`.${device.key}.${slot}`) }
@@ -121,23 +125,23 @@ export class Seats {
     const pid = fresh()
     if (pid === undefined) {
       yield { ...kept, clean: true, clientId: transientSessionId(namespace, makeId()) as ClientId, expiryMs: 0, pid }
-    } else yield { ...kept, clientId: placeOf(namespace, pid), expiryMs: recoveryExpiryMs, pid }
+    } else yield { ...kept, clientId: placeOf(namespace, pid, shown), expiryMs: recoveryExpiryMs, pid }
     return undefined
   }
 
-  #taken (namespace: string, device: Device, principal: Principal): ClientId[] {
+  #taken (namespace: string, device: Device, seeker: Seeker): ClientId[] {
     return Array.from({ length: SLOTS_PER_DEVICE_MAX }, (_, slot) =>
       deviceSessionId(namespace, device.key, slot) as ClientId).filter(clientId => {
       const session = this.#options.broker.session(clientId)
-      return session?.attached === true && session.principal === principal
+      return session?.attached === true && isOf(session, seeker)
     })
   }
 
   /** No connection has it, and none is about to. */
-  #isFree (clientId: ClientId, principal: Principal): boolean {
+  #isFree (clientId: ClientId, seeker: Seeker): boolean {
     if (this.#asked.has(clientId)) return false
     const session = this.#options.broker.session(clientId)
-    return session === undefined || (session.detachedAt !== undefined && session.principal === principal) // [G7]
+    return session === undefined || (session.detachedAt !== undefined && isOf(session, seeker)) // [G7]
   }
 }
 
@@ -146,14 +150,19 @@ export function readPid (value: unknown): Pid | undefined {
   return typeof value === 'string' && PID.test(value) ? value as Pid : undefined
 }
 
-export function sidOf (pid: Pid): Sid {
-  return createHash('sha256').update(`pid ${pid}`).digest('base64url').slice(0, SID_LENGTH) as Sid
+/** @param shown see Seeker */
+export function sidOf (pid: Pid, shown = ''): Sid {
+  return createHash('sha256').update(`pid ${pid}${shown}`).digest('base64url').slice(0, SID_LENGTH) as Sid
+}
+
+function isOf (session: Pick<SessionInfo, 'principal' | 'owner'>, { principal, owner }: Seeker): boolean {
+  return session.principal === principal && session.owner === owner
 }
 
 /** The session that a pid was given for, if it was given to a client without a name. */
-function placeOf (namespace: string, pid: Pid): ClientId {
+function placeOf (namespace: string, pid: Pid, shown: string): ClientId {
   const [, , device, slot] = PID.exec(pid)!
   return (device === undefined
-    ? transientSessionId(namespace, sidOf(pid))
+    ? transientSessionId(namespace, sidOf(pid, shown))
     : deviceSessionId(namespace, device, Number(slot))) as ClientId
 }
