@@ -159,6 +159,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       broker,
       http,
       program: io && { io, publisher: PROGRAM },
+      trusted: PROGRAM.principal,
       log,
       origins: io === undefined ? origins : undefined, // a program's own server says by itself which pages may come
       sessionExpiryMs: config.socketioSessionExpiryMs,

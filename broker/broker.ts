@@ -29,6 +29,8 @@ export interface BrokerOptions {
    * that tests see many turns.
    */
   readonly turnUnits?: number
+  /** Makes `secret`, where the log has none yet: 32 bytes that nobody can guess. Default: from the system. */
+  readonly makeSecret?: () => Buffer
 }
 
 export interface ConnectRequest {
@@ -140,6 +142,8 @@ export interface Broker {
   readonly clock: Clock
   /** Of the log, once open() has resolved: an offset of another epoch means nothing here. */
   readonly epoch: string
+  /** Random and kept with the log, for what a transport gives away and wants to know again; once open() has resolved. */
+  readonly secret: Buffer
 
   /** Opens the store, recovers sessions, publishes the wills of clients that were connected when the server died. */
   open (): Promise<Recovery>

@@ -21,6 +21,7 @@ import { Follower } from './session/follower.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import { infoOf } from './session-info.ts'
+import { keptSecret, randomSecret } from './secret.ts'
 import { Sessions } from './sessions.ts'
 import type { Recovery } from './store/store.ts'
 import { Subscribing } from './subscribing.ts'
@@ -54,6 +55,8 @@ export class HoldfastBroker implements Broker {
   readonly auth
   readonly clock
   epoch = ''
+  secret: Buffer = Buffer.alloc(0)
+  readonly #makeSecret
   readonly #store
   readonly #index
   readonly #retained
@@ -85,6 +88,7 @@ export class HoldfastBroker implements Broker {
     this.#turnUnits = options.turnUnits ?? TURN_UNITS
     this.#store = options.store
     this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
+    this.#makeSecret = options.makeSecret ?? randomSecret
     this.#heap = options.heap ?? unlimitedHeap
     this.#index = new LogIndex<Session>(Math.min(options.limits.cacheBytesMax, this.#heap.bytesMax / CACHE_PARTS))
     this.#retained = new Retained(options.store, options.limits.retainedMessagesMax, options.clock)
@@ -165,6 +169,7 @@ export class HoldfastBroker implements Broker {
     })
 
     await this.#retained.load()
+    this.secret = await keptSecret(this.#store, this.#log, this.#makeSecret)
     const { aliveAt, isClean } = await lastBeat(this.#store, clock.now())
     const owed = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
     for (const { subscription, notAfter } of owed) this.#subscribing.owe(subscription, notAfter)

@@ -29,6 +29,7 @@ export interface ClientsOptions {
   readonly tornEventHoldMs: number
   readonly suspects: LinkContext['suspects']
   readonly repeats: LinkContext['repeats']
+  readonly tally: LinkContext['tally']
   readonly retries: RetriesBySession
   readonly recoveryOffset: RecoveryOffset
   /** Called when the first client comes: then the log is open. */
@@ -52,9 +53,9 @@ export class Clients {
   #frames: Frames | undefined
 
   constructor (options: ClientsOptions) {
-    const { broker, suspects, repeats, leftovers } = options
+    const { broker, suspects, repeats, leftovers, tally } = options
     this.#options = options
-    this.#context = { broker, suspects, repeats, leftovers }
+    this.#context = { broker, suspects, repeats, leftovers, tally }
   }
 
   /**

@@ -10,6 +10,7 @@ import { CONTROL_ID, type Suspects, type Trial } from './poison.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats, RepeatsBySession } from './repeats.ts'
+import type { Tally } from './tally.ts'
 import { NO_ECHO_MARK, OWN_EVENTS } from './translation/translate.ts'
 import { privateSocketOf } from './wire/engine.ts'
 import type { EncodedEvent, NamespaceFrames, SharedEvent } from './wire/frames.ts'
@@ -19,6 +20,7 @@ export interface LinkContext {
   readonly broker: Pick<Broker, 'setAside'>
   readonly suspects: Suspects
   readonly repeats: RepeatsBySession
+  readonly tally: Tally
   /** Told when events are written before CONNECT, and when the client is through with both. */
   readonly leftovers: Pick<Leftovers, 'begin' | 'end'>
 }
@@ -54,6 +56,8 @@ export class SocketLink implements Link, Channel {
   #place: Offset | undefined
   /** After a connection that broke: decides what is written, until the message that it broke with is proven. */
   #trial: Trial | undefined
+  /** Version 2. */
+  readonly #isOld: boolean
   #hasBegun = false
   #isEarly = false
   /** Written, and neither proven nor left out. */
@@ -69,6 +73,7 @@ export class SocketLink implements Link, Channel {
     this.#connection = connection
     this.#frames = frames
     this.#recoveryOffset = recoveryOffset
+    this.#isOld = connection.engine.protocol === 3
     this.#context = context
     answerThrough(socket, connection, frames)
   }
@@ -128,7 +133,13 @@ export class SocketLink implements Link, Channel {
     const takesBinary = wire.takesBinary
     let isDirect = wire.direct
     for (const { message, qos, packetId, retain } of deliveries) {
-      const shared = this.#frames.of(message)
+      let shared = this.#frames.of(message)
+      if (this.#isOld && shared.forged !== undefined) {
+        shared = shared.forged
+        this.#context.tally.note('forged', { session: this.#session.clientId, topic: message.topic.slice(0, 200) },
+          'a message would pass for an event of the client\'s own life in version 2; the client is told ' +
+          'holdfast:undeliverable instead. Use another name for the event')
+      }
       const { repeatKey, level, ignored } = shared.event
       if (ignored || (message.publisher === this.#session.clientId && message.id.startsWith(NO_ECHO_MARK))) {
         if (qos > 0) this.#acknowledgeSoon(packetId)

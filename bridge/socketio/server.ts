@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto'
 import { type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Namespace, Server } from 'socket.io'
-import type { Broker, ClientId, Logger, Publisher } from '../../broker/index.ts'
+import type { Broker, ClientId, Logger, Principal, Publisher } from '../../broker/index.ts'
 import { Admission } from './admission/admission.ts'
 import { DeviceCookies } from './admission/cookie.ts'
 import type { Identify } from './admission/identity.ts'
@@ -45,6 +45,8 @@ export interface SocketioBridgeOptions {
     /** Publishes what it emits; what access control says of clients does not hold for it. */
     readonly publisher: Publisher
   }
+  /** Who publishes for the program, whose events are what it means them to be. */
+  readonly trusted?: Principal
   readonly log: Logger
   /** Which pages may connect; default: all, of which those of other origins can't use polling. */
   readonly origins?: OriginGate
@@ -132,8 +134,13 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   broker.events.on('session-ended', forget)
   const rules = new Rules({ rules: programs === undefined ? options.rules : forProgram(options.rules), makeId, log })
   const makeSecret = options.makeSecret ?? randomIds(18)
-  const cookies = new DeviceCookies(
-    { name: options.deviceCookie ?? 'holdfast', path: programs?.path() ?? path, maxAgeMs: sessionExpiryMs, makeSecret })
+  const cookies = new DeviceCookies({
+    name: options.deviceCookie ?? 'holdfast',
+    path: programs?.path() ?? path,
+    maxAgeMs: sessionExpiryMs,
+    makeSecret,
+    key: () => broker.secret
+  })
   const holders = new Holders(broker.clock)
   const seats = new Seats({
     broker,
@@ -204,11 +211,13 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     tornEventHoldMs: Math.min(options.tornEventHoldMs ?? TORN_EVENT_HOLD_MS, broker.limits.ackTimeoutMs / 2),
     suspects,
     repeats: new RepeatsBySession(),
+    tally,
     retries: new RetriesBySession(),
     recoveryOffset: options.recoveryOffset ?? 'argument',
     makeFrames: () => new Frames({
       encoder: privateOf(io.of('/')).server.encoder,
       epoch: broker.epoch,
+      trusted: options.trusted,
       firstAckId: randomInt(ACK_ID_MIN, ACK_ID_MAX)
     }),
     isProgram: program !== undefined,

@@ -8,7 +8,9 @@ export const TALLIES = [
   /** Joins and emits of the program that could not be made durable, and went to who is connected. */
   'liveOnly',
   /** Emits, joins and leaves of the program that the store did not take. */
-  'notKept'
+  'notKept',
+  /** Messages that a client of version 2 would have taken for events of its own life. */
+  'forged'
 ] as const
 export type TallyKind = typeof TALLIES[number]
 export type Tallies = Readonly<Record<TallyKind, number>>

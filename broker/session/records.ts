@@ -169,6 +169,22 @@ Promise<{ at: TimeMs, isStopped: boolean } | undefined> {
   return record && { at: record.value.readDoubleBE(0) as TimeMs, isStopped: record.value[8] === STOPPED }
 }
 
+// --- what a transport signs with
+
+export const SECRET_BYTES = 32
+const SECRET_KEY = 'secret'
+
+export function secretChange (secret: Buffer): RecordChange {
+  return { table: 'meta', key: SECRET_KEY, value: versioned(secret) }
+}
+
+/** Undefined where there is none, or none that is whole. */
+export async function readSecret (store: Pick<Store, 'get'>): Promise<Buffer | undefined> {
+  const record = await store.get('meta', SECRET_KEY)
+  if (record?.value[0] !== VERSION || record.value.length !== 1 + SECRET_BYTES) return undefined
+  return Buffer.from(unversioned(record.value, SECRET_KEY))
+}
+
 // --- messages that were set aside
 
 const ASIDE_BYTES = 1 + 8 + 8 + 4 + 8

@@ -77,6 +77,12 @@ export async function connected (socket: Socket): Promise<void> {
   if (!socket.connected) await heard(socket, 'connect')
 }
 
+/** The device cookie that the server gives a browser, as that sends it back. */
+export async function cookieOf ({ url }: Pick<Bridged, 'url'>): Promise<string> {
+  const { headers } = await fetch(`${url}/socket.io/?EIO=4&transport=polling&t=${Math.random()}`)
+  return headers.get('set-cookie')!.split(';')[0]
+}
+
 /** The arguments of the next such event, without the recovery token. */
 export async function heard (socket: Socket, event: string, ms?: number): Promise<unknown[]> {
   return await within(new Promise<unknown[]>(resolve => {

@@ -5,11 +5,12 @@ import { WebSocket } from 'ws'
 import type { Identify } from '../../bridge/socketio/admission/identity.ts'
 import { ANSWER_MS_MAX } from '../../bridge/socketio/admission/liveness.ts'
 import type { Auth, Principal, SessionInfo } from '../../broker/index.ts'
+import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { createProxy } from '../helpers/proxy.ts'
 import { legacyClient, TRANSPORTS, VERSIONS, type LegacyOptions, type LegacySocket, type Transport, type Version
 } from '../helpers/socketio-clients.ts'
 import { until, within } from '../helpers/wait.ts'
-import { startBridged, type Bridged } from './socketio-harness.ts'
+import { cookieOf, startBridged, type Bridged } from './socketio-harness.ts'
 
 const transports = Object.keys(TRANSPORTS) as Transport[]
 const OLD_AND_NEW = ['2.5', '4.8'] as const
@@ -170,8 +171,6 @@ Promise<string | undefined> {
   }), 'the upgrade')
 }
 
-/** As a browser sends one back. */
-const COOKIE = 'holdfast=a-secret-of-24-characters'
 /** As a browser sends it back. */
 const sentBack = (header: string | undefined): string => String(header).split(';')[0]
 
@@ -180,7 +179,7 @@ t.test('every connection is given the cookie: clients of version 2 and 4, over p
   for (const eio of [3, 4] as const) {
     for (const transport of ['polling', 'websocket'] as const) {
       const header = await setCookie(t, bridged, eio, transport)
-      t.match(header, /^holdfast=[\w-]{24}; Path=\/socket\.io\/; Max-Age=3600; HttpOnly; SameSite=Lax$/)
+      t.match(header, /^holdfast=[\w-]{24}\.[\w-]{43}; Path=\/socket\.io\/; Max-Age=3600; HttpOnly; SameSite=Lax$/)
       const cookie = sentBack(header)
       t.equal(await setCookie(t, bridged, eio, transport, `other=1; ${cookie}`), header, 'the same again')
     }
@@ -194,7 +193,7 @@ for (const version of OLD_AND_NEW) {
     t.test(`${version} ${transport}: after a reload the cookie alone leads to the session [G2]`, async t => {
       const bridged = await startBridged(t)
       const { url, broker } = bridged
-      const options = { transports: TRANSPORTS[transport], extraHeaders: { Cookie: `a=b; ${COOKIE}` } }
+      const options = { transports: TRANSPORTS[transport], extraHeaders: { Cookie: `a=b; ${await cookieOf(bridged)}` } }
       const first = await connect(t, version, url, options)
       await new Promise(resolve => first.emit('join', 'r', resolve))
       t.match(sessions(bridged), [{ clientId: /^io:_:::[\w-]{22}:0$/, clean: false, expiryMs: 3_600_000 }])
@@ -213,7 +212,7 @@ for (const version of OLD_AND_NEW) {
   t.test(`${version}: two tabs with the cookie alone are two sessions, and come back each to its own [G7]`, async t => {
     const bridged = await startBridged(t)
     const { url, broker } = bridged
-    const options = { extraHeaders: { Cookie: COOKIE } }
+    const options = { extraHeaders: { Cookie: await cookieOf(bridged) } }
     const [one, two] = await Promise.all([connect(t, version, url, options), connect(t, version, url, options)])
     t.same(names(bridged).map(name => name.slice(-2)), [':0', ':1'])
     t.ok(one.connected && two.connected)
@@ -230,7 +229,8 @@ for (const version of OLD_AND_NEW) {
 
   t.test(`${version}: whoever logs in on the same browser gets a session of his own [G7]`, async t => {
     const bridged = await startBridged(t, { auth })
-    const as = (who: string): LegacyOptions => ({ extraHeaders: { Cookie: COOKIE }, query: { token: `I-am-${who}` } })
+    const Cookie = await cookieOf(bridged)
+    const as = (who: string): LegacyOptions => ({ extraHeaders: { Cookie }, query: { token: `I-am-${who}` } })
     await leave(bridged, await connect(t, version, bridged.url, as('me')))
     await leave(bridged, await connect(t, version, bridged.url, as('she')))
     await leave(bridged, await connect(t, version, bridged.url, as('me')))
@@ -238,6 +238,39 @@ for (const version of OLD_AND_NEW) {
       [[':0', 'me'], [':1', 'she']])
   })
 }
+
+t.test('[G7] a cookie that the server did not give opens nothing, however it came to the browser', async t => {
+  const bridged = await startBridged(t)
+  const given = await cookieOf(bridged)
+  const flipped = given.at(-5) === 'A' ? 'B' : 'A'
+  const planted = ['holdfast=a-secret-of-24-characters', given.split('.')[0],
+    `${given.slice(0, -5)}${flipped}${given.slice(-4)}`,
+    `holdfast=a-secret-of-24-characters.${given.split('.')[1]}`, await cookieOf(await startBridged(t))]
+  for (const cookie of planted) {
+    const header = await setCookie(t, bridged, 4, 'polling', cookie)
+    t.not(sentBack(header), cookie)
+    const behind = await setCookie(t, bridged, 4, 'polling', `${cookie}; ${given}`)
+    t.equal(sentBack(behind), given, 'one that it gave counts, though it stands behind')
+    await connect(t, '4.8', bridged.url, { extraHeaders: { Cookie: cookie } })
+  }
+  t.equal(new Set(names(bridged).map(name => name.split(':')[4])).size, planted.length, 'each a device of its own')
+})
+
+t.test('[G7] a cookie is known again after a restart', async t => {
+  const disk = createMemoryDisk()
+  const first = await startBridged(t, { store: createMemoryStore(disk) })
+  const cookie = await cookieOf(first)
+  await first.bridge.close()
+  await first.broker.close()
+  const second = await startBridged(t, { store: createMemoryStore(disk) })
+  t.equal(sentBack(await setCookie(t, second, 4, 'polling', cookie)), cookie)
+})
+
+t.test('a cookie for one host alone is given as browsers want it', async t => {
+  const bridged = await startBridged(t, { bridge: { deviceCookie: '__Host-holdfast' } })
+  t.match(await setCookie(t, bridged, 4, 'polling'),
+    /^__Host-holdfast=[^;]+; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax; Secure$/)
+})
 
 t.test('[G8] hostile cookies are replaced, and hurt nobody', async t => {
   const bridged = await startBridged(t)
@@ -247,7 +280,7 @@ t.test('[G8] hostile cookies are replaced, and hurt nobody', async t => {
   for (const [i, cookie] of hostile.entries()) {
     for (const transport of ['polling', 'websocket'] as const) {
       const header = await setCookie(t, bridged, i % 2 === 0 ? 3 : 4, transport, cookie)
-      t.match(header, /^holdfast=[\w-]{24};/, cookie.slice(0, 30))
+      t.match(header, /^holdfast=[\w-]{24}\.[\w-]{43};/, cookie.slice(0, 30))
       t.notOk(cookie.includes(sentBack(header)))
     }
   }
@@ -272,7 +305,7 @@ for (const version of BEFORE_RECOVERY) {
         const bridged = await startBridged(t)
         const proxy = await createProxy(t, { port: bridged.port })
         const socket = await connect(t, version, `http://127.0.0.1:${proxy.port}`,
-          { transports: TRANSPORTS[transport], extraHeaders: { Cookie: COOKIE } })
+          { transports: TRANSPORTS[transport], extraHeaders: { Cookie: await cookieOf(bridged) } })
         const got: number[] = []
         socket.on('x', (n: number) => { got.push(n) })
         if (transport === 'upgrade') {
@@ -298,7 +331,7 @@ for (const version of BEFORE_RECOVERY) {
   t.test(`${version}: a living tab is not taken for a dead one, on no transport, busy or idle [G7]`, async t => {
     await Promise.all(transports.map(async transport => {
       const bridged = await startBridged(t)
-      const options = { transports: TRANSPORTS[transport], extraHeaders: { Cookie: COOKIE } }
+      const options = { transports: TRANSPORTS[transport], extraHeaders: { Cookie: await cookieOf(bridged) } }
       const tabs = [await connect(t, version, bridged.url, options)]
       let disconnects = 0
       for (let n = 0; n < 3; n++) {

@@ -83,7 +83,7 @@ t.test('the device cookie: made once, known again, never taken from anybody\'s h
   let made = 0
   const cookies = new DeviceCookies({
     name: 'holdfast', path: '/socket.io/', maxAgeMs: 86_400_999,
-    makeSecret: () => `${String(made++).padStart(24, '-')}`
+    makeSecret: () => `${String(made++).padStart(24, '-')}`, key: () => Buffer.alloc(32, 7)
   })
   const request = (cookie?: string, more: object = {}): IncomingMessage =>
     ({ headers: { ...(cookie !== undefined && { cookie }), ...more }, socket: {} }) as IncomingMessage
@@ -96,7 +96,7 @@ t.test('the device cookie: made once, known again, never taken from anybody\'s h
   t.match(device, { returned: false, key: /^[\w-]{22}$/ })
   t.equal(cookies.device(first)?.key, device?.key, 'the same for all namespaces of the connection')
   const header = given(first)['Set-Cookie']
-  t.match(header, /^holdfast=-{23}0; Path=\/socket\.io\/; Max-Age=86400; HttpOnly; SameSite=Lax$/)
+  t.match(header, /^holdfast=-{23}0\.[\w-]{43}; Path=\/socket\.io\/; Max-Age=86400; HttpOnly; SameSite=Lax$/)
   const value = String(header).slice('holdfast='.length).split(';')[0]
   t.notOk(device!.key.includes(value), 'it is not in what others may see')
 
@@ -120,7 +120,7 @@ t.test('the device cookie: made once, known again, never taken from anybody\'s h
   t.same(given(request(`holdfast=${value}`, { upgrade: 'websocket' }), { 'Set-Cookie': 'theirs=1' }),
     { 'Set-Cookie': 'theirs=1', 'set-cookie': header }, 'a line for each, where headers become lines as they are')
 
-  const none = new DeviceCookies({ name: '', path: '/', maxAgeMs: 1, makeSecret: () => 'x' })
+  const none = new DeviceCookies({ name: '', path: '/', maxAgeMs: 1, makeSecret: () => 'x', key: () => Buffer.alloc(32) })
   t.equal(none.device(request(`=${value}`)), undefined)
   const headers = {}
   none.give(headers, request())

@@ -1,8 +1,12 @@
 /**
  * The device cookie: how a browser that gives no name is known again after a reload. It names a browser, not a tab, so
  * it never takes a session from a connection that is open; see recovery.ts for how tabs share it.
+ *
+ * It is signed, `<secret>.<HMAC-SHA256>`: a value that this server never gave is nobody's, and is replaced. Whoever can
+ * set cookies in somebody else's browser can still put there one that the server gave to themselves; a name that begins
+ * with `__Host-` keeps other hosts and plain HTTP from doing so (RFC 6265bis, 4.1.3.2).
  */
-import { createHash } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
 export interface DeviceCookiesOptions {
@@ -14,6 +18,8 @@ export interface DeviceCookiesOptions {
   readonly maxAgeMs: number
   /** Makes what nobody can guess: 24 characters or more of base64url. */
   readonly makeSecret: () => string
+  /** What cookies are signed with: the same after a restart. Asked for when the first client comes. */
+  readonly key: () => Buffer
 }
 
 export interface Device {
@@ -27,8 +33,9 @@ interface Known extends Device {
   readonly value: string
 }
 
-/** As makeSecret makes it. Whatever else stands there is not ours, or was tampered with, and is replaced. */
-const VALUE = /^[\w-]{24,64}$/
+const VALUE = /^([\w-]{24,64})\.([\w-]{43})$/
+/** Browsers take such a cookie only with Path=/ and Secure. */
+const HOST_PREFIX = '__Host-'
 const DEVICE_KEY_LENGTH = 22
 
 export class DeviceCookies {
@@ -49,8 +56,9 @@ export class DeviceCookies {
   give (headers: Record<string, string | string[]>, first: IncomingMessage): void {
     const { name, path, maxAgeMs } = this.#options
     if (name === '') return
-    const cookie = `${name}=${this.#of(first).value}; Path=${path}; Max-Age=${Math.floor(maxAgeMs / 1_000)}; ` +
-      `HttpOnly; SameSite=Lax${isSecure(first) ? '; Secure' : ''}`
+    const isHost = name.startsWith(HOST_PREFIX)
+    const cookie = `${name}=${this.#of(first).value}; Path=${isHost ? '/' : path}; ` +
+      `Max-Age=${Math.floor(maxAgeMs / 1_000)}; HttpOnly; SameSite=Lax${isHost || isSecure(first) ? '; Secure' : ''}`
     // Headers of an upgrade become lines as they are, so that each cookie needs a line, and a key, of its own.
     if (headers['Set-Cookie'] === undefined) headers['Set-Cookie'] = cookie
     else if (first.headers.upgrade !== undefined) headers['set-cookie'] = cookie
@@ -61,18 +69,36 @@ export class DeviceCookies {
     let known = this.#known.get(request)
     if (known === undefined) {
       const value = this.#sent(request)
-      known = value === undefined ? deviceOf(this.#options.makeSecret(), false) : deviceOf(value, true)
+      known = value === undefined ? deviceOf(this.#make(), false) : deviceOf(value, true)
       this.#known.set(request, known)
     }
     return known
   }
 
-  /** The first that can be ours: a browser sends the one that was set for the longest path first (RFC 6265, 5.4). */
+  #make (): string {
+    const secret = this.#options.makeSecret()
+    return `${secret}.${this.#sign(secret).toString('base64url')}`
+  }
+
+  #sign (secret: string): Buffer {
+    return createHmac('sha256', this.#options.key()).update(`device cookie ${secret}`).digest()
+  }
+
+  #isOurs (value: string): boolean {
+    const [, secret, signature] = VALUE.exec(value) ?? []
+    if (secret === undefined) return false
+    const bytes = Buffer.from(signature, 'base64url')
+    const right = this.#sign(secret)
+    // the text too: its last character has bits that decoding leaves out
+    return timingSafeEqual(bytes, right) && right.toString('base64url') === signature
+  }
+
+  /** The first that is ours: a browser sends the one that was set for the longest path first (RFC 6265, 5.4). */
   #sent ({ headers }: IncomingMessage): string | undefined {
     for (const pair of headers.cookie?.split(';') ?? []) {
       const at = pair.indexOf('=')
       const value = pair.slice(at + 1).trim()
-      if (pair.slice(0, at).trim() === this.#options.name && VALUE.test(value)) return value
+      if (pair.slice(0, at).trim() === this.#options.name && this.#isOurs(value)) return value
     }
     return undefined
   }

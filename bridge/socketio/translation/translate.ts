@@ -30,6 +30,19 @@ export function isReservedEvent (event: string): boolean {
   return RESERVED.has(event) || event.startsWith(OWN_EVENTS)
 }
 
+/**
+ * What a client of version 2 emits of its own life on the very object that events of others come from: its `events`,
+ * and what its Manager emits on all its sockets (socket.io-client 2.5, lib/socket.js and lib/manager.js). From version
+ * 3 on the Manager keeps them to itself.
+ */
+const LIFE_OF_VERSION_2 = new Set(['connecting', 'connect_timeout', 'error', 'reconnect', 'reconnect_attempt',
+  'reconnecting', 'reconnect_error', 'reconnect_failed', 'ping', 'pong'])
+
+/** A client of version 2 would take it for something that happened to itself. */
+export function isLifeOfVersion2 (event: string): boolean {
+  return LIFE_OF_VERSION_2.has(event)
+}
+
 export const IGNORED: SocketEvent = { event: '', args: [], repeatKey: undefined, level: 'handled', ignored: true }
 
 /** By the topic's last level, as docs/socketio.md says. */
@@ -92,7 +105,7 @@ export function undeliverable ({ topic }: Message, reason: UndeliverableReason):
 }
 
 export const UNDELIVERABLE_REASONS = [
-  'reserved-event', // an MQTT client published it under a name that Socket.IO uses itself
+  'reserved-event', // it was published under a name that Socket.IO uses itself, in the version of the client
   'no-rule', // no rule says what it is, and the defaults are off
   'payload', // it can't be read as the rule says
   'rule' // the rule's template or function could not make an event of it

@@ -6,10 +6,10 @@
  * same for nearly all. Who can't take frames (long polling, compression, binary values of an old client) gets the same
  * packets one by one, see wire.ts.
  */
-import type { Entry, Message, Offset } from '../../../broker/index.ts'
+import type { Entry, Message, Offset, Principal } from '../../../broker/index.ts'
 import { formatToken, isToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules } from '../rules/rules.ts'
-import { undeliverable, type SocketEvent } from '../translation/translate.ts'
+import { isLifeOfVersion2, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import type { PacketEncoder, PacketOptions } from './engine.ts'
 import { WrittenEvent } from './written-event.ts'
 
@@ -76,6 +76,7 @@ export class SharedEvent {
   /** Whose encodings these are. */
   readonly frames: NamespaceFrames
   readonly #message: Message | Entry
+  #forged: SharedEvent | undefined
   #plain: EncodedEvent | undefined
   #placed: EncodedEvent | undefined
   #marked: EncodedEvent | undefined
@@ -90,6 +91,13 @@ export class SharedEvent {
   }
 
   get event (): SocketEvent { return this.#event }
+
+  /** Somebody else published it under a name that clients of version 2 use for their own life: what those get. */
+  get forged (): SharedEvent | undefined {
+    if (!isLifeOfVersion2(this.event.event) || this.frames.isTrusted(this.#message)) return undefined
+    const { frames } = this
+    return (this.#forged ??= new SharedEvent(undeliverable(this.#message, 'reserved-event'), this.#message, frames))
+  }
 
   /** Would its last argument be taken for a place in the log? */
   get endsInToken (): boolean {
@@ -148,6 +156,8 @@ export interface FramesOptions {
   readonly encoder: PacketEncoder
   /** Of the log, for tokens. */
   readonly epoch: string
+  /** Of the program, whose events are what it means them to be. */
+  readonly trusted?: Principal | undefined
   /** From ACK_ID_MIN to ACK_ID_MAX; at random, see proof/application-ack.ts. */
   readonly firstAckId: number
 }
@@ -160,12 +170,14 @@ export const ACK_ID_MAX = 2 ** 31 - 1
 /** All of a bridge. */
 export class Frames {
   readonly epoch: string
+  readonly trusted: Principal | undefined
   readonly #encoder: PacketEncoder
   #ackId: number
   readonly #namespaces = new WeakMap<NamespaceRules, NamespaceFrames>()
 
   constructor (options: FramesOptions) {
     this.epoch = options.epoch
+    this.trusted = options.trusted
     this.#encoder = options.encoder
     this.#ackId = options.firstAckId
   }
@@ -207,6 +219,10 @@ export class NamespaceFrames {
     this.#frames = frames
     this.#namespace = namespace
     this.#rules = rules
+  }
+
+  isTrusted ({ principal }: Message): boolean {
+    return principal === this.#frames.trusted
   }
 
   tokenOf (offset: Offset): string {
