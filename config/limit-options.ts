@@ -18,7 +18,8 @@ export const LIMIT_OPTIONS = {
     'closed.'),
   connectPacketBytesMax: bytes('incoming', { min: 128, max: MQTT_PACKET_BYTES_MAX }, 65_536,
     'Largest packet that a client may send before its CONNECT is accepted: what a stranger can make the server hold. ' +
-    'A connection that sends a larger one is closed.'),
+    'A connection that sends a larger one is closed. For Socket.IO also what the CONNECT packets of one connection, ' +
+    'which carry auth, may take together.'),
   connectTimeoutMs: ms('incoming', TIMER_MS, 10_000,
     'Time a new connection has to send a complete CONNECT, or the complete head of an HTTP request. ' +
     'After it the connection is closed. A program\'s own authenticate, identify, mayPublish and maySubscribe have as ' +

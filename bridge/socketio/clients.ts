@@ -16,6 +16,7 @@ import type { RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import { engineOf, type EngineSocket } from './wire/engine.ts'
 import type { Frames, NamespaceFrames } from './wire/frames.ts'
+import type { Strangers } from './wire/strangers.ts'
 
 export interface ClientsOptions {
   readonly broker: Broker
@@ -30,6 +31,8 @@ export interface ClientsOptions {
   readonly suspects: LinkContext['suspects']
   readonly repeats: LinkContext['repeats']
   readonly tally: LinkContext['tally']
+  /** Told who is one no more. */
+  readonly strangers: Strangers
   readonly retries: RetriesBySession
   readonly recoveryOffset: RecoveryOffset
   /** Called when the first client comes: then the log is open. */
@@ -85,7 +88,8 @@ export class Clients {
   #enter (socket: Socket, admitted: Admitted, connect: () => void): void {
     const { broker, members, carriers } = this.#options
     const { connection, session, recovered, name, sid, pid, bringsPid } = admitted
-    const isUnknown = this.#options.isProgram && admitted.owner === undefined
+    const { isProgram, strangers } = this.#options
+    const isUnknown = isProgram && admitted.owner === undefined
     if (session.ended) { // meanwhile; the client comes back and gets a new one
       broker.release(session, { endsNew: true })
       return connection.close()
@@ -95,6 +99,8 @@ export class Clients {
       rename(socket, sid, pid, recovered)
       this.#bySid.set(sid, socket)
     }
+    strangers.accepted(connection.engine, socket.nsp.name, isProgram)
+    if (!isProgram) socket.handshake.auth = {} // nobody here asks for it again
     members.set(socket.id, { session, name })
     const carrier = carriers.get(socket.nsp)
     carrier?.restore(socket.id, session)
@@ -105,6 +111,7 @@ export class Clients {
     if (name === undefined) this.#options.holders.hold(session.clientId, connection)
     this.#suspect(admitted)
     socket.on('disconnect', this.#safely((reason: unknown) => {
+      strangers.left(connection.engine, socket.nsp.name)
       this.#gone(socket, session, sid)
       this.#options.holders.leave(session.clientId, connection)
       this.#options.deaf.gone(session, bringsPid ? undefined : connection.conclusion)

@@ -29,6 +29,7 @@ import { privateOf, type EngineRequest, type EngineServer, type EngineSocket } f
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
 import { guardPolling } from './wire/guard.ts'
 import { createOwnIo, guardProgramIo, type OriginGate } from './wire/own-io.ts'
+import { Strangers } from './wire/strangers.ts'
 import { Writing } from './wire/wire.ts'
 
 export interface SocketioBridgeOptions {
@@ -119,6 +120,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const programs = program?.io
   const path = options.path ?? '/socket.io/'
   const makeId = options.makeId ?? randomIds(12)
+  const tally = new Tally(broker.clock, log)
   const connections = new WeakMap<EngineSocket, Connection>()
   const suspects = new Suspects({
     clock: broker.clock,
@@ -153,7 +155,6 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const admission = new Admission({
     broker, connections, rules, seats, cookies, identify: options.identify, isProgram: program !== undefined, log
   })
-  const tally = new Tally(broker.clock, log)
   const members = new Map<string, Member>()
   const carriers = new Map<Namespace, Carrier>()
 
@@ -178,7 +179,15 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     eio3Proof: options.eio3Proof ?? 'heartbeat',
     writing: new Writing()
   }
+  const strangers = new Strangers({
+    engine,
+    connectPacketBytesMax: broker.limits.connectPacketBytesMax,
+    refused: ({ id, remoteAddress }, sentence) => {
+      tally.note('strangers', { connection: id, remoteAddress }, `a Socket.IO connection was closed: ${sentence}`)
+    }
+  })
   engine.on('connection', socket => {
+    strangers.watch(socket)
     const connection = new Connection(socket, connectionOptions, broker.clock, log)
     connections.set(socket, connection)
   })
@@ -212,6 +221,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     suspects,
     repeats: new RepeatsBySession(),
     tally,
+    strangers,
     retries: new RetriesBySession(),
     recoveryOffset: options.recoveryOffset ?? 'argument',
     makeFrames: () => new Frames({

@@ -10,7 +10,9 @@ export const TALLIES = [
   /** Emits, joins and leaves of the program that the store did not take. */
   'notKept',
   /** Messages that a client of version 2 would have taken for events of its own life. */
-  'forged'
+  'forged',
+  /** Connections that were closed since they sent too much for somebody who is not let in. */
+  'strangers'
 ] as const
 export type TallyKind = typeof TALLIES[number]
 export type Tallies = Readonly<Record<TallyKind, number>>

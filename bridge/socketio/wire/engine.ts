@@ -21,6 +21,10 @@ export interface EngineWebSocket {
   readonly _socket: TcpSocket
   readonly bufferedAmount: number
   readonly isPaused: boolean
+  /** Reads frames; private. Null once it is closed. */
+  readonly _receiver: { _maxPayload: number } | null
+  /** Those in use; private. */
+  readonly _extensions: Readonly<Record<string, { _maxPayload: number } | undefined>>
   pause (): void
   resume (): void
   terminate (): void
@@ -49,6 +53,8 @@ export interface EnginePolling {
   readonly name: 'polling'
   /** Milliseconds after which it gives up closing politely. */
   closeTimeout: number
+  /** Of a POST. */
+  maxHttpBufferSize: number
   /** A poll waits for its response. */
   writable: boolean
   /** A poll came; the engine's own listener answers it if anything waits. */
@@ -80,6 +86,8 @@ export interface EngineSocket {
   on (event: 'flush', listener: () => void): this
   /** The client has left long polling for a WebSocket. */
   on (event: 'upgrade', listener: () => void): this
+  /** It is about to: the WebSocket has asked. */
+  on (event: 'upgrading', listener: (transport: EngineTransport) => void): this
   /** The write buffer was handed to the transport. */
   once (event: 'drain', listener: () => void): this
   on (event: 'close', listener: (reason: string) => void): this
@@ -95,7 +103,9 @@ export type EngineHeaders = Record<string, string | string[]>
 export interface EngineServer {
   clientsCount: number
   /** Each connection reads them through the server that made it. */
-  readonly opts: { readonly pingInterval: number, readonly pingTimeout: number }
+  readonly opts: { readonly pingInterval: number, readonly pingTimeout: number, readonly maxHttpBufferSize: number }
+  /** Makes WebSockets, with these options; private. Undefined where there are none. */
+  readonly ws?: { readonly options?: { maxPayload: number } }
   /** Makes the connection. */
   handshake (transport: string, request: EngineRequest, close: (code: number) => void): Promise<unknown>
   readonly clients: Readonly<Record<string, EngineSocket>>

@@ -33,6 +33,7 @@ export interface SimulatedEngineOptions extends HeartbeatOptions {
 class Polling extends EventEmitter implements EnginePolling {
   readonly name = 'polling'
   closeTimeout = 30_000
+  maxHttpBufferSize = 0
   writable = false
 }
 
@@ -41,6 +42,8 @@ class SimulatedWebSocket extends EventEmitter implements EngineWebSocket {
   /** There is no TCP connection to write to. */
   readonly extensions = 'simulated'
   readonly _socket = undefined as unknown as TcpSocket
+  readonly _receiver = null
+  readonly _extensions = {}
   isPaused = false
   readonly #line: Line
 
