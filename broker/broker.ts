@@ -142,7 +142,7 @@ export interface Broker {
   readonly clock: Clock
   /** Of the log, once open() has resolved: an offset of another epoch means nothing here. */
   readonly epoch: string
-  /** Random and kept with the log, for what a transport gives away and wants to know again; once open() has resolved. */
+  /** Random, kept with the log: for what a transport gives away and wants to know again. Once open() has resolved. */
   readonly secret: Buffer
 
   /** Opens the store, recovers sessions, publishes the wills of clients that were connected when the server died. */

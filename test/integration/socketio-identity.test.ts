@@ -144,7 +144,7 @@ t.test('[G7] a recovery identifier that is not ours, or of a session that has en
   const pid = pidOf(first)
   await leave(bridged, first)
   await bridged.broker.end(sessions(bridged)[0].clientId)
-  for (const other of [pid, '', 'x'.repeat(24), `${'x'.repeat(24)}.${'k'.repeat(22)}.0`, 'x'.repeat(100_000)]) {
+  for (const other of [pid, '', 'x'.repeat(24), `${'x'.repeat(24)}.${'k'.repeat(22)}.0`, 'x'.repeat(50_000)]) {
     const socket = await connect(t, '4.8', bridged.url, withPid(other, {}))
     t.not(pidOf(socket), other)
     await leave(bridged, socket)
