@@ -178,7 +178,7 @@ export class Carrier {
         await change(this.#filter(room), room)
       } catch (error) {
         if (isCode(error, 'CLOSED')) return // the session has just ended, or the server stops
-        if (!(error instanceof HoldfastError) || error.retriable) throw error
+        if (!(error instanceof HoldfastError) || isCode(error, 'STORE_UNAVAILABLE')) throw error
         this.#staysLive(`a room could not be ${done} durably`, error)
       }
     })).then(() => {})
