@@ -120,7 +120,8 @@ t.test('the device cookie: made once, known again, never taken from anybody\'s h
   t.same(given(request(`holdfast=${value}`, { upgrade: 'websocket' }), { 'Set-Cookie': 'theirs=1' }),
     { 'Set-Cookie': 'theirs=1', 'set-cookie': header }, 'a line for each, where headers become lines as they are')
 
-  const none = new DeviceCookies({ name: '', path: '/', maxAgeMs: 1, makeSecret: () => 'x', key: () => Buffer.alloc(32) })
+  const none = new DeviceCookies(
+    { name: '', path: '/', maxAgeMs: 1, makeSecret: () => 'x', key: () => Buffer.alloc(32) })
   t.equal(none.device(request(`=${value}`)), undefined)
   const headers = {}
   none.give(headers, request())
