@@ -118,7 +118,10 @@ export class Clients {
       connection.remove(link)
       link.detach()
       if (isUnknown && name === undefined && HAS_LEFT.has(reason)) this.#forget(session)
-      inbound.stop().then(() => this.#inbounds.delete(inbound), () => {})
+      const stop = (): void => { inbound.stop().then(() => this.#inbounds.delete(inbound), () => {}) }
+      // Socket.IO hands on what came before the end of the connection in the next tick, which the end itself overtakes.
+      if (HAS_LEFT.has(reason)) stop()
+      else process.nextTick(stop)
       this.#options.log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
     }))
     // What was not handled has no receipt, so the client must notice. No next: nothing else here listens to events,
