@@ -63,6 +63,10 @@ export function takeDirectly (chunk: Buffer, from: number, turn: Turn, handlers:
       rest = end
     } else turn.left -= (first & 0xf0) === PUBLISH ? PARSED_UNITS + copyUnits(length) : parseUnits(length)
     at = end
+    if (!isDirect) { // CONNECT ends the turn: what is behind it waits for CONNACK, and then for what is allowed
+      handlers.rest(chunk.subarray(rest, at))
+      rest = at
+    }
   }
   if (rest < at) handlers.rest(chunk.subarray(rest, at))
   return handlers.isOver() ? chunk.length : at

@@ -26,7 +26,7 @@ import { takeDirectly, type DirectHandlers } from './direct.ts'
 import { Ending } from './ending.ts'
 import { EngineStream } from './engine-stream.ts'
 import { Intake, copyUnits } from './intake.ts'
-import { PacketGate, type GatedPacket } from './packet-gate.ts'
+import { PacketGate, type GatedPacket, type GateOptions } from './packet-gate.ts'
 import type { ContractPacket } from './persistence.ts'
 
 export const CONNECTION = Symbol('connection')
@@ -90,10 +90,13 @@ export function openClient (connection: MqttConnection, options: EngineClientOpt
     }
   })
   const intake = connection.intake = makeIntake(client, connection, options, ending)
-  connection.gate = makeGate(client, connection, broker.limits, () => {
-    client._disconnected = true // [MQTT-3.14.4-3], whatever happens until it is carried out
-    intake.stop() // [MQTT-3.14.4-2]
-    ending.begin()
+  connection.gate = makeGate(client, connection, broker.limits, {
+    connecting: () => { intake.pause() },
+    leave () {
+      client._disconnected = true // [MQTT-3.14.4-3], whatever happens until it is carried out
+      intake.stop() // [MQTT-3.14.4-2]
+      ending.begin()
+    }
   })
   connection.setFlow(client.pause, client.resume, () => { ending.changed() })
   const ended = (): void => {
@@ -175,14 +178,14 @@ function makeIntake (client: InnerClient, connection: MqttConnection, { broker, 
 /** CONNACK with return code 1, "unacceptable protocol version" [MQTT-3.1.2-2]. */
 const UNACCEPTABLE_VERSION = Buffer.from([0x20, 2, 0, 1])
 
-/** @param leave called for DISCONNECT; nothing that is behind it counts */
-function makeGate (client: InnerClient, connection: MqttConnection, limits: Limits, leave: () => void): PacketGate {
+function makeGate (client: InnerClient, connection: MqttConnection, limits: Limits,
+  begins: Pick<GateOptions, 'connecting' | 'leave'>): PacketGate {
   const parser = client._parser
   const [handle] = parser.listeners('packet')
   parser.removeAllListeners('packet')
   const gate = new PacketGate({
     pass: (packet) => { handle.call(parser, packet) },
-    leave,
+    ...begins,
     refuse: (sentence) => { client.emit('error', new Error(sentence)) },
     wrongFilter: (filter) => {
       try {

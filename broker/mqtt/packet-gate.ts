@@ -16,6 +16,8 @@ export interface GatedPacket {
 export interface GateOptions {
   /** Hands a packet to Aedes. */
   readonly pass: (packet: GatedPacket) => void
+  /** The first packet has come, CONNECT: nothing more is to be read before CONNACK. */
+  readonly connecting: () => void
   /** The client takes its leave: DISCONNECT. Nothing comes behind it [MQTT-3.14.4-2]. */
   readonly leave: () => void
   /** The client broke the protocol: its connection ends. */
@@ -54,6 +56,7 @@ export class PacketGate {
     else if (this.#isOpen) this.#pass(packet)
     else if (this.#waiting === undefined) { // CONNECT; anything else is refused by Aedes [MQTT-3.1.0-1]
       this.#waiting = []
+      this.#options.connecting()
       this.#options.pass(packet)
     } else if (packet.cmd === 'connect') this.#break('a second CONNECT') // [MQTT-3.1.0-2]
     else if (this.#waiting.push(packet) > this.#options.waitingMax) {
