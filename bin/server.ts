@@ -151,7 +151,8 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       broker,
       log,
       tcpSessionExpiryMs: config.mqttSessionExpiryMs,
-      websocketSessionExpiryMs: config.websocketSessionExpiryMs
+      websocketSessionExpiryMs: config.websocketSessionExpiryMs,
+      refusedMessages: config.refusedMessages
     })
     started.push(() => mqttServer.close())
     const mqttAddress = doors.mqtt ? await listenMqtt(mqttServer, config) : undefined

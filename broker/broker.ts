@@ -115,6 +115,8 @@ export interface BrokerStats {
   readonly retained: number
   /** Messages appended to the log since start. */
   readonly published: number
+  /** Messages of clients, and wills, that were refused for good since start. */
+  readonly refused: number
   readonly delivered: number
   readonly acknowledged: number
   /** Messages that sessions lost to a bound [G5]. */
@@ -183,7 +185,8 @@ export interface Broker {
 
   /**
    * `receipt` is called once: without an error as soon as the message is durable [G1] (QoS 0: passed on), with one if
-   * it is not kept and must be sent again. Receipts of one publisher come in the order of the calls.
+   * it is not kept; where that is retriable it must be sent again. Receipts of one publisher come in the order of the
+   * calls.
    */
   publish (publisher: Publisher, request: PublishRequest, receipt: (error?: HoldfastError) => void): void
 
@@ -193,6 +196,9 @@ export interface Broker {
    */
   publishOnce (session: Session, packetId: PacketId, request: PublishRequest,
     receipt: (error?: HoldfastError) => void): void
+
+  /** A message that a transport can't take for `error` is refused as by publish(): in its turn, counted and told. */
+  refuse (publisher: ClientId, topic: string, error: HoldfastError, receipt: (error?: HoldfastError) => void): void
 
   /** PUBREL: resolves when it is durable that the packet identifier may be used again, so that PUBCOMP may be sent. */
   releaseIncoming (session: Session, packetId: PacketId): Promise<void>
@@ -231,8 +237,8 @@ export interface Broker {
    */
   release (session: Session, options?: { readonly endsNew?: boolean }): void
 
-  /** Throws TOPIC_INVALID, naming what is wrong; publish() reports the same through the receipt. */
-  checkTopic (topic: string, allowReserved?: boolean): void
+  /** Throws TOPIC_INVALID or MESSAGE_TOO_LARGE, as publish() reports it through the receipt. */
+  checkMessage (topic: string, payloadBytes: number): void
 
   /**
    * Ends a session for good [G5], as an administrator, or since its client has left for good; its connection is closed

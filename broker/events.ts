@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Clock } from './clock.ts'
+import type { ErrorCode } from './errors.ts'
 import type { ClientId, Principal } from './message.ts'
 import type { HeapUsage } from './heap-guard.ts'
 import { Seldom } from './seldom.ts'
@@ -40,6 +41,11 @@ export interface BrokerEvents {
    * as the session had asideMessagesMax of them.
    */
   'set-aside': [{ clientId: ClientId, topic: string, id: string, attempts: number, dropped: number }]
+  /**
+   * A message of a client, or its will, was refused for good and is not kept: `reason` is a sentence for people. Over
+   * MQTT 3.1.1 the client got a receipt all the same, unless refusedMessages is disconnect.
+   */
+  'refused': [{ clientId: ClientId, topic: string, code: ErrorCode, reason: string }]
   /** The log can't be written: no receipts are given until 'store-recovered'. */
   'store-failed': [{ error: Error }]
   'store-recovered': []

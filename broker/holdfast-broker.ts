@@ -15,7 +15,7 @@ import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { Timeline } from './log/timeline.ts'
 import { ORIGIN, type AsideMessage, type ClientId, type Message, type PacketId, type QoS } from './message.ts'
-import { Publishing } from './publishing.ts'
+import { Publishing, checkSize } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { Follower } from './session/follower.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
@@ -152,7 +152,7 @@ export class HoldfastBroker implements Broker {
     const following = { ...shared, timeline: this.#timeline, follower: this.#follower }
     this.#sweeper = new Sweeper({ ...following, sessions: this.#sessions })
     this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits: this.#turnUnits })
-    const access = { ...shared, retained: this.#retained, auth: this.auth, inOrder: new InOrder() }
+    const access = { ...shared, events, retained: this.#retained, auth: this.auth, inOrder: new InOrder() }
     this.#publishing = new Publishing({
       ...access,
       passOn: (message) => {
@@ -310,7 +310,10 @@ export class HoldfastBroker implements Broker {
     await this.#subscribing.unsubscribe(session, filter)
   }
 
-  checkTopic (topic: string, allowReserved = false): void { checkTopic(topic, this.limits, allowReserved) }
+  checkMessage (topic: string, payloadBytes: number): void {
+    checkTopic(topic, this.limits)
+    checkSize(topic, payloadBytes, this.limits)
+  }
 
   publish (publisher: Publisher, request: PublishRequest, receipt: Receipt): void {
     this.#publishing.publish(publisher, request, receipt)
@@ -318,6 +321,10 @@ export class HoldfastBroker implements Broker {
 
   publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
     this.#publishing.publishOnce(session, packetId, request, receipt)
+  }
+
+  refuse (publisher: ClientId, topic: string, error: HoldfastError, receipt: Receipt): void {
+    this.#publishing.refuse(publisher, topic, error, receipt)
   }
 
   hasIncoming (session: Session, packetId: PacketId): boolean { return session.incoming?.has(packetId) === true }
@@ -345,6 +352,7 @@ export class HoldfastBroker implements Broker {
       filters: this.#index.filters.size,
       retained: this.#retained.size,
       published: this.#publishing.published,
+      refused: this.#publishing.refused,
       delivered: this.#follower.delivered,
       acknowledged: this.#follower.acknowledged,
       gapMessages: this.#gapMessages,

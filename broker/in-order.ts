@@ -2,6 +2,7 @@
  * What one client asks for takes effect in the order in which it asked, though access control may take its time over
  * each of it [G3].
  */
+import type { HoldfastError } from './errors.ts'
 import type { ClientId } from './message.ts'
 
 export class InOrder {
@@ -10,9 +11,10 @@ export class InOrder {
 
   /**
    * Calls `then` or `refused`, once: at once where that is known at once and nothing of the client waits before it.
-   * `then` must not throw.
+   * `then` must not throw. `refused` is told why there was no answer, if there was none.
    */
-  run (clientId: ClientId, allowed: boolean | Promise<boolean>, then: () => void, refused: () => void): void {
+  run (clientId: ClientId, allowed: boolean | Promise<boolean>, then: () => void,
+    refused: (error?: HoldfastError) => void): void {
     const before = this.#turns.size === 0 ? undefined : this.#turns.get(clientId)
     if (typeof allowed === 'boolean' && before === undefined) {
       if (allowed) then()

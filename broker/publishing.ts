@@ -5,17 +5,18 @@ import type { Auth } from './auth/auth.ts'
 import type { Publisher, PublishRequest } from './broker.ts'
 import type { Clock } from './clock.ts'
 import { HoldfastError } from './errors.ts'
+import type { Events } from './events.ts'
 import type { HeapGuard } from './heap-guard.ts'
 import type { InOrder } from './in-order.ts'
 import type { Limits } from './limits.ts'
 import type { LogIndex } from './log/log-index.ts'
 import type { Log, Receipt, RecordChange } from './log/log.ts'
-import { messageBytes, type Message, type PacketId } from './message.ts'
+import { messageBytes, type ClientId, type Message, type PacketId } from './message.ts'
 import type { Retained } from './retained.ts'
 import { incomingChange } from './session/records.ts'
 import type { Session } from './session/session.ts'
 import { sessionKey } from './store/keys.ts'
-import { checkTopic, show } from './topics.ts'
+import { checkTopic, isBridgeNotice, show } from './topics.ts'
 
 export interface PublishingOptions {
   readonly index: LogIndex<Session>
@@ -26,6 +27,7 @@ export interface PublishingOptions {
   readonly clock: Clock
   readonly guard: HeapGuard
   readonly inOrder: InOrder
+  readonly events: Events
   /** QoS 0: passes by the log, which promises nothing for it. */
   passOn (message: Message): void
 }
@@ -42,8 +44,11 @@ export class Publishing {
   readonly #guard
   readonly #passOn
   readonly #inOrder
+  readonly #events
   #isClosed = false
   published = 0
+  /** For good. */
+  refused = 0
 
   constructor (options: PublishingOptions) {
     this.#index = options.index
@@ -54,6 +59,7 @@ export class Publishing {
     this.#clock = options.clock
     this.#guard = options.guard
     this.#inOrder = options.inOrder
+    this.#events = options.events
     this.#passOn = (message: Message): void => { options.passOn(message) }
   }
 
@@ -112,21 +118,40 @@ export class Publishing {
   /** Calls `then` at once where access control answers at once; a publisher's messages never overtake each other. */
   #authorize (publisher: Publisher, request: PublishRequest, receipt: Receipt, then: () => void): void {
     const { clientId, principal } = publisher
+    const { topic, payload } = request
+    let allowed: boolean | Promise<boolean>
     try {
       if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
-      checkTopic(request.topic, this.#limits)
-      if (request.payload.length > this.#limits.packetBytesMax) {
-        throw new HoldfastError('MESSAGE_TOO_LARGE',
-          `${request.payload.length} bytes on ${show(request.topic)}; packetBytesMax = ${this.#limits.packetBytesMax}`)
-      }
+      checkTopic(topic, this.#limits)
+      checkSize(topic, payload.length, this.#limits)
+      allowed = this.#auth.mayPublish(principal, clientId, topic)
     } catch (error) {
-      receipt(error as HoldfastError)
+      this.refuse(clientId, topic, error as HoldfastError, receipt)
       return
     }
-    const refused = (): void => {
-      receipt(new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(request.topic)}`))
+    this.#inOrder.run(clientId, allowed, then, (noAnswer) => {
+      const error = noAnswer ?? new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(topic)}`)
+      this.#refuse(clientId, topic, error, receipt)
+    })
+  }
+
+  /** Behind what the client sent before, as every receipt [MQTT-4.6.0-2]. */
+  refuse (clientId: ClientId, topic: string, error: HoldfastError, receipt: Receipt): void {
+    this.#inOrder.run(clientId, false, () => {}, () => { this.#refuse(clientId, topic, error, receipt) })
+  }
+
+  #refuse (clientId: ClientId, topic: string, error: HoldfastError, receipt: Receipt): void {
+    if (error.code === 'TOPIC_INVALID' && isBridgeNotice(topic)) {
+      this.#log.inTurn(receipt)
+      return
     }
-    this.#inOrder.run(clientId, this.#auth.mayPublish(principal, clientId, request.topic), then, refused)
+    this.#log.inTurn(() => {
+      if (!error.retriable) {
+        this.refused++
+        this.#events.emit('refused', { clientId, topic, code: error.code, reason: error.message })
+      }
+      receipt(error)
+    })
   }
 
   /** A message that may be published: into the log, together with the changes. */
@@ -158,6 +183,12 @@ export class Publishing {
     this.published++
     this.#log.publish(message, isKept, receipt, all)
   }
+}
+
+/** Throws MESSAGE_TOO_LARGE. */
+export function checkSize (topic: string, bytes: number, { packetBytesMax }: Limits): void {
+  if (bytes <= packetBytesMax) return
+  throw new HoldfastError('MESSAGE_TOO_LARGE', `${bytes} bytes on ${show(topic)}; packetBytesMax = ${packetBytesMax}`)
 }
 
 /** Receipts come in the order of their messages [MQTT-4.6.0-3]: behind those that still wait for the disk. */

@@ -23,3 +23,30 @@ export class Seldom {
     return times
   }
 }
+
+/** The same for each of several, of which the one that was told longest ago is forgotten beyond a number. */
+export class SeldomEach {
+  readonly #clock: Clock
+  readonly #pauseMs: number
+  readonly #knownMax: number
+  /** In the order in which they were told. */
+  readonly #known = new Map<string, Seldom>()
+
+  constructor (clock: Clock, pauseMs: number, knownMax: number) {
+    this.#clock = clock
+    this.#pauseMs = pauseMs
+    this.#knownMax = knownMax
+  }
+
+  get size (): number { return this.#known.size }
+
+  happened (key: string): number {
+    const seldom = this.#known.get(key) ?? new Seldom(this.#clock, this.#pauseMs)
+    const times = seldom.happened()
+    if (times === 0) return 0
+    this.#known.delete(key)
+    this.#known.set(key, seldom)
+    if (this.#known.size > this.#knownMax) this.#known.delete(this.#known.keys().next().value!)
+    return times
+  }
+}

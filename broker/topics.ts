@@ -16,6 +16,22 @@ const NUL = '\u0000'
 /** What decoding makes of bytes that are not UTF-8 [MQTT-1.5.3-1]: different bytes must not become one name. */
 const REPLACEMENT = '\uFFFD'
 
+/** Where bridges of mosquitto say that they are connected, retained and as their will. */
+const BRIDGE_NOTICES = '$SYS/broker/connection/'
+
+/** Is it what bridges say on every connect, which belongs to the server and is no fault of theirs? */
+export function isBridgeNotice (topic: string): boolean {
+  return topic.startsWith(BRIDGE_NOTICES) && !breaksProtocol(topic)
+}
+
+/**
+ * Is a topic to publish to against MQTT itself, so that the connection must be closed [MQTT-1.5.3-1, MQTT-1.5.3-2,
+ * MQTT-3.3.2-2, MQTT-4.7.3-1]? Whatever else is wrong with one is a bound, or a rule, of this server.
+ */
+export function breaksProtocol (topic: string): boolean {
+  return topic === '' || /[+#\0\uFFFD]/.test(topic)
+}
+
 /** Throws TOPIC_INVALID with what is wrong: a name to publish to [MQTT-3.3.2-2, MQTT-4.7.3-1]. */
 export function checkTopic (topic: string, limits: TopicLimits, allowReserved = false): void {
   const wrong = topic.includes('+') || topic.includes('#')

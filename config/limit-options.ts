@@ -23,15 +23,16 @@ export const LIMIT_OPTIONS = {
   connectTimeoutMs: ms('incoming', TIMER_MS, 10_000,
     'Time a new connection has to send a complete CONNECT, or the complete head of an HTTP request. ' +
     'After it the connection is closed. A program\'s own authenticate, identify, mayPublish and maySubscribe have as ' +
-    'long to answer; after it the answer is no, whatever comes later.'),
+    'long to answer; after it the client is refused, a message gets no receipt and its connection ends, and a filter ' +
+    'gets 0x80, whatever comes later.'),
   connectionsMax: count('incoming', { min: 1, max: 10_000_000 }, 10_000,
     'Connections that are open at the same time, over TCP and, counted apart, over HTTP. Further ones are closed at ' +
     'once and logged.'),
   clientIdBytesMax: bytes('incoming', { min: 23, max: 1_024 }, 256,
     'Longest client identifier. A client with a longer one is refused (MQTT return code 2).'),
   topicBytesMax: bytes('incoming', { min: 1, max: 1_876 }, 1_024,
-    'Longest topic or topic filter. A message to a longer topic is not taken in and its connection is closed; ' +
-    'a longer filter is refused (0x80).'),
+    'Longest topic or topic filter. A message to a longer topic is refused (see refusedMessages); a longer filter is ' +
+    'refused with 0x80.'),
   topicLevelsMax: count('incoming', { min: 1, max: 1_000 }, 32,
     'Most levels (parts between slashes) of a topic or topic filter. Deeper ones are refused as longer ones are.'),
   pendingBytesMax: bytes('incoming', MEMORY_BYTES, 4_194_304,

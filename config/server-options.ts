@@ -54,6 +54,11 @@ export const SERVER_OPTIONS = {
     'is an IP address, as anybody can make a name point here; null for files and sandboxed frames; * for every page ' +
     'of the web. What is set replaces the default.'),
 
+  refusedMessages: choice('incoming', ['acknowledge', 'disconnect'], 'acknowledge',
+    'What becomes of a message over MQTT that can never be taken (no right, a reserved topic, too large). ' +
+    'acknowledge: it gets its receipt and is dropped, counted and logged, and a will that can never be taken is left ' +
+    'out; disconnect: its connection ends without a receipt, so that a client that sends it again sends nothing else.'),
+
   mqttSessionExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, DAY_MS,
     'How long a session from MQTT over TCP is kept after its connection is gone. Then it ends, with what waited for ' +
     'it. Time while the server is down counts.'),

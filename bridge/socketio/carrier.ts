@@ -269,7 +269,7 @@ export class Carrier {
 
   #topic (scope: Scope, event: string): string {
     const topic = eventTopic(this.#options.namespaceName, scope, event)
-    this.#options.broker.checkTopic(topic)
+    this.#options.broker.checkMessage(topic, 0)
     return topic
   }
 

@@ -38,38 +38,45 @@ export class TimelyAuth implements Auth {
     try {
       return await this.#inTime('authenticate', this.#options.auth.authenticate(credentials))
     } catch (error) {
-      this.#failed('authenticate', error)
-      if (error instanceof HoldfastError) throw error
-      // what a program's exception says is for its operator, not for a stranger
-      throw new HoldfastError('AUTH_UNAVAILABLE', 'authenticate failed', { cause: error })
+      throw this.#unavailable('authenticate', error)
     }
   }
 
+  /**
+   * Throws or rejects with AUTH_UNAVAILABLE where there is no answer: a no is for good, and a message that is refused
+   * for good is gone.
+   */
   mayPublish (principal: Principal, clientId: ClientId, topic: string): boolean | Promise<boolean> {
     try {
-      return this.#may('mayPublish', this.#options.auth.mayPublish(principal, clientId, topic))
+      const answer = this.#options.auth.mayPublish(principal, clientId, topic)
+      if (typeof answer === 'boolean') return answer
+      return this.#inTime('mayPublish', answer)
+        .catch((error: unknown) => { throw this.#unavailable('mayPublish', error) })
     } catch (error) {
-      return this.#no('mayPublish', error)
+      throw this.#unavailable('mayPublish', error)
     }
   }
 
   maySubscribe (principal: Principal, clientId: ClientId, filter: string): boolean | Promise<boolean> {
     try {
-      return this.#may('maySubscribe', this.#options.auth.maySubscribe(principal, clientId, filter))
+      const answer = this.#options.auth.maySubscribe(principal, clientId, filter)
+      if (typeof answer === 'boolean') return answer
+      return this.#inTime('maySubscribe', answer).catch((error: unknown) => this.#no('maySubscribe', error))
     } catch (error) {
       return this.#no('maySubscribe', error)
     }
   }
 
-  #may (hook: AuthHook, answer: boolean | Promise<boolean>): boolean | Promise<boolean> {
-    return typeof answer === 'boolean'
-      ? answer
-      : this.#inTime(hook, answer).catch((error: unknown) => this.#no(hook, error))
-  }
-
   #no (hook: AuthHook, error: unknown): false {
     this.#failed(hook, error)
     return false
+  }
+
+  #unavailable (hook: AuthHook, error: unknown): HoldfastError {
+    this.#failed(hook, error)
+    if (error instanceof HoldfastError) return error
+    // what a program's exception says is for its operator, not for a stranger
+    return new HoldfastError('AUTH_UNAVAILABLE', `${hook} failed`, { cause: error })
   }
 
   #inTime<T> (hook: AuthHook, answer: Promise<T>): Promise<T> {

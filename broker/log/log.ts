@@ -41,11 +41,13 @@ export interface LogEvents {
 
 const PUBLISH = 0
 const RECORD = 1
+const TURN = 2
 
 type Item =
   | { readonly kind: typeof PUBLISH, readonly message: Message, readonly keep: boolean,
     readonly changes: readonly RecordChange[], readonly receipt: Receipt }
   | { readonly kind: typeof RECORD, readonly changes: readonly RecordChange[], readonly applied: Applied }
+  | { readonly kind: typeof TURN, readonly changes: readonly RecordChange[], readonly receipt: Receipt }
 
 const NO_CHANGES: readonly RecordChange[] = []
 const NO_OFFSETS: readonly Offset[] = []
@@ -95,6 +97,12 @@ export class Log {
     return await new Promise((resolve, reject) => {
       this.record(changes, (error, at) => { if (error === undefined) resolve(at); else reject(error) })
     })
+  }
+
+  /** Nothing is written: `receipt` only takes its place among the receipts [MQTT-4.6.0-2]. */
+  inTurn (receipt: Receipt): void {
+    this.#queue.push({ kind: TURN, changes: NO_CHANGES, receipt })
+    this.#start()
   }
 
   /** Nobody needs these any more; they go with the next batch. */
@@ -184,6 +192,7 @@ export class Log {
     let next = 0
     for (const item of items) {
       if (item.kind === RECORD) item.applied(item.changes.length === 0 ? undefined : error, at)
+      else if (item.kind === TURN) continue
       else if (!item.keep) {
         if (error === undefined || item.changes.length === 0) this.#events.deliver(item.message, at)
       } else if (error === undefined) {
@@ -197,6 +206,7 @@ export class Log {
     this.#events.delivered()
     for (const item of items) {
       if (item.kind === PUBLISH) item.receipt(item.keep || item.changes.length > 0 ? error : undefined)
+      else if (item.kind === TURN) item.receipt()
     }
   }
 }

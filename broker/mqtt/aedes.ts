@@ -9,6 +9,7 @@
  *   persistence, whatever the session is.
  * - It calls `subscriptionsByClient` in the same turn in which `authenticate` calls back, and takes "has subscriptions"
  *   for "session present". It is given one marker that is never subscribed [G5].
+ * - `maxTopicLevels` is looked at with each packet.
  * - 'connackSent' is emitted in the turn in which Aedes notes that CONNACK is out.
  *
  * What it does with a connection and its client is in engine-client.ts.
@@ -17,13 +18,14 @@ import { Aedes } from 'aedes'
 import type { Broker, PublishRequest } from '../broker.ts'
 import { HoldfastError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import type { ClientId, PacketId, QoS } from '../message.ts'
-import { show } from '../topics.ts'
+import type { ClientId, PacketId, Principal, QoS } from '../message.ts'
+import { breaksProtocol, isBridgeNotice, show } from '../topics.ts'
 import type { MqttConnection } from './connection.ts'
 import {
   CONNECTION, EARLY_PACKETS_MAX, openClient, type Callback, type EngineClientOptions, type InnerClient
 } from './engine-client.ts'
 import { REFUSED_FILTER, REPEATED_FILTER } from './packet-gate.ts'
+import type { RefusedClient, Refusals } from './refusals.ts'
 import {
   SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
 } from './persistence.ts'
@@ -31,6 +33,7 @@ import {
 export interface AedesOptions {
   readonly broker: Broker
   readonly log: Logger
+  readonly refusals: Refusals
   readonly makeId: () => string
   sessionExpiryMs (via: 'mqtt' | 'websocket'): number
 }
@@ -60,7 +63,9 @@ const RETURN_CODES: Partial<Record<ErrorCode, number>> = {
   NOT_AUTHORIZED: REFUSED.notAuthorized
 }
 
-export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: AedesOptions): Promise<AedesServer> {
+export async function createAedes (
+  { broker, log, refusals, makeId, sessionExpiryMs }: AedesOptions
+): Promise<AedesServer> {
   const { limits } = broker
   /** Set for the one call of subscriptionsByClient that follows in the same turn. */
   let isPresent = false
@@ -100,7 +105,6 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
     queueLimit: EARLY_PACKETS_MAX,
     connectTimeout: limits.connectTimeoutMs,
     drainTimeout: limits.stallTimeoutMs,
-    maxTopicLevels: 100, // its own bound on filters disconnects; ours answers 0x80
     maxInflightInbound: 0, // incomingMax is looked after by the broker
 
     preConnect (client, packet, done) {
@@ -115,14 +119,7 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
       // Sessions of the Socket.IO bridge have names of their own, which a device must not take [G7].
       if (connect.clientId.startsWith(BRIDGE_PREFIX)) connection.refusal = REFUSED.identifier
       connect.clean = false
-      if (connect.will !== undefined) {
-        try {
-          broker.checkTopic(connect.will.topic)
-        } catch (error) {
-          log.warn({ clientId: connect.clientId, error: (error as Error).message }, 'will refused')
-          connection.refusal = REFUSED.notAuthorized
-        }
-      }
+      if (connect.will !== undefined && breaksProtocol(connect.will.topic)) connection.refusal = REFUSED.notAuthorized
       done(null, true)
     },
 
@@ -202,10 +199,7 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
       throw new HoldfastError('NOT_AUTHORIZED', 'unknown user or wrong password')
     }
     if (connection.isClosed) throw new HoldfastError('CLOSED', 'the connection is gone') // nothing is made for nobody
-    const will = client._will?.topic
-    if (will !== undefined && !(await broker.auth.mayPublish(principal, clientId, will))) {
-      throw new HoldfastError('NOT_AUTHORIZED', `a will on ${show(will)}`)
-    }
+    await checkWill(client, principal)
     const last = latest.get(clientId)
     if (connection.isClosed || (last !== undefined && last[CONNECTION].order > connection.order)) {
       throw new HoldfastError('CLOSED', 'the client has gone, or has a later connection') // [MQTT-3.1.4-2]
@@ -216,6 +210,29 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
     })
     connection.session = connected.session
     return connected.present
+  }
+
+  /** A will that can never be published is taken off, or its client is refused. */
+  async function checkWill (client: InnerClient, principal: Principal): Promise<void> {
+    const will = client._will
+    if (will == null) return
+    const clientId = client.id as ClientId
+    try {
+      broker.checkMessage(will.topic, will.payload.length)
+      if (!(await broker.auth.mayPublish(principal, clientId, will.topic))) {
+        throw new HoldfastError('NOT_AUTHORIZED', `a will on ${show(will.topic)}`)
+      }
+    } catch (error) {
+      const refusal = error as HoldfastError
+      if (refusal.retriable) throw refusal
+      if (!isBridgeNotice(will.topic)) {
+        broker.refuse(clientId, will.topic, refusal, () => {})
+        if (!refusals.will(toldOf(client), will.topic, refusal)) {
+          throw new HoldfastError('NOT_AUTHORIZED', `its will: ${refusal.message}`)
+        }
+      }
+      client._will = undefined
+    }
   }
 
   /**
@@ -230,8 +247,7 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
     const request: PublishRequest = { topic, payload: Buffer.from(payload), qos, retain, id: '' }
     connection.took(bytes)
     const receipt = (error?: HoldfastError): void => {
-      if (error !== undefined) {
-        log.warn({ clientId: client.id, error: error.message }, 'message refused; its publisher is disconnected')
+      if (error !== undefined && !refusals.message(toldOf(client), topic, error)) {
         done(error)
         return
       }
@@ -242,6 +258,9 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
     if (qos === 2) broker.publishOnce(connection.session!, packetId as PacketId, request, receipt)
     else broker.publish(connection.session!, request, receipt)
   }
+
+  // Its own bound disconnects; ours is behind authorizePublish, or answers 0x80. As an option it is 150 at most.
+  ;(aedes as unknown as { maxTopicLevels: number }).maxTopicLevels = Infinity
 
   aedes.on('connackSent', (connack, client) => {
     const connection = connectionOf(client)!
@@ -288,6 +307,10 @@ export async function createAedes ({ broker, log, makeId, sessionExpiryMs }: Aed
       }
     }
   }
+}
+
+function toldOf (client: InnerClient): RefusedClient {
+  return { clientId: client.id, remoteAddress: client[CONNECTION].wire.remoteAddress }
 }
 
 /** Carries nothing: Aedes's own topics ($SYS) would tell everybody who is connected and what he subscribes to. */

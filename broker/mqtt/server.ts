@@ -8,6 +8,7 @@ import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
 import { createAedes } from './aedes.ts'
 import { MqttConnection, type Wire } from './connection.ts'
+import { Refusals, type RefusedMessages } from './refusals.ts'
 import { tcpWire, websocketWire } from './wires.ts'
 
 /** The subprotocol of MQTT over WebSocket [MQTT-6.0.0-3], and the name older clients offer. */
@@ -21,6 +22,8 @@ export interface MqttServerOptions {
   /** How long a session is kept after its connection is gone, by the way it came in. */
   readonly tcpSessionExpiryMs: number
   readonly websocketSessionExpiryMs: number
+  /** What becomes of a message that can never be taken; default: acknowledge. */
+  readonly refusedMessages?: RefusedMessages | undefined
 }
 
 export interface MqttServer {
@@ -40,6 +43,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
   const aedes = await createAedes({
     broker,
     log,
+    refusals: new Refusals({ clock, log, refusedMessages: options.refusedMessages ?? 'acknowledge' }),
     makeId: () => `auto-${randomUUID()}`,
     sessionExpiryMs: (via) => via === 'mqtt' ? options.tcpSessionExpiryMs : options.websocketSessionExpiryMs
   })

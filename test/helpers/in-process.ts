@@ -13,6 +13,7 @@ export interface InProcessOptions {
   readonly store?: Store
   readonly log?: Logger
   readonly sessionExpiryMs?: number
+  readonly refusedMessages?: 'acknowledge' | 'disconnect'
 }
 
 export interface InProcess {
@@ -38,7 +39,11 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
   await broker.open()
   const expiryMs = options.sessionExpiryMs ?? DAY_MS
   const server = await createMqttServer({
-    broker, log: options.log ?? silent, tcpSessionExpiryMs: expiryMs, websocketSessionExpiryMs: expiryMs
+    broker,
+    log: options.log ?? silent,
+    tcpSessionExpiryMs: expiryMs,
+    websocketSessionExpiryMs: expiryMs,
+    refusedMessages: options.refusedMessages
   })
   const address: AddressInfo = await server.listen('127.0.0.1', 0)
   let closed = false

@@ -148,7 +148,7 @@ t.test('on a program\'s own io too, whose connectTimeout is its own', async t =>
   t.equal([...holdfast.sessions()].length, 0)
 })
 
-t.test('a mayPublish or maySubscribe that throws, or gives no answer, is a no', async t => {
+t.test('a maySubscribe that throws, or gives no answer, is a no, and a mayPublish gives no receipt', async t => {
   const never = (): Promise<boolean> => new Promise(() => {})
   const throws = (): boolean => { throw new Error('a fault of the program') }
   for (const may of [never, throws]) {

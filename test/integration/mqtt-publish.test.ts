@@ -1,6 +1,5 @@
 import { generate } from 'mqtt-packet'
 import t from 'tap'
-import { anonymous } from '../../broker/index.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import {
@@ -179,20 +178,4 @@ t.test('[G6] a packet over packetBytesMax closes the connection, and nobody else
   client.write(Buffer.from([0x32, 0xff, 0xff, 0x7f]))
   await within(client.closed, 'the connection to be closed as soon as the length is known')
   t.same(await other.untilPong(), [])
-})
-
-t.test('[MQTT-3.3.5-2] a PUBLISH that is not allowed is not acknowledged: the connection is closed', async t => {
-  const auth = { ...anonymous, mayPublish: async (_who: string, _id: string, topic: string) => topic !== 'no' }
-  const server = await startInProcess(t, { auth })
-  const { client: subscriber } = await connectWire(t, server)
-  await subscribe(subscriber, { '#': 1 })
-  for (const [topic, more] of [['no', {}], ['$SYS/a', {}], ['$holdfast/gap', {}]] as const) {
-    for (const qos of [1, 2] as const) {
-      const { client } = await connectWire(t, server)
-      client.send(publishPacket(topic, 'x', { qos, messageId: 3, ...more }))
-      await within(client.closed, `the publisher on ${topic} to be closed`)
-      t.same(client.waiting, [], `${topic} at QoS ${qos}`)
-    }
-  }
-  t.same(await subscriber.untilPong(), [], 'and nothing was delivered')
 })
