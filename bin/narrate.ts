@@ -29,6 +29,10 @@ export function narrate (events: Broker['events'], log: Logger): void {
     'a listener of the program failed; the server and the other listeners go on'))
   events.on('store-failed', ({ error }) =>
     log.error({ err: error }, 'the log can\'t be written; publishers get no receipts until it can, and send again'))
+  events.on('clock-set', (clock) => log.warn(clock, 'the clock of this machine was set; that is not counted as time: ' +
+    'nothing expires by it'))
+  events.on('clock-doubted', ({ why, wall, lastWall }) => log.warn({ why, wall: iso(wall), lastWall: iso(lastWall) },
+    'the clock of this machine is not right, or was not before; the time that the server was down is not counted'))
   events.on('store-broken', (broken) => log.error(broken, 'this process must end and be started again; nothing that ' +
     'has a receipt is lost'))
   events.on('heap-full', (heap) => log.error(heap, 'as much is held in memory as may be (heapPercentMax): what would ' +
@@ -37,6 +41,8 @@ export function narrate (events: Broker['events'], log: Logger): void {
   events.on('heap-free', (heap) => log.info(heap, 'there is room in memory again; receipts are given again'))
   events.on('store-recovered', () => log.info({}, 'the log can be written again; receipts are given again'))
 }
+
+function iso (ms: number): string { return new Date(ms).toISOString() }
 
 export function narrateRecovery ({ epoch, tail, clean, notes, damaged }: Recovery, data: string, log: Logger): void {
   for (const note of notes) log.warn({ data }, note)

@@ -3,7 +3,7 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { Auth } from './auth/auth.ts'
-import type { Clock } from './clock.ts'
+import type { Clock, TimeSource } from './clock.ts'
 import type { BrokerEvents } from './events.ts'
 import type { HoldfastError } from './errors.ts'
 import type { Heap } from './heap.ts'
@@ -19,7 +19,7 @@ export interface BrokerOptions {
   readonly store: Store
   readonly auth: Auth
   readonly limits: Limits
-  readonly clock: Clock
+  readonly clock: TimeSource
   /** Of the process; nothing watches it where it is left out. */
   readonly heap?: Heap
   /** Makes the identifiers of clients that came without one; an argument so that tests can repeat a run. */

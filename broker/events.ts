@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts'
 import type { ErrorCode } from './errors.ts'
 import type { ClientId, Principal } from './message.ts'
 import type { HeapUsage } from './heap-guard.ts'
+import type { ClockDoubt } from './own-time.ts'
 import { Seldom } from './seldom.ts'
 import type { GapReason } from './session/link.ts'
 
@@ -49,6 +50,10 @@ export interface BrokerEvents {
   /** The log can't be written: no receipts are given until 'store-recovered'. */
   'store-failed': [{ error: Error }]
   'store-recovered': []
+  /** The wall clock was set by so much; it is not counted as time that has passed. */
+  'clock-set': [{ byMs: number }]
+  /** At start: the wall clock can't tell how long the server was down, which then counts as no time. */
+  'clock-doubted': [{ why: ClockDoubt, wall: number, lastWall: number }]
   /** The disk failed in a way that may have damaged the memory of this process: it should end, and be started again. */
   'store-broken': [{ why: string }]
   /** The heap holds as much as it may: nothing that would be kept is taken in until 'heap-free'. */

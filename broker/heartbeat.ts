@@ -1,40 +1,60 @@
 /**
  * What the server writes down of itself every few seconds, so that a crash does not count as time attached; and the
- * look, twice a second, at whether the store can still keep what it promises.
+ * look, twice a second, at whether the clock was set, and whether the store can still keep what it promises.
  */
-import type { Clock } from './clock.ts'
+import type { Events } from './events.ts'
 import type { Log } from './log/log.ts'
 import type { TimeMs } from './message.ts'
+import type { OwnTime } from './own-time.ts'
 import { aliveChange, readAlive } from './session/records.ts'
-import type { Store } from './store/store.ts'
+import type { Recovery, Store } from './store/store.ts'
 
 /** Also how often a store that has failed is tried again. */
 export const ALIVE_MS = 5_000
 export const LOOK_MS = 500
 
-export class Heartbeat {
-  readonly #clock: Clock
-  readonly #log: Log
-  readonly #store: Pick<Store, 'fault'>
-
-  constructor (clock: Clock, log: Log, store: Pick<Store, 'fault'>) {
-    this.#clock = clock
-    this.#log = log
-    this.#store = store
-  }
-
-  beat (isStopped = false): void { this.#log.record([aliveChange(this.#clock.now(), isStopped)], () => {}) }
-
-  /** What can't be made durable any more must show before anybody asks for it: the write fails, and says why. */
-  look (): void {
-    if (!this.#log.failing && this.#store.fault() !== undefined) this.beat()
-  }
+export interface HeartbeatOptions {
+  readonly time: OwnTime
+  readonly log: Log
+  readonly store: Store
+  readonly events: Events
 }
 
-/** When the last server ran last, and whether it had all written down when it stopped: on a full disk it had not. */
-export async function lastBeat (store: Pick<Store, 'get'>, now: TimeMs):
-Promise<{ aliveAt: TimeMs, isClean: boolean }> {
-  const alive = await readAlive(store)
-  if (alive === undefined) return { aliveAt: now, isClean: true }
-  return { aliveAt: Math.min(now, alive.at + ALIVE_MS) as TimeMs, isClean: alive.isStopped }
+export class Heartbeat {
+  readonly #options: HeartbeatOptions
+
+  constructor (options: HeartbeatOptions) {
+    this.#options = options
+  }
+
+  /**
+   * At start: time goes on from the last beat. Returns when that was, at the latest, and whether the server had all
+   * written down when it stopped: on a full disk it had not.
+   */
+  async resume (recovery: Recovery): Promise<{ aliveAt: TimeMs, isClean: boolean }> {
+    const { time, store, events } = this.#options
+    const alive = await readAlive(store)
+    if (alive === undefined) {
+      const isLost = recovery.damagedRecords.some(({ table }) => (table ?? 'meta') === 'meta')
+      return { aliveAt: time.now(), isClean: !isLost }
+    }
+    const why = time.resume(alive)
+    if (why !== undefined) events.emit('clock-doubted', { why, wall: time.wall(time.now()), lastWall: alive.wall })
+    return { aliveAt: Math.min(time.now(), alive.own + ALIVE_MS) as TimeMs, isClean: alive.isStopped }
+  }
+
+  beat (isStopped = false): void {
+    this.#options.log.record([aliveChange(this.#options.time.mark(), isStopped)], () => {})
+  }
+
+  look (): void {
+    const { time, log, store, events } = this.#options
+    const byMs = time.look()
+    if (byMs !== 0) {
+      events.emit('clock-set', { byMs })
+      this.beat()
+    }
+    // What can't be made durable any more must show before anybody asks for it: the write fails, and says why.
+    else if (!log.failing && store.fault() !== undefined) this.beat()
+  }
 }

@@ -6,7 +6,7 @@ import { TimelyAuth } from './auth/timely.ts'
 import { Delivering } from './delivering.ts'
 import { HoldfastError } from './errors.ts'
 import { Events } from './events.ts'
-import { ALIVE_MS, Heartbeat, lastBeat, LOOK_MS } from './heartbeat.ts'
+import { ALIVE_MS, Heartbeat, LOOK_MS } from './heartbeat.ts'
 import { unlimitedHeap } from './heap.ts'
 import { HeapGuard } from './heap-guard.ts'
 import { heldBy } from './held-by.ts'
@@ -15,12 +15,13 @@ import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { Timeline } from './log/timeline.ts'
 import { ORIGIN, type AsideMessage, type ClientId, type Message, type PacketId, type QoS } from './message.ts'
+import { OwnTime } from './own-time.ts'
 import { Publishing, checkSize } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { Follower } from './session/follower.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
-import { infoOf } from './session-info.ts'
+import { asideByWall, infoOf } from './session-info.ts'
 import { keptSecret, randomSecret } from './secret.ts'
 import { Sessions } from './sessions.ts'
 import type { Recovery } from './store/store.ts'
@@ -82,16 +83,16 @@ export class HoldfastBroker implements Broker {
 
   constructor (options: BrokerOptions) {
     this.limits = options.limits
-    this.clock = options.clock
+    this.clock = new OwnTime(options.clock)
     this.events = new Events(this.clock)
-    this.auth = new TimelyAuth({ ...options, events: this.events })
+    this.auth = new TimelyAuth({ ...options, clock: this.clock, events: this.events })
     this.#turnUnits = options.turnUnits ?? TURN_UNITS
     this.#store = options.store
     this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
     this.#makeSecret = options.makeSecret ?? randomSecret
     this.#heap = options.heap ?? unlimitedHeap
     this.#index = new LogIndex<Session>(Math.min(options.limits.cacheBytesMax, this.#heap.bytesMax / CACHE_PARTS))
-    this.#retained = new Retained(options.store, options.limits.retainedMessagesMax, options.clock)
+    this.#retained = new Retained(options.store, options.limits.retainedMessagesMax, this.clock)
     this.#guard = new HeapGuard({
       heap: this.#heap,
       heapPercentMax: options.limits.heapPercentMax,
@@ -120,7 +121,7 @@ export class HoldfastBroker implements Broker {
         events.emit('store-recovered')
       }
     })
-    this.#heartbeat = new Heartbeat(clock, this.#log, this.#store)
+    this.#heartbeat = new Heartbeat({ time: clock, log: this.#log, store: this.#store, events })
     const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock, guard: this.#guard }
     this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
     this.#follower = new Follower({
@@ -170,7 +171,7 @@ export class HoldfastBroker implements Broker {
 
     await this.#retained.load()
     this.secret = await keptSecret(this.#store, this.#log, this.#makeSecret)
-    const { aliveAt, isClean } = await lastBeat(this.#store, clock.now())
+    const { aliveAt, isClean } = await this.#heartbeat.resume(recovery)
     const owed = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
     for (const { subscription, notAfter } of owed) this.#subscribing.owe(subscription, notAfter)
     for await (const headers of this.#store.scan()) {
@@ -285,7 +286,8 @@ export class HoldfastBroker implements Broker {
 
   async * aside (clientId: ClientId): AsyncIterableIterator<AsideMessage> {
     const session = this.#sessions.get(clientId)
-    if (session !== undefined) yield * this.#aside.list(session)
+    if (session === undefined) return
+    for await (const one of this.#aside.list(session)) yield asideByWall(one, time => this.clock.wall(time))
   }
 
   async dropAside (clientId: ClientId, id?: string): Promise<number> {
@@ -338,12 +340,12 @@ export class HoldfastBroker implements Broker {
   // --- looking in
 
   * sessions (): IterableIterator<SessionInfo> {
-    for (const session of this.#sessions.values()) yield infoOf(session, this.#index)
+    for (const session of this.#sessions.values()) yield infoOf(session, this.#index, this.clock)
   }
 
   session (clientId: ClientId): SessionInfo | undefined {
     const session = this.#sessions.get(clientId)
-    return session === undefined ? undefined : infoOf(session, this.#index)
+    return session === undefined ? undefined : infoOf(session, this.#index, this.clock)
   }
 
   stats (): BrokerStats {

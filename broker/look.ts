@@ -6,7 +6,7 @@ import { loadSessions } from './load-sessions.ts'
 import type { AsideMessage, ClientId, TimeMs } from './message.ts'
 import { readAlive, readAside } from './session/records.ts'
 import type { Session } from './session/session.ts'
-import { infoOf } from './session-info.ts'
+import { asideByWall, infoOf } from './session-info.ts'
 import { sessionKey } from './store/keys.ts'
 import type { Recovery, Store } from './store/store.ts'
 
@@ -27,6 +27,7 @@ export interface SessionsLook {
 /** Reads all of the log, but for the payloads: what waits is counted by the filters of the sessions. */
 export async function lookAtSessions (records: LogRecords): Promise<SessionsLook> {
   const alive = await readAlive(records)
+  const wall = (time: TimeMs): TimeMs => time + (alive === undefined ? 0 : alive.wall - alive.own) as TimeMs
   const index = new LogIndex<Session>(0)
   const { clean, tail } = records
   const { sessions, surprised } = await loadSessions({
@@ -34,8 +35,8 @@ export async function lookAtSessions (records: LogRecords): Promise<SessionsLook
     recovery: { clean, tail, damaged: [], damagedRecords: [] },
     messages: 0,
     limits: DEFAULT_LIMITS,
-    now: alive?.at ?? 0 as TimeMs,
-    aliveAt: alive?.at ?? 0 as TimeMs,
+    now: alive?.own ?? 0 as TimeMs,
+    aliveAt: alive?.own ?? 0 as TimeMs,
     index
   })
   for await (const headers of records.scan()) {
@@ -43,15 +44,15 @@ export async function lookAtSessions (records: LogRecords): Promise<SessionsLook
   }
   const attached = new Set(surprised)
   return {
-    aliveAt: alive?.at,
+    aliveAt: alive?.wall as TimeMs | undefined,
     sessions: [...sessions.values()].map((session) => {
-      const info = infoOf(session, index)
+      const info = infoOf(session, index, { wall })
       return attached.has(session) ? { ...info, attached: true, detachedAt: undefined } : info
     }),
     async * aside (clientId) {
       for (const id of sessions.get(clientId)?.aside ?? []) {
         const record = await records.get('aside', sessionKey(clientId, id))
-        if (record !== undefined) yield readAside(record).aside
+        if (record !== undefined) yield asideByWall(readAside(record).aside, wall)
       }
     }
   }

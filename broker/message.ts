@@ -17,7 +17,7 @@ export type ClientId = Brand<string, 'ClientId'>
 export type Principal = Brand<string, 'Principal'>
 /** MQTT packet identifier, 1 to 65,535. */
 export type PacketId = Brand<number, 'PacketId'>
-/** Milliseconds since 1970 in UTC. */
+/** Milliseconds of Holdfast's own time (own-time.ts): near those since 1970 in UTC, unless the clock was set. */
 export type TimeMs = Brand<number, 'TimeMs'>
 
 export const QOS = { atMostOnce: 0, atLeastOnce: 1, exactlyOnce: 2 } as const

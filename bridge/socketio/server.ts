@@ -134,7 +134,12 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     deaf.forget(clientId)
   }
   broker.events.on('session-ended', forget)
-  const rules = new Rules({ rules: programs === undefined ? options.rules : forProgram(options.rules), makeId, log })
+  const rules = new Rules({
+    rules: programs === undefined ? options.rules : forProgram(options.rules),
+    makeId,
+    log,
+    wall: (time) => broker.clock.wall(time)
+  })
   const makeSecret = options.makeSecret ?? randomIds(18)
   const cookies = new DeviceCookies({
     name: options.deviceCookie ?? 'holdfast',

@@ -2,6 +2,7 @@
 import { sessionKey, splitSessionKey } from '../store/keys.ts'
 import type { Store, StoredRecord } from '../store/store.ts'
 import type { RecordChange } from '../log/log.ts'
+import type { Mark } from '../own-time.ts'
 import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../message.ts'
 import { GAP_REASONS, type GapReason } from './link.ts'
 import type { Session } from './session.ts'
@@ -153,20 +154,16 @@ export function readCursor (record: Omit<StoredRecord, 'at'>): Cursor {
 // --- when the server was last known to run, and whether it has stopped with all written down
 
 const ALIVE_KEY = 'alive'
-const RUNNING = 0
-const STOPPED = 1
 
-export function aliveChange (now: TimeMs, isStopped: boolean): RecordChange {
-  const value = Buffer.alloc(9)
-  value[value.writeDoubleBE(now)] = isStopped ? STOPPED : RUNNING
-  return { table: 'meta', key: ALIVE_KEY, value }
+export function aliveChange (mark: Mark, isStopped: boolean): RecordChange {
+  return { table: 'meta', key: ALIVE_KEY, value: versioned(Buffer.from(JSON.stringify({ ...mark, isStopped }))) }
 }
 
 /** Undefined for a log that no server has run on. */
 export async function readAlive (store: Pick<Store, 'get'>):
-Promise<{ at: TimeMs, isStopped: boolean } | undefined> {
+Promise<Mark & { isStopped: boolean } | undefined> {
   const record = await store.get('meta', ALIVE_KEY)
-  return record && { at: record.value.readDoubleBE(0) as TimeMs, isStopped: record.value[8] === STOPPED }
+  return record && JSON.parse(unversioned(record.value, record.key).toString())
 }
 
 // --- what a transport signs with

@@ -54,14 +54,22 @@ export function checkDataFile (folder: string): string[] {
     const lastPage = Math.max(first.lastPage, second.lastPage)
     const needed = (lastPage + 1) * first.pageBytes
     if (bytes < needed) ftruncateSync(file, needed)
-    checkTrees(file, path, second.transaction > first.transaction ? second : first, lastPage)
+    checkTrees(file, path, newerOf(first, second, path), lastPage)
     return bytes >= needed ? [] : [`${path} had ${bytes} bytes and must have ${needed}: its end was missing.`]
   } finally {
     closeSync(file)
   }
 }
 
-/** The newer one is that of the last transaction. Throws HoldfastError DATA_DAMAGED or DATA_NEWER, naming the file. */
+/** That of the last transaction. Where a head could not be written, LMDB leaves one with other roots, and older. */
+export function newerOf (first: Head, second: Head, path: string): Head {
+  const newer = second.transaction > first.transaction ? second : first
+  const { freeRoot = 0, mainRoot = 0, lastPage } = newer
+  if (freeRoot > lastPage || mainRoot > lastPage) throw damaged(path, 'its head makes no sense')
+  return newer
+}
+
+/** Both. Throws HoldfastError DATA_DAMAGED or DATA_NEWER, naming the file. */
 export function readHeads (file: number, path: string): [Head, Head] {
   const first = readHead(file, 0, path)
   const second = readHead(file, first.pageBytes, path)
@@ -98,8 +106,7 @@ function readHead (file: number, position: number, path: string): Head {
     return root === NO_ROOT ? undefined : Number(root)
   })
   const sound = pageBytes >= PAGE_BYTES_MIN && pageBytes <= PAGE_BYTES_MAX && (pageBytes & (pageBytes - 1)) === 0 &&
-    lastPage >= 1 && lastPage < PAGES_MAX && transaction < PAGES_MAX &&
-    (freeRoot ?? 0) <= lastPage && (mainRoot ?? 0) <= lastPage
+    lastPage >= 1 && lastPage < PAGES_MAX && transaction < PAGES_MAX
   if (!sound) throw damaged(path, `its head at byte ${position} makes no sense`)
   return { pageBytes, lastPage, transaction, freeRoot, mainRoot }
 }

@@ -6,7 +6,7 @@
  * than one transaction has been committed on top; otherwise it is read again from a newer head.
  */
 import { readSync } from 'node:fs'
-import { readHeads, type Head } from './data-file.ts'
+import { newerOf, readHeads, type Head } from './data-file.ts'
 
 const HEAD = 24
 const NODE = 8
@@ -51,7 +51,7 @@ export class TreeRead {
 
   #newest (): Head {
     const [first, second] = readHeads(this.#file, this.#path)
-    return second.transaction > first.transaction ? second : first
+    return newerOf(first, second, this.#path)
   }
 
   /** Returns false when enough was found. */

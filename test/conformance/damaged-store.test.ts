@@ -103,6 +103,18 @@ t.test('heads full of noise are refused in a sentence that names the file', asyn
   }
 })
 
+t.test('an older head with other roots is what a failed write leaves: it costs nothing [G2]', async t => {
+  const base = t.testdir()
+  const whole = await filled(base)
+  const file = readFileSync(join(whole, 'data.mdb'))
+  const older = file.readBigUInt64LE(152) < file.readBigUInt64LE(PAGE + 152) ? 0 : PAGE
+  overwrite(whole, older + 136, Buffer.from([0xFF, 0xFF, 0xFF, 0x0F, 0, 0, 0, 0]))
+  const { store, recovery } = await reopen(whole)
+  t.match(recovery, { notes: [], damaged: [], tail: 300 })
+  t.equal(await store.append(batch([m(301)])), 301)
+  await store.close()
+})
+
 t.test('noise in any page is found before LMDB follows it, and never ends the process', async t => {
   const base = t.testdir()
   const whole = await filled(base)

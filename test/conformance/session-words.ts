@@ -6,7 +6,7 @@
 import type { Test } from 'tap'
 import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Auth, type Broker, type Connected, type Heap,
   type HoldfastError, type Limits, type Session } from '../../broker/index.ts'
-import type { Clock } from '../../broker/clock.ts'
+import type { TimeSource } from '../../broker/clock.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Store } from '../../broker/store/store.ts'
@@ -193,9 +193,9 @@ export class Server {
   get stored (): number { return this.store.usage().messages }
 }
 
-function withTurns (clock: ManualClock): Clock {
+function withTurns (clock: ManualClock): TimeSource {
   return {
-    now: () => clock.now(),
+    ...clock,
     after (ms, callback) {
       if (ms > 0) return clock.after(ms, callback)
       const immediate = setImmediate(callback)

@@ -1,8 +1,8 @@
 /** A clock that goes only when it is told to. */
-import type { Clock } from '../../broker/clock.ts'
+import type { Clock, TimeSource } from '../../broker/clock.ts'
 import type { TimeMs } from '../../broker/message.ts'
 
-export interface ManualClock extends Clock {
+export interface ManualClock extends Clock, TimeSource {
   /** Lets time pass; what falls due is called in its order, each at its own time. */
   advance (ms: number): void
 }
@@ -12,6 +12,10 @@ export function createManualClock (startMs: number): ManualClock {
   let timers: Array<{ readonly at: number, readonly callback: () => void }> = []
   return {
     now: () => nowMs as TimeMs,
+    wall: (time) => time,
+    wallNow: () => nowMs,
+    sinceBoot: () => nowMs,
+    boot: undefined,
     after (ms, callback) {
       const timer = { at: nowMs + ms, callback }
       timers.push(timer)

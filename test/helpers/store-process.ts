@@ -11,25 +11,36 @@ const BUILT = new URL('../../dist/broker/store/embedded.js', import.meta.url)
 /**
  * `hold` says `open` or the code of the error, and stays. `append` also appends fives, and says each new tail. `try`
  * appends a dozen single messages, with a record that holds its number, and says each tail or code, then what the
- * followers saw, what can be read, and the record.
+ * followers saw, what can be read, and the record. `large` appends batches of 5 MB until one is refused, and says each
+ * new tail, `broken` where the store says so, and the code of each of three more.
  */
-export type Task = 'hold' | 'append' | 'try'
+export type Task = 'hold' | 'append' | 'try' | 'large'
 
 const PROGRAM = `
   import { createEmbeddedStore } from ${JSON.stringify(BUILT.href)}
   const [folder, task] = process.argv.slice(1)
   const payload = Buffer.from('payload')
   const message = { topic: 'a', payload, qos: 1, retain: false, publisher: 'p', principal: 'a', time: 1, id: '' }
-  const store = createEmbeddedStore({ folder })
+  const store = createEmbeddedStore({ folder, broken: () => console.log('broken') })
   try {
     await store.open()
     console.log('open')
     if (task === 'hold') setInterval(() => {}, 60_000)
     if (task === 'try') await tryAll()
+    if (task === 'large') await fill()
     const batch = { messages: Array(5).fill(message), changes: [], trim: [] }
     if (task === 'append') for (;;) console.log(await store.append(batch))
   } catch (error) {
     console.log(error.code ?? error)
+  }
+
+  async function fill () {
+    const messages = Array(40).fill({ ...message, payload: Buffer.alloc(120_000, 7) })
+    for (let refused = 0; refused < 3;) {
+      const said = await store.append({ messages, changes: [], trim: [] }).catch(error => error.code)
+      if (said === 'STORE_UNAVAILABLE') refused++
+      console.log(said)
+    }
   }
 
   async function tryAll () {

@@ -147,9 +147,10 @@ export class Checker implements DiskWitness {
     this.wills.started()
   }
 
-  opened (): void {
+  /** @param isClockDoubted the time that it was down does not count, and what it had not written of time that passed */
+  opened (isClockDoubted: boolean): void {
     this.#openedMs = this.#referee.nowMs
-    this.sessions.opened()
+    this.sessions.opened(isClockDoubted)
     this.#referee.trace?.(`=== server ${this.#process} is open`)
   }
 

@@ -2,10 +2,11 @@
  * Virtual time: what is due next happens next, without waiting. Of several things due at the same moment, chance
  * decides which comes first, so that no order that the real world does not promise is relied upon.
  */
-import type { Clock } from '../../broker/clock.ts'
-import type { TimeMs } from '../../broker/message.ts'
+import type { TimeSource } from '../../broker/clock.ts'
 import type { Random } from './random.ts'
 
+/** How far the wall clock is set at most from the truth, either way. */
+export const SET_MS_MAX = 60 * 86_400_000
 /** Where virtual time begins; any day will do. */
 const START_MS = 1_700_000_000_000
 
@@ -17,16 +18,19 @@ interface Due {
 }
 
 /** The clock of one server process: when the process dies, so do its timers. */
-export interface ProcessClock extends Clock {
+export interface ProcessClock extends TimeSource {
   kill (): void
 }
 
-export class VirtualClock implements Clock {
+export class VirtualClock implements TimeSource {
   readonly #random: Random
   readonly #heap: Due[] = []
   readonly #eventsMax: number
   #elapsedMs = 0
   #events = 0
+  /** How far the wall clock is ahead of the truth. */
+  #aheadMs = 0
+  #boots = 0
 
   /** @param eventsMax a world that needs more events than this is going round in circles */
   constructor (random: Random, eventsMax: number) {
@@ -38,8 +42,17 @@ export class VirtualClock implements Clock {
   get elapsedMs (): number { return this.#elapsedMs }
   get events (): number { return this.#events }
 
-  now (): TimeMs {
-    return START_MS + Math.floor(this.#elapsedMs) as TimeMs
+  get boot (): string { return `boot-${this.#boots}` }
+  wallNow (): number { return START_MS + Math.floor(this.#elapsedMs) + this.#aheadMs }
+  sinceBoot (): number { return this.#elapsedMs }
+
+  /** The wall clock is set so far from the truth. */
+  setWall (aheadMs: number): void { this.#aheadMs = aheadMs }
+
+  /** The machine is started anew without a battery: with a clock that was never set, or one that is behind. */
+  reboot (isSet: boolean): void {
+    this.#boots++
+    this.#aheadMs = (isSet ? START_MS - 2 * SET_MS_MAX : 0) - START_MS - Math.floor(this.#elapsedMs)
   }
 
   after (ms: number, callback: () => void): () => void {
@@ -51,7 +64,9 @@ export class VirtualClock implements Clock {
   forProcess (): ProcessClock {
     let alive = true
     return {
-      now: () => this.now(),
+      wallNow: () => this.wallNow(),
+      sinceBoot: () => this.sinceBoot(),
+      boot: this.boot,
       after: (ms, callback) => this.after(ms, () => { if (alive) callback() }),
       kill: () => { alive = false }
     }

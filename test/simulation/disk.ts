@@ -2,7 +2,7 @@
  * A disk that takes time, fills up, and loses what was not synced when the power goes. The disk outlives the server
  * processes that mount it; each process gets a Store of its own, which falls silent when the process dies.
  */
-import type { Clock } from '../../broker/clock.ts'
+import type { TimeSource } from '../../broker/clock.ts'
 import { HoldfastError } from '../../broker/errors.ts'
 import { messageBytes, ORIGIN, Placed, type Entry, type Message, type Offset } from '../../broker/message.ts'
 import { decodeMessage } from '../../broker/session/records.ts'
@@ -69,7 +69,7 @@ export class SimulatedDisk {
   }
 
   /** The store as a server process sees it; the process before must have ended. */
-  mount (clock: Clock): Store {
+  mount (clock: TimeSource): Store {
     if (this.#mounted !== undefined) throw new Error('two processes mounted the disk')
     this.#mounted = new MountedStore(this, clock, () => { this.#mounted = undefined })
     return this.#mounted
@@ -142,14 +142,14 @@ export class SimulatedDisk {
 class MountedStore implements Store {
   readonly notes: Notes
   readonly #disk: SimulatedDisk
-  readonly #clock: Clock
+  readonly #clock: TimeSource
   readonly #unmount: () => void
   #state: 'new' | 'open' | 'closing' | 'closed' | 'dead' = 'new'
   #pending: Pending[] = []
   readonly #listeners: Array<(entries: readonly Entry[]) => void> = []
   #whenIdle: (() => void) | undefined
 
-  constructor (disk: SimulatedDisk, clock: Clock, unmount: () => void) {
+  constructor (disk: SimulatedDisk, clock: TimeSource, unmount: () => void) {
     this.#disk = disk
     this.notes = new MemoryNotes(disk)
     this.#clock = clock

@@ -89,6 +89,24 @@ export const MUTATIONS = [
     to: 'session.detachedAt = options.now'
   },
   {
+    name: 'a clock that is set forward is time that has passed',
+    file: 'broker/own-time.ts',
+    from: 'return Math.floor(this.#origin + this.#source.sinceBoot()) as TimeMs',
+    to: 'return this.#source.wallNow() as TimeMs'
+  },
+  {
+    name: 'the time away is taken from the wall clock though the machine ran on',
+    file: 'broker/own-time.ts',
+    from: 'if (isSameRun) downMs = sinceBoot - mark.sinceBoot',
+    to: 'if (isSameRun) downMs = Math.max(0, wall - mark.wall)'
+  },
+  {
+    name: 'a machine that was started anew has its time from the wall clock, whatever that says',
+    file: 'broker/own-time.ts',
+    from: 'this.#origin = mark.own + downMs - sinceBoot',
+    to: 'this.#origin = (doubt === undefined ? mark.own + downMs : wall) - sinceBoot'
+  },
+  {
     name: 'a redelivery does not carry DUP',
     file: 'broker/session/follower.ts',
     from: '        flight.dup = true // [MQTT-3.3.1-1]\n',

@@ -61,6 +61,8 @@ export interface Scenario {
   readonly retains: number
   /** Probability that a client of MQTT has a will. */
   readonly wills: number
+  /** Mean milliseconds between two times that the wall clock is set; a crash may then start the machine anew, too. */
+  readonly clockMs: number | undefined
 }
 
 /** What there is of Socket.IO clients. */
@@ -142,7 +144,8 @@ export function makeScenario (random: Random): Scenario {
       redeliveriesMax: random.between(2, 6)
     },
     retains: random.chance(0.2) ? random.pick([0.02, 0.3]) : 0,
-    wills: random.chance(0.2) ? 0.5 : 0
+    wills: random.chance(0.2) ? 0.5 : 0,
+    clockMs: maybe(0.25, 100, 1_500)
   }
 }
 

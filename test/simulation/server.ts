@@ -54,6 +54,7 @@ export class ServerProcess {
   readonly suspects: Suspects
   /** Of the events that ask the application for an answer; a process begins anywhere. */
   #lastAckId: number
+  #isClockDoubted = false
   readonly #ackIds = new WeakMap<Message, number>()
 
   constructor (options: ServerOptions) {
@@ -61,7 +62,6 @@ export class ServerProcess {
     this.clock = options.clock.forProcess()
     this.#lastAckId = options.random.int(1_000_000_000)
     const { redeliveriesMax } = options.scenario.sockets
-    this.suspects = new Suspects({ clock: this.clock, log: silent, redeliveriesMax, holdMsMin: HOLD_MS_MIN })
     let made = 0
     this.broker = createBroker({
       store: options.disk.mount(this.clock),
@@ -71,10 +71,17 @@ export class ServerProcess {
       makeId: () => `made-${++made}`,
       turnUnits: TURN_UNITS[this.#lastAckId % TURN_UNITS.length]
     })
+    this.suspects =
+      new Suspects({ clock: this.broker.clock, log: silent, redeliveriesMax, holdMsMin: HOLD_MS_MIN })
     options.checker.started()
     this.broker.events.on('session-ended', ({ clientId, reason }) => {
       options.referee.working()
       options.checker.sessions.told(clientId, reason)
+    })
+    this.broker.events.on('clock-set', () => { options.referee.count('clock set') })
+    this.broker.events.on('clock-doubted', ({ why }) => {
+      options.referee.count(`clock doubted: ${why}`)
+      this.#isClockDoubted = true
     })
     this.broker.events.on('set-aside', ({ clientId, id, topic, attempts }) => {
       options.checker.sockets.setAside(clientId, topic, Number(id) as Offset, attempts)
@@ -90,7 +97,7 @@ export class ServerProcess {
       if (this.#state !== 'starting') return
       this.#state = 'open'
       opened()
-      this.options.checker.opened()
+      this.options.checker.opened(this.#isClockDoubted)
     }, (error: unknown) => { this.options.referee.violate('crash', `open() failed: ${textOf(error)}`) })
   }
 

@@ -195,8 +195,11 @@ export class Sessions {
   }
 
   /** A new process has taken over; a session it believed attached counts as detached from now on at the latest. */
-  opened (): void {
-    for (const life of this.alive()) life.detachedMsMax ??= this.#referee.nowMs
+  opened (isClockDoubted: boolean): void {
+    for (const life of this.alive()) {
+      if (isClockDoubted) life.detachedMsMax = undefined // it may last longer, but not less
+      else life.detachedMsMax ??= this.#referee.nowMs
+    }
   }
 
   #violate (clause: 'G2' | 'G5', text: string): void {

@@ -18,7 +18,7 @@ const MUST_MEET = [
   'checked sessions', 'theft: SESSION_FOREIGN', 'ended amid a clean connect', 'retained', 'sent as retained',
   'recovered', 'not recovered', 'offset honoured', 'a wrong offset was shown', 'an older page came back',
   'client killed', 'will to be published', 'proven: handled', 'proven: received', 'proven: answered', 'set aside',
-  'lost by a client that had received it'
+  'lost by a client that had received it', 'clock set', 'clock doubted: behind', 'clock doubted: never-set'
 ]
 
 t.setTimeout(TIMEOUT_MS)

@@ -114,7 +114,7 @@ export class ConnectionWill {
     this.#server = server
     const { topics, qosPublished } = scenario
     this.message = checker.wills.make(clientId, random.pick(topics), Math.max(1, random.pick(qosPublished)) as QoS,
-      server.clock.now())
+      server.broker.clock.now())
     referee.trace?.(`${clientId} has a will: ${this.message.payload.toString()} on ${this.message.topic}`)
   }
 

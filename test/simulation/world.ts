@@ -3,7 +3,7 @@ import type { ClientId } from '../../broker/message.ts'
 import { Checker } from './checker.ts'
 import { Client, type ClientOptions, type Participant } from './client.ts'
 import { endSession, steal, type Contest } from './contest.ts'
-import { VirtualClock } from './clock.ts'
+import { SET_MS_MAX, VirtualClock } from './clock.ts'
 import { SimulatedDisk } from './disk.ts'
 import { createRandom, type Random } from './random.ts'
 import { Referee, type Trace, type Violation } from './referee.ts'
@@ -46,6 +46,8 @@ class World {
   #server: ServerProcess | undefined
   #openSinceMs = 0
   #isFull = false
+  #clockRandom: Random | undefined
+  #isStartedAnew = false
   #isHealing = false
 
   constructor (seed: number, trace: Trace | undefined) {
@@ -98,6 +100,7 @@ class World {
     this.#arrangeFaults()
     this.#arrangeContests()
     this.#makeSockets()
+    this.#arrangeClock()
     this.#look()
     await this.#clock.run(activeMs, isFound)
     if (isFound()) return
@@ -142,7 +145,10 @@ class World {
       scenario: this.#scenario
     })
     this.#server = server
-    server.start(() => { this.#openSinceMs = this.#clock.elapsedMs })
+    server.start(() => {
+      this.#openSinceMs = this.#clock.elapsedMs
+      this.#isStartedAnew = false
+    })
   }
 
   #crash (): void {
@@ -151,6 +157,11 @@ class World {
     this.#server = undefined
     server.crash()
     if (this.#scenario.damages && this.#random.chance(0.3)) this.#disk.damageOne()
+    if (this.#clockRandom?.chance(0.5) === true) {
+      this.#clock.reboot(this.#clockRandom.chance(0.5))
+      this.#referee.count('machine started anew')
+      this.#isStartedAnew = true
+    }
     this.#restart()
   }
 
@@ -319,6 +330,22 @@ class World {
         this.#every(contestedEndMs, random, () => { this.#endAmidCleanConnect(client, random) })
       }
     }
+  }
+
+  /**
+   * The wall clock is set: by NTP, by hand, wrongly. Not between the start of a machine and that of the server: what
+   * was set then can't be told from time that passed. Chance of its own, so that worlds without stay as they were.
+   */
+  #arrangeClock (): void {
+    const { clockMs } = this.#scenario
+    if (clockMs === undefined) return
+    const random = this.#clockRandom = this.#random.fork()
+    this.#every(clockMs, random, () => {
+      if (this.#isStartedAnew) return
+      const aheadMs = random.pick([0, SET_MS_MAX, random.int(5_000), random.int(SET_MS_MAX)]) * random.pick([-1, 1])
+      this.#referee.trace?.(`the wall clock is set ${aheadMs} ms ahead`)
+      this.#clock.setWall(aheadMs)
+    })
   }
 
   #fill (ms: number): void {

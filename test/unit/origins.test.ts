@@ -195,7 +195,12 @@ async function refusalOf (headers: IncomingHttpHeaders): Promise<string> {
 
 function logging (allowed: readonly string[], log?: Logger) {
   const lines: object[] = []
-  const clock = { nowMs: 1_000_000, now () { return this.nowMs as TimeMs }, after: () => () => {} }
+  const clock = {
+    nowMs: 1_000_000,
+    now () { return this.nowMs as TimeMs },
+    wall: (time: TimeMs) => time,
+    after: () => () => {}
+  }
   const warn = (fields: object): void => { lines.push(fields) }
   return { lines, clock, gate: createOriginGate({ allowed, anonymous: true }, clock, log ?? { ...silent, warn }) }
 }

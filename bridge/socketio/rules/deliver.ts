@@ -1,5 +1,5 @@
 /** The list `deliver`: what a message is to clients. */
-import type { Message } from '../../../broker/index.ts'
+import type { Clock, Message } from '../../../broker/index.ts'
 import { EnvelopeError, settle, type Envelope } from '../translation/envelope.ts'
 import { IGNORED, isReservedEvent, repeatKeyOf, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import { both } from './emit.ts'
@@ -21,10 +21,12 @@ export class DeliverRules {
   readonly #candidates: readonly Candidate[]
   readonly #namespace: string
   readonly #faults: Faults
+  readonly #wall: Clock['wall']
 
-  constructor (rules: readonly DeliverRule[], namespace: string, faults: Faults) {
+  constructor (rules: readonly DeliverRule[], namespace: string, faults: Faults, wall: Clock['wall']) {
     this.#namespace = namespace
     this.#faults = faults
+    this.#wall = wall
     this.#candidates = rules.flatMap(rule => {
       const captured = rule.namespace === undefined ? NOTHING_CAPTURED : matchText(rule.namespace, namespace)
       return captured === undefined ? [] : [{ rule, captured, prefix: prefixOf(rule) }]
@@ -49,7 +51,7 @@ export class DeliverRules {
     if (read === undefined) return undeliverable(message, 'payload')
     try {
       if (action.kind === 'run') return this.#run(action.run, message, read, captured)
-      const source = new DeliverSource(message, read.args, this.#namespace, captured)
+      const source = new DeliverSource(message, read.args, this.#namespace, captured, this.#wall(message.time))
       const args = action.args === undefined ? read.args : settle(fillList(action.args, source))
       return made(message, fillText(action.event, source), args, action.proof, read)
     } catch (error) {
@@ -65,7 +67,7 @@ export class DeliverRules {
     const { args } = read
     const namespace = this.#namespace
     const answer = readDeliverAnswer(
-      run({ topic, args, payload, namespace, publisher, principal, timeMs: time, retain, captured }), args)
+      run({ topic, args, payload, namespace, publisher, principal, timeMs: this.#wall(time), retain, captured }), args)
     if (answer.kind !== 'event') return answer.kind === 'next' ? 'next' : IGNORED
     return made(message, answer.event, answer.args === args ? args : settle(answer.args), answer.proof, read)
   }
@@ -97,12 +99,14 @@ class DeliverSource implements Source {
   readonly #message: Message
   readonly #namespace: string
   readonly #captured: Captured
+  readonly #timeMs: number
 
-  constructor (message: Message, args: readonly unknown[], namespace: string, captured: Captured) {
+  constructor (message: Message, args: readonly unknown[], namespace: string, captured: Captured, timeMs: number) {
     this.args = args
     this.#message = message
     this.#namespace = namespace
     this.#captured = captured
+    this.#timeMs = timeMs
   }
 
   named (name: string): unknown {
@@ -112,7 +116,7 @@ class DeliverSource implements Source {
       case 'payload': return this.args[0]
       case 'publisher': return this.#message.publisher
       case 'principal': return this.#message.principal
-      case 'timeMs': return this.#message.time
+      case 'timeMs': return this.#timeMs
       default: return this.#captured[name]
     }
   }

@@ -2,7 +2,7 @@
  * The rules of a bridge, by namespace: who may open it, what an emit asks for, what a message is to a client. Compiled
  * once; docs/rules.md says what they mean.
  */
-import { silent, type Logger, type Message } from '../../../broker/index.ts'
+import { silent, type Clock, type Logger, type Message } from '../../../broker/index.ts'
 import { parseCommand, refuse, type Command } from '../translation/commands.ts'
 import { scopeFilter } from '../translation/names.ts'
 import { isReservedEvent, readEvent, undeliverable, type SocketEvent } from '../translation/translate.ts'
@@ -45,6 +45,8 @@ export interface RulesOptions {
   readonly rules?: RuleSet
   readonly makeId: () => string
   readonly log?: Logger
+  /** What the wall clock says of a moment. Default: the same. */
+  readonly wall?: Clock['wall']
 }
 
 /** Namespaces are named by clients; beyond these, the one that came first is compiled again when it is asked for. */
@@ -56,12 +58,14 @@ export class Rules {
   readonly #rules: RuleSet
   readonly #makeId: () => string
   readonly #faults: Faults
+  readonly #wall: Clock['wall']
   readonly #compiled = new Map<string, NamespaceRules>()
 
-  constructor ({ rules = NO_RULES, makeId, log = silent }: RulesOptions) {
+  constructor ({ rules = NO_RULES, makeId, log = silent, wall = (time) => time }: RulesOptions) {
     this.#rules = rules
     this.#makeId = makeId
     this.#faults = new Faults(log)
+    this.#wall = wall
   }
 
   /** @param namespace as the client knows it */
@@ -97,7 +101,7 @@ export class Rules {
       subscribe: rule?.subscribe ?? [],
       captured,
       emit: new EmitRules(emit, name, { makeId: this.#makeId, faults: this.#faults }),
-      deliver: new DeliverRules(deliver, name, this.#faults)
+      deliver: new DeliverRules(deliver, name, this.#faults, this.#wall)
     })
   }
 }

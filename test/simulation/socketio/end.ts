@@ -50,7 +50,7 @@ export class SocketEnd implements Link, Channel {
     this.#kind = kind
     this.engine = new SimulatedEngine({
       ...heartbeat,
-      clock: server.clock,
+      clock: server.broker.clock,
       line,
       protocol: kind.protocol,
       isPolling: kind.transport !== 'websocket',
@@ -62,7 +62,7 @@ export class SocketEnd implements Link, Channel {
       inflightMessagesMax: limits.inflightMessagesMax,
       eio3InflightMessagesMax: 20 + limits.inflightMessagesMax,
       eio3Proof: kind.proof === 'received' ? 'transport' : 'heartbeat'
-    }, server.clock, silent)
+    }, server.broker.clock, silent)
     this.#connection.add(this)
     this.engine.on('close', () => { this.#lost() })
     server.accept(this)
