@@ -78,6 +78,8 @@ export function blockOf (offset: Offset): number {
 export class LogOrder<T> {
   readonly #blocks = new Map<number, Block<T>>()
   #tail: Block<T> | undefined
+  /** From which an entry was removed last; the next one is often in it, too. */
+  #trimmed: Block<T> | undefined
   /** The highest offset that was ever appended. */
   last = 0 as Offset
 
@@ -98,10 +100,12 @@ export class LogOrder<T> {
 
   remove (offset: Offset): void {
     const number = blockOf(offset)
-    const block = this.#blocks.get(number)
+    const block = this.#trimmed?.start === number * BLOCK_OFFSETS ? this.#trimmed : this.#blocks.get(number)
+    this.#trimmed = block
     if (block === undefined || !block.remove(offset)) return
     if (block.left === 0) {
       this.#blocks.delete(number)
+      this.#trimmed = undefined
       if (block === this.#tail) this.#tail = undefined
     } else if (block !== this.#tail) block.compact()
   }

@@ -21,20 +21,24 @@ export interface Source {
 export class TopicSource implements Source {
   readonly #topic: TopicLog
   readonly #qos: QoS
+  readonly #end: number
   #index: number
+  offset: Offset | undefined
 
   constructor (topic: TopicLog, after: Offset, qos: QoS) {
     this.#topic = topic
     this.#qos = qos
+    this.#end = topic.end
     this.#index = topic.indexAfter(after)
-  }
-
-  get offset (): Offset | undefined {
-    return this.#index < this.#topic.end ? this.#topic.offsetAt(this.#index) : undefined
+    this.offset = this.#index < this.#end ? topic.offsetAt(this.#index) : undefined
   }
 
   found (): Found { return this.#topic.foundAt(this.#index, this.#qos) }
-  advance (): void { this.#index++ }
+
+  advance (): void {
+    this.#index++
+    this.offset = this.#index < this.#end ? this.#topic.offsetAt(this.#index) : undefined
+  }
 }
 
 /** Of a filter with a wildcard: reads the log itself, in those blocks that have something for it. */
