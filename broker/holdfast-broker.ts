@@ -206,6 +206,7 @@ export class HoldfastBroker implements Broker {
     this.#takeovers.close()
     for (const cancel of this.#timers) cancel()
     this.#stopWatching()
+    await this.#sessions.close()
     await this.#log.settled() // what was accepted gets its receipt
     for (const session of [...this.#sessions.values()]) {
       this.#cut(session, 'shutdown')
@@ -234,10 +235,7 @@ export class HoldfastBroker implements Broker {
   async connect (request: ConnectRequest): Promise<Connected> {
     this.#assertOpen()
     await this.#takeovers.turn(this.#sessions.get(request.clientId), request)
-    const connected = await this.#sessions.connect(request)
-    if (this.#isClosing) this.#sessions.release(connected.session)
-    this.#assertOpen()
-    return connected
+    return await this.#sessions.connect(request)
   }
 
   #assertOpen (): void {

@@ -119,3 +119,22 @@ export class Owed {
 }
 
 const NOTHING: readonly RecordChange[] = []
+
+/** Takes the records of a session away, all of them. */
+export function removalOf (session: Session): RecordChange[] {
+  const { clientId } = session
+  const changes: RecordChange[] = [
+    { table: 'sessions', key: clientId, value: null },
+    { table: 'cursors', key: clientId, value: null }
+  ]
+  for (const filter of session.subscriptions.keys()) {
+    changes.push({ table: 'filters', key: sessionKey(clientId, filter), value: null })
+  }
+  for (const packetId of session.incoming?.keys() ?? []) {
+    changes.push({ table: 'incoming', key: sessionKey(clientId, String(packetId)), value: null })
+  }
+  for (const id of session.aside ?? []) {
+    changes.push({ table: 'aside', key: sessionKey(clientId, id), value: null })
+  }
+  return changes
+}

@@ -16,8 +16,7 @@ import type { ClientId, Offset, Principal, QoS, TimeMs } from './message.ts'
 import type { CloseReason } from './session/link.ts'
 import { Session } from './session/session.ts'
 import { cursorChange, sessionChange } from './session/records.ts'
-import { Owed } from './owed.ts'
-import { sessionKey } from './store/keys.ts'
+import { Owed, removalOf } from './owed.ts'
 import type { Recovery, Store } from './store/store.ts'
 import { show } from './topics.ts'
 import type { ConnectRequest, Connected } from './broker.ts'
@@ -46,6 +45,7 @@ export class Sessions {
   readonly #dirty = new Set<Session>()
   /** Those of them whose cursor was noted since it was last written. */
   readonly #noted = new Set<Session>()
+  #isClosed = false
   #flushes = 0
   /** The first flush after which nothing older was left unwritten. */
   #soundFrom = 1
@@ -99,7 +99,13 @@ export class Sessions {
   /** Those who ask for the same client identifier take turns. The session is held until it is attached or released. */
   async connect (request: ConnectRequest): Promise<Connected> {
     const { clientId } = request
-    const turn = (this.#turns.get(clientId) ?? Promise.resolve()).then(async () => await this.#connect(request))
+    const turn = (this.#turns.get(clientId) ?? Promise.resolve()).then(async () => {
+      this.#assertOpen()
+      const connected = await this.#connect(request)
+      if (this.#isClosed) this.release(connected.session, true) // or it passes for the one before it [G5]
+      this.#assertOpen()
+      return connected
+    })
     const over = turn.then(() => {}, () => {})
     this.#turns.set(clientId, over)
     try {
@@ -107,6 +113,16 @@ export class Sessions {
     } finally {
       if (this.#turns.get(clientId) === over) this.#turns.delete(clientId)
     }
+  }
+
+  /** Nobody gets a session any more; resolves when those are answered who have asked for one. */
+  async close (): Promise<void> {
+    this.#isClosed = true
+    await Promise.all(this.#turns.values())
+  }
+
+  #assertOpen (): void {
+    if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
   }
 
   async #connect ({ clientId, principal, clean, expiryMs, owner, tag }: ConnectRequest): Promise<Connected> {
@@ -153,7 +169,7 @@ export class Sessions {
     session.tag = tag?.(undefined)
     session.pace = existing?.pace
     // The old one goes and the new one comes in one step: if it fails, nothing has changed.
-    const removal = existing === undefined || existing.clean ? [] : this.#removal(existing)
+    const removal = existing === undefined || existing.clean ? [] : removalOf(existing)
     if (existing !== undefined) existing.leaving = true // nothing of it is written behind its removal
     try {
       await this.owed.replace(clientId, removal, clean ? [] : [sessionChange(session)])
@@ -208,7 +224,7 @@ export class Sessions {
   end (session: Session, reason: EndReason): void {
     if (session.ended) return
     // One that is leaving has its removal on the way; another behind it would take the new session's records along.
-    const changes = session.clean || session.leaving ? [] : this.#removal(session)
+    const changes = session.clean || session.leaving ? [] : removalOf(session)
     this.#remove(session)
     if (changes.length > 0) this.owed.remove(session.clientId, changes)
     this.#options.events.emit('session-ended', { clientId: session.clientId, reason })
@@ -219,24 +235,6 @@ export class Sessions {
     for (const subscription of session.subscriptions.values()) this.#options.index.unsubscribe(subscription)
     session.subscriptions.clear()
     if (this.#all.get(session.clientId) === session) this.#all.delete(session.clientId)
-  }
-
-  #removal (session: Session): RecordChange[] {
-    const { clientId } = session
-    const changes: RecordChange[] = [
-      { table: 'sessions', key: clientId, value: null },
-      { table: 'cursors', key: clientId, value: null }
-    ]
-    for (const filter of session.subscriptions.keys()) {
-      changes.push({ table: 'filters', key: sessionKey(clientId, filter), value: null })
-    }
-    for (const packetId of session.incoming?.keys() ?? []) {
-      changes.push({ table: 'incoming', key: sessionKey(clientId, String(packetId)), value: null })
-    }
-    for (const id of session.aside ?? []) {
-      changes.push({ table: 'aside', key: sessionKey(clientId, id), value: null })
-    }
-    return changes
   }
 
   // --- subscriptions

@@ -310,6 +310,20 @@ export function lifeSuite (name: string, factory: WorldFactory): void {
     t.equal(server.broker.stats().sessions, 1)
   })
 
+  check('[G5] a connect that a stop refuses makes no session that is found later', async (t, world) => {
+    const server = await Server.start(t, world)
+    await server.away('a', { t: 1 })
+    await server.broker.end('a' as ClientId)
+    const letGo = server.store.hold()
+    const refused = t.rejects(server.connect('a'), { code: 'CLOSED' })
+    const stopped = server.stopped(t)
+    letGo()
+    await refused
+    const next = await stopped
+    t.equal(next.broker.stats().sessions, 0)
+    t.equal((await next.connect('a')).present, false)
+  })
+
   // --- who
 
   check('[G7] only who made a session may resume it, take it over or end it by a clean connect', async (t, world) => {

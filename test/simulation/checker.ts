@@ -325,14 +325,15 @@ export class Checker implements DiskWitness {
   publishing (publisher: ClientId, key: string, topic: string, qos: QoS, retain = false): Publication {
     this.#referee.trace?.(`${publisher} publishes ${key} on ${topic} (q${qos}${retain ? ', retain' : ''})`)
     this.#referee.count(`published at QoS ${qos}`)
+    const lives = [...this.sessions.alive()]
+    const wantedBy = lives.filter(life => this.#certainlyWants(life, topic, qos))
     const known = this.ledger.named(key)
     if (known !== undefined) {
       this.#referee.count('published again')
       const isNew = known.process !== this.#process || known.receipt === 'refused'
-      if (isNew) this.ledger.again(known, this.#referee.step(), this.#process)
+      if (isNew) this.ledger.again(known, this.#referee.step(), this.#process, wantedBy)
       return known
     }
-    const lives = [...this.sessions.alive()]
     const step = this.#referee.step()
     const publication: Publication = {
       key,
@@ -346,7 +347,7 @@ export class Checker implements DiskWitness {
       handedAt: step,
       calledMs: this.#referee.nowMs,
       process: this.#process,
-      wantedBy: lives.filter(life => this.#certainlyWants(life, topic, qos)),
+      wantedBy,
       offset: undefined,
       durableMs: 0,
       receipt: undefined,

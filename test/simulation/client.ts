@@ -78,6 +78,7 @@ export class Client implements Participant {
   #wire: Wire | undefined
   #isConnected = false
   #life = 0
+  #doubts = 0
   #sequence = 0
   #nextPacketId = 1
   #wantsConnection = false
@@ -215,7 +216,7 @@ export class Client implements Participant {
 
   #handle (packet: ToClient): void {
     switch (packet.type) {
-      case 'connected': return this.#connected(packet.life)
+      case 'connected': return this.#connected(packet.life, packet.doubts)
       case 'deliver':
         for (const sent of packet.deliveries) this.#arrive(sent)
         return
@@ -233,10 +234,11 @@ export class Client implements Participant {
   /**
    * @param life number of the session. A real client is only told whether a session was present; it can miss that it
    *   was made anew when the answer was lost, and then QoS 2 is not exactly once. That is not held against the broker.
+   * @param doubts where it can't be told whether it was, what was sent at QoS 2 becomes other messages, too
    */
-  #connected (life: number): void {
-    if (life !== this.#life) {
-      this.#receiving.clear()
+  #connected (life: number, doubts: number): void {
+    if (life !== this.#life) this.#receiving.clear()
+    if (life !== this.#life || doubts !== this.#doubts) {
       // The server has forgotten which QoS 2 messages it had: they become other messages.
       for (const message of this.#outbox) {
         if (message.qos !== 2 || message.attempts === 0) continue
@@ -247,6 +249,7 @@ export class Client implements Participant {
       for (let i = this.#outbox.length - 1; i >= 0; i--) if (this.#outbox[i].isReceived) this.#outbox.splice(i, 1)
     }
     this.#life = life
+    this.#doubts = doubts
     this.#isConnected = true
     this.#pump()
   }

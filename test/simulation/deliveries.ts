@@ -298,7 +298,8 @@ export class Deliveries {
     for (const claim of life.claims.values()) {
       const { offset, key } = claim.publication
       if (offset === undefined || offset > through) continue
-      if (isOwed(claim) && claim.handled === 0 && !isExcused(claim) && life.gapTold === 0) {
+      const isLost = claim.handled === 0 && !claim.isDamageUntold && !isExcused(claim)
+      if (isOwed(claim) && isLost && life.gapTold === 0) {
         this.#violate('G2', `${life.name} is taken to have handled everything up to ${through}, but never had ${key}`)
       }
       if (claim.isAsked && life.inUse.get(claim.packetId) === claim) {

@@ -21,7 +21,7 @@ export interface Publication {
   /** The server process it was handed to. */
   process: number
   /** Sessions that are kept and that certainly had a matching subscription at QoS 1 or 2 when it was handed over. */
-  readonly wantedBy: readonly Life[]
+  wantedBy: readonly Life[]
   offset: Offset | undefined
   /** Steps between which it was the retained message of its topic; from Infinity on for not at all. */
   retainedFrom: number
@@ -59,8 +59,9 @@ export class Ledger {
   }
 
   /** It is handed over anew: to another process, or after it was refused. */
-  again (publication: Publication, step: number, process: number): void {
+  again (publication: Publication, step: number, process: number, wantedBy: readonly Life[]): void {
     publication.process = process
+    publication.wantedBy = wantedBy
     publication.handedAt = step
     if (publication.offset === undefined) publication.calledAt = step
     publication.receipt = undefined

@@ -104,6 +104,8 @@ export class Life {
   ended: string | undefined
   /** It may be another session of the same name: nothing that was certain is certain any more. */
   isUncertain = false
+  /** How often that came up. */
+  doubts = 0
   /** A call that ends it was made, but not answered. */
   mayHaveEnded = false
   /** Identifiers that its client was given, or may have been: of the last answered connect, and of those since. */
@@ -177,6 +179,7 @@ export class Life {
   /** It can't be told from outside whether this is still the session that it was. */
   becomeUncertain (): void {
     this.isUncertain = true
+    this.doubts++
     this.inUse.clear()
     for (const claim of this.claims.values()) claim.certain.clear()
     for (const state of this.#filters.values()) {

@@ -289,7 +289,8 @@ export class ServerEnd implements Link, End {
 
   #attach (session: Session, connection: Connection, present: boolean): void {
     const { checker } = this.#server.options
-    this.#down.send({ type: 'connected', present, life: connection.life!.number })
+    const { number, doubts } = connection.life!
+    this.#down.send({ type: 'connected', present, life: number, doubts })
     checker.attached(connection)
     this.#attachment = this.#server.broker.attach(session, this)
     if (!this.#isOpen) this.lost()

@@ -26,7 +26,9 @@ export type ToServer =
   | { readonly type: 'disconnect' }
 
 export type ToClient =
-  | { readonly type: 'connected', readonly present: boolean, readonly life: number }
+  | { readonly type: 'connected', readonly present: boolean, readonly life: number,
+    /** How often it may have become another session, as far as can be seen from outside. */
+    readonly doubts: number }
   | { readonly type: 'deliver', readonly deliveries: readonly Sent[] }
   /** PUBREL */
   | { readonly type: 'release', readonly packetId: PacketId }
