@@ -48,5 +48,7 @@ export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]>
   [5591, 'an identifier that could not be written down was used all the same, and given away after a crash [G2]'],
   [770025, 'two retained messages under way at QoS 2 at a stop: the store was asked for place 0, twice'],
   [930_092, 'a start and a stop on a full disk, with no word between that it had run: what came again had no DUP'],
-  [940_043, 'a connect that a stop refused made a session, which passed for the one that had been ended before [G5]']
+  [940_043, 'a connect that a stop refused made a session, which passed for the one that had been ended before [G5]'],
+  [2_001_015, 'the checker held who had wanted a message that was refused for wanting it when it was sent again'],
+  [2_001_521, 'the checker took damage that was told to nobody, as the process that found it died, for a loss']
 ]
