@@ -90,7 +90,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   logBytesMax: 68_719_476_736,
   retainedMessagesMax: 1_000_000,
   heapPercentMax: 75,
-  cacheBytesMax: 67_108_864,
+  cacheBytesMax: 134_217_728,
   batchBytesMax: 8_388_608,
   cursorFlushMs: 500,
   notesBytesMax: 16_777_216,

@@ -97,7 +97,7 @@ export const LIMIT_OPTIONS = {
     'Share of the heap of the process (--max-old-space-size of Node.js) that may be held. At the bound publishers of ' +
     'QoS 1 and 2 get no receipt and are disconnected, and new sessions and filters are refused, until there is room; ' +
     '/readyz is 503. What is there is delivered meanwhile.'),
-  cacheBytesMax: bytes('log', { min: 0, max: 68_719_476_736 }, 67_108_864,
+  cacheBytesMax: bytes('log', { min: 0, max: 68_719_476_736 }, 134_217_728,
     'Memory for recent messages, for sessions that lag a little: of each what it really takes, some 400 bytes beside ' +
     'topic and payload. At most an eighth of the heap of the process. Older ones are read from disk.'),
   batchBytesMax: bytes('log', MEMORY_BYTES, 8_388_608,
