@@ -4,6 +4,8 @@
 export interface Limits {
   // what may come in
   packetBytesMax: number
+  /** A larger one that is read through and dropped. */
+  skippedPacketBytesMax: number
   /** Before CONNECT is accepted. */
   connectPacketBytesMax: number
   connectTimeoutMs: number
@@ -63,6 +65,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   packetBytesMax: 1_048_576,
+  skippedPacketBytesMax: 67_108_864,
   connectPacketBytesMax: 65_536,
   connectTimeoutMs: 10_000,
   connectionsMax: 10_000,

@@ -46,6 +46,8 @@ export interface AedesServer {
   close (): Promise<void>
 }
 
+type Receipt = (error?: HoldfastError) => void
+interface Expected { topic: string, qos: QoS, packetId: number, bytes: number }
 interface InnerConnect { clientId: string, clean: boolean, will?: ContractPacket }
 
 const PRESENT_MARKER: readonly ContractSubscription[] = [{ topic: '$holdfast/present', qos: 0 }]
@@ -245,8 +247,16 @@ export async function createAedes (
     const bytes = topic.length + payload.length + MESSAGE_OVERHEAD_BYTES
     // A copy: the payload is a view of all that was read from the socket at once, which it would keep alive.
     const request: PublishRequest = { topic, payload: Buffer.from(payload), qos, retain, id: '' }
+    const receipt = receiptOf(client, { topic, qos, packetId, bytes }, done)
+    if (qos === 2) broker.publishOnce(connection.session!, packetId as PacketId, request, receipt)
+    else broker.publish(connection.session!, request, receipt)
+  }
+
+  /** A message of so many bytes in memory is on its way; what is done when it has arrived, or was refused. */
+  function receiptOf (client: InnerClient, { topic, qos, packetId, bytes }: Expected, done: Callback): Receipt {
+    const connection = client[CONNECTION]
     connection.took(bytes)
-    const receipt = (error?: HoldfastError): void => {
+    return (error) => {
       if (error !== undefined && !refusals.message(toldOf(client), topic, error)) {
         done(error)
         return
@@ -255,8 +265,6 @@ export async function createAedes (
       connection.gave(bytes)
       done(null)
     }
-    if (qos === 2) broker.publishOnce(connection.session!, packetId as PacketId, request, receipt)
-    else broker.publish(connection.session!, request, receipt)
   }
 
   // Its own bound disconnects; ours is behind authorizePublish, or answers 0x80. As an option it is 150 at most.
@@ -291,6 +299,15 @@ export async function createAedes (
         if (error != null) client.emit('error', error)
       })
     },
+    refuse (client, { qos, bytes }, topic, packetId) {
+      const error = new HoldfastError('MESSAGE_TOO_LARGE',
+        `${bytes} bytes on ${show(topic)}; packetBytesMax = ${limits.packetBytesMax}`)
+      broker.refuse(client.id as ClientId, topic, error,
+        receiptOf(client, { topic, qos, packetId, bytes: MESSAGE_OVERHEAD_BYTES }, (error) => {
+          if (error != null) client.emit('error', error)
+        }))
+    },
+    skippedBytesMax: refusals.isAcknowledging ? limits.skippedPacketBytesMax : 0,
     over (client) {
       clients.delete(client)
       if (latest.get(client.id) === client) latest.delete(client.id)

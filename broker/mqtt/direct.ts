@@ -10,8 +10,8 @@ export interface DirectHandlers {
   acknowledge (packetId: number): void
   /** Whole packets that are for the parser. */
   rest (bytes: Buffer): void
-  /** A packet that is cut by the end of the chunk, or longer than allowed. */
-  cut (bytes: Buffer): void
+  /** A packet that is cut by the end of the chunk, or longer than allowed; returns how many bytes it took. */
+  cut (bytes: Buffer): number
   /** The largest Remaining Length (2.2.3) that is allowed. */
   lengthMax (): number
   /** False before CONNACK: then everything is for the parser. */
@@ -49,8 +49,7 @@ export function takeDirectly (chunk: Buffer, from: number, turn: Turn, handlers:
     if (byte >= 0x80 || end > chunk.length || length > lengthMax) {
       if (rest < at) handlers.rest(chunk.subarray(rest, at))
       turn.left -= copyUnits(chunk.length - at)
-      if (!handlers.isOver()) handlers.cut(chunk.subarray(at))
-      return chunk.length
+      return handlers.isOver() ? chunk.length : at + handlers.cut(chunk.subarray(at))
     }
     const isAck = first === PUBACK && length === 2
     const isPublish = (first & 0xf0) === PUBLISH && (first & QOS_MASK) < 4 && isWhole(chunk, first, body, end)

@@ -28,6 +28,7 @@ import { EngineStream } from './engine-stream.ts'
 import { Intake, copyUnits } from './intake.ts'
 import { PacketGate, type GatedPacket, type GateOptions } from './packet-gate.ts'
 import type { ContractPacket } from './persistence.ts'
+import { SkippedPublish, headerEnd } from './skipped-publish.ts'
 
 export const CONNECTION = Symbol('connection')
 
@@ -55,9 +56,15 @@ export interface EngineClientOptions {
   readonly log: Logger
   /** PUBLISH at QoS 0 or 1, taken directly. */
   publish (client: InnerClient, packet: Omit<PublishRequest, 'id'>, packetId: number): void
+  /** PUBLISH that was skipped, as it is too large. */
+  refuse (client: InnerClient, packet: SkippedPublish, topic: string, packetId: number): void
+  /** The largest of them; a connection that sends a larger one ends. */
+  readonly skippedBytesMax: number
   /** Aedes is done with the client, and nothing of it is taken any more. */
   over (client: InnerClient): void
 }
+
+const NO_BYTES = Buffer.alloc(0)
 
 /** Packets that may follow CONNECT before CONNACK; they come of a turn or two, as reading stops meanwhile. */
 export const EARLY_PACKETS_MAX = 4_096
@@ -117,11 +124,24 @@ function isAbandoned ({ gate, intake }: MqttConnection): boolean {
 }
 
 /** What is read of the socket: refused by its length, taken directly, or left to Aedes's parser. */
-function makeIntake (client: InnerClient, connection: MqttConnection, { broker, publish }: EngineClientOptions,
+function makeIntake (client: InnerClient, connection: MqttConnection, options: EngineClientOptions,
   ending: Ending): Intake {
+  const { broker, publish } = options
   const { guard, wire: { stream } } = connection
   const parser = client._parser
-  const refuse = (wrong: string): void => { client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong)) }
+  /** A fixed header of which more is to come. */
+  let header = NO_BYTES
+  let skipped: SkippedPublish | undefined
+  const skip = (bytes: Buffer): number => {
+    const packet = skipped!
+    const taken = packet.feed(bytes)
+    intake.left -= copyUnits(taken)
+    if (packet.isOver) {
+      skipped = undefined
+      refuseSkipped(client, packet, options)
+    }
+    return taken
+  }
   const handlers: DirectHandlers = {
     publish (topic, payload, qos, retain, packetId) {
       const before = broker.offered
@@ -131,9 +151,24 @@ function makeIntake (client: InnerClient, connection: MqttConnection, { broker, 
     acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },
     rest: (bytes) => { parser.parse(bytes) },
     cut (bytes) {
+      const end = headerEnd(bytes)
+      if (end === undefined) {
+        header = Buffer.from(bytes)
+        return bytes.length
+      }
       const wrong = guard.feed(bytes)
-      if (wrong === undefined) parser.parse(bytes)
-      else refuse(wrong) // a CONNECT of 200 MB costs its sender five bytes, not us 200 MB
+      if (wrong === undefined) {
+        parser.parse(bytes)
+        return bytes.length
+      }
+      skipped = connection.gate!.isOpen ? SkippedPublish.of(bytes, options.skippedBytesMax) : undefined
+      if (skipped !== undefined) {
+        guard.reset()
+        return end + skip(bytes.subarray(end))
+      }
+      // a CONNECT of 200 MB costs its sender five bytes, not us 200 MB
+      client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong))
+      return bytes.length
     },
     lengthMax: () => guard.packetBytesMax,
     isDirect: () => connection.gate!.isOpen,
@@ -144,21 +179,28 @@ function makeIntake (client: InnerClient, connection: MqttConnection, { broker, 
     processed: () => client._parsingBatch,
     over: () => { ending.begin() },
     take (chunk, turn) {
+      if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh() // [MQTT-3.1.2-24]
+      if (turn.left <= 0) return 0
+      if (skipped !== undefined) return skip(chunk)
       const open = guard.feedOpen(chunk)
-      if (typeof open === 'string') {
-        refuse(open)
-        return chunk.length
-      }
       if (open > 0) {
         turn.left -= copyUnits(open)
         parser.parse(open < chunk.length ? chunk.subarray(0, open) : chunk)
       }
-      const taken = takeDirectly(chunk, open, turn, handlers)
-      if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh() // [MQTT-3.1.2-24]
-      return taken
+      if (header.length === 0) return takeDirectly(chunk, open, turn, handlers)
+      const before = header
+      header = NO_BYTES
+      return takeDirectly(Buffer.concat([before, chunk]), 0, turn, handlers) - before.length // its packet is taken
     }
   })
-  const next: Callback = (error) => {
+  stream.on('readable', () => { intake.readable() })
+  lead(client, intake, ending)
+  return intake
+}
+
+/** Aedes's own reading is the intake's from now on. */
+function lead (client: InnerClient, intake: Intake, ending: Ending): void {
+  client._nextBatch = (error) => {
     if (error != null) {
       client.emit('error', error)
       return
@@ -167,12 +209,15 @@ function makeIntake (client: InnerClient, connection: MqttConnection, { broker, 
     intake.processedOne()
     ending.changed()
   }
-  stream.on('readable', () => { intake.readable() })
-  client._nextBatch = next
   client._parsingBatch = 0
   client.pause = () => { intake.pause() }
   client.resume = () => { intake.resume() }
-  return intake
+}
+
+function refuseSkipped (client: InnerClient, packet: SkippedPublish, { refuse }: EngineClientOptions): void {
+  const { identity } = packet
+  if (identity === undefined) client.emit('error', new Error('a malformed PUBLISH'))
+  else refuse(client, packet, identity.topic, identity.packetId)
 }
 
 /** CONNACK with return code 1, "unacceptable protocol version" [MQTT-3.1.2-2]. */

@@ -20,17 +20,15 @@ export class FrameGuard {
 
   get packetBytesMax (): number { return this.#packetBytesMax }
 
-  /** Feeds what belongs to the packet under way; returns how many bytes that are, or what is wrong with them. */
-  feedOpen (chunk: Uint8Array): number | string {
-    let fed = 0
-    while (this.#lengthByte > 0 && fed < chunk.length) { // cut in the middle of its length
-      const wrong = this.feed(chunk.subarray(fed, ++fed))
-      if (wrong !== undefined) return wrong
-    }
-    const step = Math.min(this.#skip, chunk.length - fed)
+  /** Feeds what belongs to the packet under way, whose header has been fed; returns how many bytes that are. */
+  feedOpen (chunk: Uint8Array): number {
+    const step = Math.min(this.#skip, chunk.length)
     this.#skip -= step
-    return fed + step
+    return step
   }
+
+  /** The next byte is a packet's first: what was refused is not fed on. */
+  reset (): void { this.#lengthByte = this.#skip = 0 }
 
   /** Returns what is wrong with the bytes, undefined if nothing is. */
   feed (chunk: Uint8Array): string | undefined {

@@ -46,9 +46,10 @@ export class Refusals {
    * what is against MQTT itself ends the connection.
    */
   isAcknowledged (topic: string, error: HoldfastError): boolean {
-    return !error.retriable && this.#options.refusedMessages === 'acknowledge' &&
-      !(error.code === 'TOPIC_INVALID' && breaksProtocol(topic))
+    return !error.retriable && this.isAcknowledging && !breaksProtocol(topic)
   }
+
+  get isAcknowledging (): boolean { return this.#options.refusedMessages === 'acknowledge' }
 
   message (client: RefusedClient, topic: string, error: HoldfastError): boolean {
     const isAcknowledged = this.isAcknowledged(topic, error)

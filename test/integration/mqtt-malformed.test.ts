@@ -6,7 +6,6 @@ import { within } from '../helpers/wait.ts'
 t.setTimeout(120_000)
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex')
-const deep = '61' + '2f61'.repeat(99)
 
 /** What a connected client must not send: each closes the connection [MQTT-4.8.0-1]. */
 const CLOSED: ReadonlyArray<readonly [string, Buffer]> = [
@@ -22,7 +21,6 @@ const CLOSED: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-1.5.3-1] PUBLISH to a topic with a surrogate', hex('32 08 0003 eda080 0005 78')],
   ['[MQTT-1.5.3-1] SUBSCRIBE to a filter that is not UTF-8', hex('82 07 0005 0002 c328 00')],
   ['a topic that is longer than its packet', hex('32 04 ffff 7400')],
-  ['PUBLISH to a topic of 100 levels', Buffer.concat([hex('32 cc01 00c7'), hex(deep), hex('0005 78')])],
   ['[MQTT-3.8.3-3] SUBSCRIBE without a filter', hex('82 02 0001')],
   ['[MQTT-3.10.3-2] UNSUBSCRIBE without a filter', hex('a2 02 0001')],
   ['[MQTT-3.8.3-4] SUBSCRIBE with QoS 3', hex('82 06 0005 0001 74 03')],

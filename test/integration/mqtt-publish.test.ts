@@ -170,8 +170,9 @@ t.test('payloads come through byte by byte: empty, binary, and as large as the l
   }
 })
 
-t.test('[G6] a packet over packetBytesMax closes the connection, and nobody else', async t => {
-  const server = await startInProcess(t, { limits: { packetBytesMax: 10_000 } })
+t.test('[G6] a packet over skippedPacketBytesMax closes the connection, and nobody else', async t => {
+  const limits = { packetBytesMax: 10_000, skippedPacketBytesMax: 2_000_000 }
+  const server = await startInProcess(t, { limits })
   const { client: other } = await connectWire(t, server)
   const { client } = await connectWire(t, server)
   await publish1(client, 'a', Buffer.alloc(9_000))

@@ -1,12 +1,14 @@
 /** What can never be taken must not stand in the way of the rest: it gets its receipt, is dropped, counted and told. */
-import t, { type Test } from 'tap'
 import { connect } from 'mqtt'
+import { generate } from 'mqtt-packet'
+import t, { type Test } from 'tap'
 import { anonymous, type Auth, type BrokerEvents, type Logger } from '../../broker/index.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess, type InProcess, type InProcessOptions } from '../helpers/in-process.ts'
 import {
   connectWire, publish1, publish2, publishPacket, subscribe, take, text, uniqueId
 } from '../helpers/mqtt-wire.ts'
+import { chooseSeed, createRandom } from '../helpers/random.ts'
 import { within } from '../helpers/wait.ts'
 
 type Refused = BrokerEvents['refused'][0]
@@ -166,4 +168,72 @@ t.test('MQTT.js keeps its other messages, whatever is refused', async t => {
     'all to be acknowledged')
   t.equal(connects, 1)
   t.equal(server.refused.length, 3)
+})
+
+t.test('[G6] [G8] a PUBLISH that is too large is read through and refused alone, however it is cut', async t => {
+  const server = await start(t, { limits: { packetBytesMax: 1_000, connectPacketBytesMax: 1_000 } })
+  const { client: subscriber } = await connectWire(t, server)
+  await subscribe(subscriber, { '#': 1 })
+  const random = createRandom(chooseSeed())
+  t.comment(`seed ${random.seed}`)
+  const sizes: Record<string, () => number> = {
+    'one piece': () => Infinity, 'one byte': () => 1, random: () => random.between(1, 700)
+  }
+  for (const [name, size] of Object.entries(sizes)) {
+    const { client } = await connectWire(t, server)
+    const bytes = Buffer.concat([
+      publishPacket('before', name, { qos: 1, messageId: 1 }),
+      publishPacket('large/1', Buffer.alloc(3_000), { qos: 1, messageId: 2 }),
+      publishPacket('large/0', Buffer.alloc(3_000)),
+      publishPacket('large/' + 'x'.repeat(1_500), '', { qos: 1, messageId: 3 }),
+      publishPacket('large/2', Buffer.alloc(3_000), { qos: 2, messageId: 4 }),
+      publishPacket('behind', name, { qos: 1, messageId: 5 })
+    ].map(packet => generate(packet)))
+    for (let at = 0; at < bytes.length;) {
+      const end = Math.min(bytes.length, at + size())
+      client.write(bytes.subarray(at, end))
+      await new Promise(resolve => { setImmediate(resolve) })
+      at = end
+    }
+    const answers = []
+    for (let i = 0; i < 5; i++) answers.push(await client.next())
+    t.same(answers.map(one => `${one.cmd} ${one.messageId}`),
+      ['puback 1', 'puback 2', 'puback 3', 'pubrec 4', 'puback 5'], name)
+    client.send({ cmd: 'pubrel', messageId: 4 })
+    t.equal((await client.expect('pubcomp')).messageId, 4)
+    t.same([(await take(subscriber)).topic, (await take(subscriber)).topic], ['before', 'behind'])
+  }
+  t.equal(server.refused.length, 12)
+  t.match(server.refused[0], { topic: 'large/1', code: 'MESSAGE_TOO_LARGE', reason: /packetBytesMax = 1000/ })
+})
+
+t.test('a PUBLISH that is too large and malformed, or not a PUBLISH, ends the connection', async t => {
+  const server = await start(t, { limits: { packetBytesMax: 1_000 } })
+  const long = Buffer.alloc(2_000)
+  const wrong: Record<string, Buffer> = {
+    'identifier 0': Buffer.concat([Buffer.from([0x32, 0xd0, 0x0f, 0, 1, 0x61, 0, 0]), long]),
+    'a topic that is longer than the packet': Buffer.concat([Buffer.from([0x32, 0xd0, 0x0f, 0xff, 0xff]), long]),
+    'a wildcard': Buffer.concat([Buffer.from([0x32, 0xd0, 0x0f, 0, 1, 0x23, 0, 1]), long]),
+    'QoS 3': Buffer.concat([Buffer.from([0x36, 0xd0, 0x0f, 0, 1, 0x61, 0, 1]), long]),
+    SUBSCRIBE: Buffer.concat([Buffer.from([0x82, 0xd0, 0x0f, 0, 1]), long])
+  }
+  for (const [name, bytes] of Object.entries(wrong)) {
+    const { client } = await connectWire(t, server)
+    client.write(bytes)
+    await within(client.closed, `the end of the connection: ${name}`)
+    t.same(client.waiting, [], name)
+  }
+})
+
+t.test('MQTT.js gets its small messages through behind one that is too large', async t => {
+  const server = await start(t)
+  const client = connect(`mqtt://127.0.0.1:${server.port}`, { clientId: uniqueId(), clean: false, reconnectPeriod: 50 })
+  t.teardown(() => client.endAsync(true))
+  let connects = 0
+  client.on('connect', () => { connects++ })
+  const sent = [client.publishAsync('image', Buffer.alloc(3_000_000), { qos: 1 })]
+  for (let i = 0; i < 5; i++) sent.push(client.publishAsync('motion', String(i), { qos: 1 }))
+  await within(Promise.all(sent), 'all to be acknowledged')
+  t.equal(connects, 1)
+  t.match(server.refused, [{ topic: 'image', code: 'MESSAGE_TOO_LARGE' }])
 })

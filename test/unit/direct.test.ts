@@ -21,7 +21,7 @@ function take (chunks: readonly Buffer[], turnUnits: () => number = () => ENOUGH
       },
       acknowledge: (packetId) => { seen.push(`puback ${packetId}`) },
       rest: (bytes) => { parser.parse(bytes) },
-      cut: (bytes) => { parser.parse(bytes) },
+      cut: (bytes) => { parser.parse(bytes); return bytes.length },
       ...ALWAYS
     })
     if (taken < chunk.length) waiting.unshift(chunk.subarray(taken))
@@ -81,7 +81,7 @@ t.test('a packet that is cut, whatever it is, is left to the parser with all tha
       publish: () => { t.fail('half a packet was published') },
       acknowledge: () => { t.fail('half a packet was an acknowledgement') },
       rest: () => { t.fail('half a packet was a whole one') },
-      cut: (some) => { rest.push(some) },
+      cut: (some) => { rest.push(some); return some.length },
       ...ALWAYS
     })
     t.same(Buffer.concat(rest), bytes.subarray(0, cut), `${cut} bytes`)
@@ -103,7 +103,7 @@ t.test('what is not as it should be is left to the parser, which says so', async
       publish: () => { t.fail(name) },
       acknowledge: () => { t.fail(name) },
       rest: (some) => { rest.push(some) },
-      cut: (some) => { rest.push(some) },
+      cut: (some) => { rest.push(some); return some.length },
       ...ALWAYS
     })
     t.same([...Buffer.concat(rest)], bytes, name)
@@ -119,7 +119,7 @@ t.test('behind the end of a connection nothing counts', async t => {
     publish: () => {},
     acknowledge: (packetId) => { seen.push(`puback ${packetId}`) },
     rest: () => { isOpen = false }, // DISCONNECT
-    cut: () => { t.fail('behind the end') },
+    cut: (bytes) => { t.fail('behind the end'); return bytes.length },
     isOver: () => !isOpen
   })
   t.same(seen, ['puback 1'])
@@ -141,7 +141,7 @@ t.test('[G8] a turn ends when its units are used up, and what has to wait begins
   for (const [name, packet, units] of cases) {
     const many = Buffer.concat(Array.from({ length: 10 }, () => packet))
     const taken = takeDirectly(many, 0, { left: 3 * units }, {
-      ...ALWAYS, publish: () => {}, acknowledge: () => {}, rest: () => {}, cut: () => {}
+      ...ALWAYS, publish: () => {}, acknowledge: () => {}, rest: () => {}, cut: (bytes) => bytes.length
     })
     t.equal(taken, 3 * packet.length, `${name}: ${units}`)
   }
@@ -159,7 +159,7 @@ t.test('[G6] a packet that is longer than allowed is found where it begins, behi
     publish: () => { seen.push('publish') },
     acknowledge: () => { seen.push('puback') },
     rest: () => { seen.push('rest') },
-    cut: (bytes) => { seen.push(`cut ${bytes.length}`) }
+    cut: (bytes) => { seen.push(`cut ${bytes.length}`); return bytes.length }
   })
   t.same(seen, ['puback', `cut ${long.length + good.length}`])
 })
@@ -173,7 +173,7 @@ t.test('before CONNACK everything is for the parser', async t => {
     publish: () => { t.fail('PUBLISH') },
     acknowledge: () => { t.fail('PUBACK') },
     rest: (some) => { seen.push(some.length) },
-    cut: () => { t.fail('nothing is cut') }
+    cut: (bytes) => { t.fail('nothing is cut'); return bytes.length }
   })
   t.same(seen, [bytes.length])
 })
