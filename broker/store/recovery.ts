@@ -240,5 +240,7 @@ async function attemptLater<T> (folder: string, code: ErrorCode, action: () => P
 function explained (folder: string, code: ErrorCode, cause: unknown): HoldfastError {
   if (cause instanceof HoldfastError) return cause
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return new HoldfastError(code, `${folder} (${reason})`, { cause })
+  // LMDB met something in the file that it can't go on with, whatever was to be done.
+  const isDamage = /^MDB_(BAD_TXN|CORRUPTED|INVALID|PAGE_NOTFOUND|PANIC|PROBLEM)/.test(reason)
+  return new HoldfastError(isDamage ? 'DATA_DAMAGED' : code, `${folder} (${reason})`, { cause })
 }

@@ -8,10 +8,12 @@ import { connectAsync, type MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
 import {
   anonymous, createBroker, DEFAULT_LIMITS, systemClock, type Broker, type ClientId, type Delivery, type Link,
-  type Principal
+  type Offset, type Principal
 } from '../../broker/index.ts'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
+import { Engine } from '../../broker/store/engine.ts'
 import { StoreLook } from '../../broker/store/look.ts'
+import { encodeState, STATE_KEYS } from '../../broker/store/state.ts'
 import { startServer, type ServerProcess } from '../helpers/server.ts'
 import { tempFolder } from '../helpers/temp.ts'
 import { until } from '../helpers/wait.ts'
@@ -177,8 +179,10 @@ t.test('errors name the folder or the session and say what to do', async t => {
   const newer = join(tempFolder(t), 'newer')
   mkdirSync(newer)
   copyFileSync(join(data, 'data.mdb'), join(newer, 'data.mdb'))
-  const bytes = readFileSync(join(newer, 'data.mdb')).toString('latin1').replaceAll('{"format":1,', '{"format":9,')
-  writeFileSync(join(newer, 'data.mdb'), bytes, 'latin1')
+  const engine = await Engine.open(newer)
+  const value = encodeState({ format: 9, epoch: 'e', tail: 0 as Offset, clean: true })
+  await engine.commit(STATE_KEYS.map((key) => ({ key, value })), false)
+  await engine.close()
   const refused = await sessions(t, '--data', newer)
   t.equal(refused.code, 1)
   t.match(refused.stderr, /^holdfast: the data folder was written by a newer version: .*newer has format 9.*\n$/)
