@@ -3,7 +3,7 @@ import { closeSync, copyFileSync, openSync, readFileSync, readSync, writeFileSyn
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
-import { tableRange } from '../../broker/store/layout.ts'
+import { decodeRecord, tableRange } from '../../broker/store/layout.ts'
 import type { Store } from '../../broker/store/store.ts'
 import { ChangedError, TreeRead } from '../../broker/store/tree-read.ts'
 import { tempFolder } from '../helpers/temp.ts'
@@ -44,9 +44,10 @@ async function rounds (t: Test, count: number): Promise<{ path: string, files: B
 /** The round that all records are of; throws where they are not of one. */
 function roundOf (found: ReadonlyArray<{ readonly key: Buffer, readonly value: Buffer }>): number {
   if (found.length !== RECORDS) throw new Error(`${found.length} records`)
-  const round = found[0]!.value[8]!
-  for (const { key, value } of found) {
-    if (value.subarray(8).some((byte) => byte !== round)) throw new Error(`${key.toString()} is not of round ${round}`)
+  const values = found.map(({ key, value }) => decodeRecord(key, value)?.value)
+  const round = values[0]?.[0]
+  if (round === undefined || values.some((value) => value?.every((byte) => byte === round) !== true)) {
+    throw new Error(`not all are of round ${round}`)
   }
   return round
 }
