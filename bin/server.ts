@@ -35,6 +35,8 @@ export interface HoldfastAddresses {
 
 export interface HoldfastStats extends BrokerStats {
   readonly connections: { readonly mqtt: number, readonly socketio: number }
+  /** `violations`: connections that were closed since start, as their clients broke the protocol; logged likewise. */
+  readonly mqtt: { readonly violations: number }
   /** What happened on the side of Socket.IO since start, and is logged once in a while. */
   readonly socketio: Tallies
 }
@@ -190,6 +192,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       stats: () => ({
         ...broker.stats(),
         connections: { mqtt: mqttServer.connections, socketio: bridge.connections },
+        mqtt: { violations: mqttServer.violations },
         socketio: bridge.tallies
       }),
       sessions: () => broker.sessions(),

@@ -108,6 +108,7 @@ export async function createAedes (
     connectTimeout: limits.connectTimeoutMs,
     drainTimeout: limits.stallTimeoutMs,
     maxInflightInbound: 0, // incomingMax is looked after by the broker
+    maxClientsIdLength: limits.clientIdBytesMax, // 23 in MQTT 3.1, else; in bytes the broker looks at it
 
     preConnect (client, packet, done) {
       const connection = connectionOf(client)!

@@ -11,6 +11,7 @@ import { FrameGuard } from './frame-guard.ts'
 import type { Intake } from './intake.ts'
 import type { PacketGate } from './packet-gate.ts'
 import { pubrel, writePublishes, writeReceipts } from './encode.ts'
+import type { Violations } from './violations.ts'
 
 /** A byte stream and what the transport below it knows. */
 export interface Wire {
@@ -30,6 +31,7 @@ export interface ConnectionOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: Logger
+  readonly violations: Violations
   /** The session was found, but the connection is gone before it was attached. */
   release (session: Session): void
   /** Nothing is left of it: the socket is closed, and what came before was carried out. */
@@ -55,6 +57,7 @@ export class MqttConnection implements Link {
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #log: Logger
+  readonly #violations: Violations
   readonly #release: (session: Session) => void
   readonly #over: () => void
   #receipts: PendingReceipt[] = []
@@ -76,6 +79,7 @@ export class MqttConnection implements Link {
     this.#limits = options.limits
     this.#clock = options.clock
     this.#log = options.log
+    this.#violations = options.violations
     this.#release = (session) => { options.release(session) }
     this.#over = () => { options.over() }
     this.#socket.on('drain', () => {
@@ -187,6 +191,12 @@ export class MqttConnection implements Link {
   }
 
   // --- its end
+
+  /** The client broke the protocol; whoever says so ends the connection. */
+  violated (sentence: string): void {
+    const { remoteAddress } = this.wire
+    this.#violations.happened({ clientId: this.session?.clientId, remoteAddress }, sentence)
+  }
 
   /** The socket is gone: nothing can be answered. What was received is carried out all the same. */
   get isDead (): boolean { return this.#isDead }

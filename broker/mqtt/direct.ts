@@ -1,9 +1,10 @@
 /**
  * The packets that make up nearly all traffic, taken straight out of what was read of a socket: PUBLISH at QoS 0 and 1,
- * and PUBACK (MQTT 3.1.1, 3.3 and 3.4). Everything else, and every packet that is cut by the end of a chunk, is left to
- * the general parser, in its order. Pure: owns no socket.
+ * and PUBACK (MQTT 3.1.1, 3.3 and 3.4). Everything else, every packet that is cut by the end of a chunk, and what is
+ * malformed, is left to the general parser, in its order. Pure: owns no socket.
  */
 import { copyUnits, parseUnits, PARSED_UNITS, type Turn } from './intake.ts'
+import { isWellFormedPublish } from './well-formed.ts'
 
 export interface DirectHandlers {
   publish (topic: string, payload: Buffer, qos: 0 | 1, retain: boolean, packetId: number): void
@@ -51,8 +52,8 @@ export function takeDirectly (chunk: Buffer, from: number, turn: Turn, handlers:
       turn.left -= copyUnits(chunk.length - at)
       return handlers.isOver() ? chunk.length : at + handlers.cut(chunk.subarray(at))
     }
-    const isAck = first === PUBACK && length === 2
-    const isPublish = (first & 0xf0) === PUBLISH && (first & QOS_MASK) < 4 && isWhole(chunk, first, body, end)
+    const isAck = first === PUBACK && length === 2 && (chunk[body] | chunk[body + 1]) !== 0
+    const isPublish = (first & 0xf0) === PUBLISH && (first & QOS_MASK) < 4 && isWellFormedPublish(chunk, at, body, end)
     if (isDirect && (isAck || isPublish)) {
       if (rest < at) handlers.rest(chunk.subarray(rest, at))
       if (handlers.isOver()) return chunk.length
@@ -69,14 +70,6 @@ export function takeDirectly (chunk: Buffer, from: number, turn: Turn, handlers:
   }
   if (rest < at) handlers.rest(chunk.subarray(rest, at))
   return handlers.isOver() ? chunk.length : at
-}
-
-/** Does it hold its topic and packet identifier? If not, the parser says what is wrong with it. */
-function isWhole (chunk: Buffer, first: number, body: number, end: number): boolean {
-  if (end - body < 2) return false
-  const topicEnd = body + 2 + (chunk[body] << 8 | chunk[body + 1])
-  if ((first & QOS_MASK) === 0) return topicEnd <= end
-  return topicEnd + 2 <= end && (chunk[topicEnd] | chunk[topicEnd + 1]) !== 0 // identifier 0 [MQTT-2.3.1-1]
 }
 
 function publish (chunk: Buffer, first: number, body: number, end: number, handlers: DirectHandlers): void {

@@ -29,6 +29,7 @@ import { Intake, copyUnits } from './intake.ts'
 import { PacketGate, type GatedPacket, type GateOptions } from './packet-gate.ts'
 import type { ContractPacket } from './persistence.ts'
 import { SkippedPublish, headerEnd } from './skipped-publish.ts'
+import { WholePackets } from './whole-packets.ts'
 
 export const CONNECTION = Symbol('connection')
 
@@ -128,7 +129,12 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
   ending: Ending): Intake {
   const { broker, publish } = options
   const { guard, wire: { stream } } = connection
-  const parser = client._parser
+  const isOver = (): boolean => client.closed || client._disconnected
+  const packets = new WholePackets({
+    parse: (bytes) => { client._parser.parse(bytes) },
+    refuse: (sentence) => { endFor(client, sentence) },
+    isOver
+  })
   /** A fixed header of which more is to come. */
   let header = NO_BYTES
   let skipped: SkippedPublish | undefined
@@ -149,7 +155,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
       intake.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
     },
     acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },
-    rest: (bytes) => { parser.parse(bytes) },
+    rest: (bytes) => { packets.take(bytes) },
     cut (bytes) {
       const end = headerEnd(bytes)
       if (end === undefined) {
@@ -158,7 +164,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
       }
       const wrong = guard.feed(bytes)
       if (wrong === undefined) {
-        parser.parse(bytes)
+        packets.take(bytes)
         return bytes.length
       }
       skipped = connection.gate!.isOpen ? SkippedPublish.of(bytes, options.skippedBytesMax) : undefined
@@ -172,7 +178,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
     },
     lengthMax: () => guard.packetBytesMax,
     isDirect: () => connection.gate!.isOpen,
-    isOver: () => client.closed || client._disconnected
+    isOver
   }
   const intake = new Intake({
     stream,
@@ -185,7 +191,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
       const open = guard.feedOpen(chunk)
       if (open > 0) {
         turn.left -= copyUnits(open)
-        parser.parse(open < chunk.length ? chunk.subarray(0, open) : chunk)
+        packets.take(open < chunk.length ? chunk.subarray(0, open) : chunk)
       }
       if (header.length === 0) return takeDirectly(chunk, open, turn, handlers)
       const before = header
@@ -216,8 +222,14 @@ function lead (client: InnerClient, intake: Intake, ending: Ending): void {
 
 function refuseSkipped (client: InnerClient, packet: SkippedPublish, { refuse }: EngineClientOptions): void {
   const { identity } = packet
-  if (identity === undefined) client.emit('error', new Error('a malformed PUBLISH'))
+  if (identity === undefined) endFor(client, 'PUBLISH that is malformed [MQTT-4.8.0-1]')
   else refuse(client, packet, identity.topic, identity.packetId)
+}
+
+/** The client broke the protocol: its connection ends without an answer [MQTT-4.8.0-1]. */
+function endFor (client: InnerClient, sentence: string): void {
+  client[CONNECTION].violated(sentence)
+  client.emit('error', new Error(sentence))
 }
 
 /** CONNACK with return code 1, "unacceptable protocol version" [MQTT-3.1.2-2]. */
@@ -231,7 +243,7 @@ function makeGate (client: InnerClient, connection: MqttConnection, limits: Limi
   const gate = new PacketGate({
     pass: (packet) => { handle.call(parser, packet) },
     ...begins,
-    refuse: (sentence) => { client.emit('error', new Error(sentence)) },
+    refuse: (sentence) => { endFor(client, sentence) },
     wrongFilter: (filter) => {
       try {
         checkFilter(filter, limits)

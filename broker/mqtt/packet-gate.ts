@@ -1,6 +1,6 @@
 /**
- * Between the parser and Aedes: packets are kept in order and out of reach until CONNACK is out, and what MQTT forbids
- * but parser and engine let pass is stopped here.
+ * Between the parser and Aedes: packets are kept in order and out of reach until CONNACK is out. What is malformed has
+ * been stopped before (well-formed.ts).
  *
  * Without the gate Aedes handles a packet that comes while CONNECT is still being authenticated: it would get its
  * receipt without having been appended [G1], or overtake those that came before it [G3].
@@ -35,9 +35,6 @@ export interface GateOptions {
 export const REFUSED_FILTER = '$holdfast/refused/'
 export const REPEATED_FILTER = '$holdfast/repeated/'
 
-/** What decoding makes of bytes that are not UTF-8: the connection ends [MQTT-1.5.3-1]. */
-const REPLACEMENT = '\uFFFD'
-
 export class PacketGate {
   readonly #options: GateOptions
   #waiting: GatedPacket[] | undefined
@@ -51,14 +48,12 @@ export class PacketGate {
   /** The parser has read a packet. */
   take (packet: GatedPacket): void {
     if (this.#isOver) return
-    const wrong = violation(packet)
-    if (wrong !== undefined) this.#break(wrong)
-    else if (this.#isOpen) this.#pass(packet)
+    if (this.#isOpen) this.#pass(packet)
     else if (this.#waiting === undefined) { // CONNECT; anything else is refused by Aedes [MQTT-3.1.0-1]
       this.#waiting = []
       this.#options.connecting()
       this.#options.pass(packet)
-    } else if (packet.cmd === 'connect') this.#break('a second CONNECT') // [MQTT-3.1.0-2]
+    } else if (packet.cmd === 'connect') this.#break('a second CONNECT [MQTT-3.1.0-2]')
     else if (this.#waiting.push(packet) > this.#options.waitingMax) {
       this.#break(`more than ${this.#options.waitingMax} packets before CONNACK`)
     }
@@ -94,18 +89,6 @@ export class PacketGate {
     this.#waiting = []
     this.#options.refuse(sentence)
   }
-}
-
-function violation (packet: GatedPacket): string | undefined {
-  const { cmd, messageId } = packet
-  const needsId = cmd === 'subscribe' || cmd === 'unsubscribe' || (cmd === 'publish' && packet.qos! > 0)
-  if (needsId && messageId === 0) return `${cmd} with packet identifier 0` // [MQTT-2.3.1-1]
-  if (cmd === 'subscribe' && packet.subscriptions?.length === 0) return 'subscribe without a filter' // [MQTT-3.8.3-3]
-  const filters = packet.subscriptions?.map(({ topic }) => topic) ?? packet.unsubscriptions
-  if (filters?.some((filter) => filter.includes(REPLACEMENT)) === true) return 'a filter that is not UTF-8'
-  // [MQTT-3.10.3-2]
-  if (cmd === 'unsubscribe' && packet.unsubscriptions?.length === 0) return 'unsubscribe without a filter'
-  return undefined
 }
 
 function markFilters (packet: GatedPacket, wrongFilter: GateOptions['wrongFilter']): void {

@@ -9,6 +9,7 @@ import type { Logger } from '../logger.ts'
 import { createAedes } from './aedes.ts'
 import { MqttConnection, type Wire } from './connection.ts'
 import { Refusals, type RefusedMessages } from './refusals.ts'
+import { Violations } from './violations.ts'
 import { tcpWire, websocketWire } from './wires.ts'
 
 /** The subprotocol of MQTT over WebSocket [MQTT-6.0.0-3], and the name older clients offer. */
@@ -33,6 +34,8 @@ export interface MqttServer {
   upgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void
   /** Connections that are open now. */
   readonly connections: number
+  /** Connections that were closed since the start, as their clients broke the protocol. */
+  readonly violations: number
   /** Stops accepting; publishes in progress get their receipts; then closes the connections. */
   close (): Promise<void>
 }
@@ -55,6 +58,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false
   })
   const connections = new Set<MqttConnection>()
+  const violations = new Violations({ log, clock })
   let isClosing = false
 
   function handle (wire: Wire): void {
@@ -63,6 +67,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       limits,
       clock,
       log,
+      violations,
       release: (session) => { broker.release(session) },
       over: () => { connections.delete(connection) }
     })
@@ -105,6 +110,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       })
     },
     get connections () { return connections.size },
+    get violations () { return violations.count },
     async close () {
       isClosing = true
       const listening = tcp.listening ? new Promise<void>((resolve) => { tcp.close(() => { resolve() }) }) : undefined
