@@ -19,7 +19,12 @@ export function narrate (events: Broker['events'], log: Logger): void {
     else log.info(session, 'session ended; nothing is kept for it any more')
   })
   events.on('gap', (gap) => {
-    if (gap.reason !== 'set-aside') log.warn(gap, 'a session reached a bound and skipped messages; it is told how many')
+    if (gap.reason === 'qos-lowered') {
+      log.warn(gap, 'a client lowered a subscription to QoS 0; what waited for it at a higher one is let go, and it is ' +
+        'told how many')
+    } else if (gap.reason !== 'set-aside') {
+      log.warn(gap, 'a session reached a bound and skipped messages; it is told how many')
+    }
   })
   events.on('set-aside', (aside) => log.warn(aside, 'the connection broke with this message again and again; it is ' +
     'set aside and the session goes on without it ("holdfast sessions --client" shows it)'))

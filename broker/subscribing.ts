@@ -13,6 +13,7 @@ import { PENDING, type Subscription } from './log/route.ts'
 import type { Offset, QoS } from './message.ts'
 import type { Retained } from './retained.ts'
 import type { Follower } from './session/follower.ts'
+import { lostWithout } from './session/backlog.ts'
 import { filterChange } from './session/records.ts'
 import { RetainedDue } from './session/retained-due.ts'
 import type { Session } from './session/session.ts'
@@ -125,7 +126,7 @@ export class Subscribing {
         }
         this.#sessions.owed.filterWritten(session, filter)
         if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
-        this.#setQos(subscription, qos)
+        this.#replace(subscription, qos)
         this.owe(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
         // What is written must count from where the subscription does, which an earlier one may have begun.
         const isExact = session.clean || subscription.from === (from ?? at)
@@ -151,6 +152,18 @@ export class Subscribing {
     const { session, route, qos, from } = subscription
     const isOwed = session.retainedDue?.has(route.filter) === true || session.retainedSent?.has(route.filter) === true
     this.#log.record([filterChange(session, route.filter, qos, isOwed, from)], tell)
+  }
+
+  /** At QoS 0 nothing waits for a filter: what did, for it and for no other, is told as a gap [G5]. */
+  #replace (subscription: Subscription<Session>, qos: QoS): void {
+    const { session } = subscription
+    if (qos > 0 || subscription.qos === 0 || session.clean || session.live?.caughtUp === true) {
+      this.#setQos(subscription, qos)
+      return
+    }
+    const lost = lostWithout(session, subscription, this.#index, () => { this.#setQos(subscription, qos) })
+    this.#follower.unsubscribed(session) // what was found for it is not sent
+    if (lost > 0) this.#follower.lose(session, lost, 'qos-lowered')
   }
 
   #setQos (subscription: Subscription<Session>, qos: QoS): void {

@@ -116,7 +116,7 @@ export class MqttConnection implements Link {
 
   gap (count: number, reason: GapReason): void {
     this.#log.warn({ clientId: this.session?.clientId, count, reason },
-      'session lost messages to a bound; it is told if it subscribes to ' + GAP_TOPIC)
+      'session lost messages; it is told if it subscribes to ' + GAP_TOPIC)
     if (this.session?.subscriptions.has(GAP_TOPIC) !== true) return
     const payload = Buffer.from(JSON.stringify({ count, reason }))
     const message = { ...NOTICE, payload, time: this.#clock.now(), publisher: this.session.clientId,

@@ -34,6 +34,20 @@ export function summable (session: Session, after: Offset): Filters | undefined 
   return kept
 }
 
+/**
+ * How many messages cease to wait for the session when `lower` has lowered a filter: not those that wait for another
+ * one, too, unless the filters are such that only counting each message would tell; then it may be less.
+ */
+export function lostWithout (session: Session, one: Subscription<Session>, index: LogIndex<Session>,
+  lower: () => void): number {
+  const { sent } = session
+  const before = summable(session, sent)
+  const all = index.count(before ?? [one], sent).messages
+  lower()
+  const after = before === undefined ? undefined : summable(session, sent)
+  return all - (after === undefined ? 0 : index.count(after, sent).messages)
+}
+
 /** Counts at once, whatever it takes: for somebody who asks. */
 export function pendingOf (session: Session, index: LogIndex<Session>): Sum {
   const filters = summable(session, session.sent)

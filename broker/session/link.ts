@@ -51,7 +51,7 @@ export interface Link {
 }
 
 export const GAP_REASONS = [
-  'backlog-messages', 'backlog-bytes', 'backlog-age', 'queue-full', 'damaged', 'set-aside'
+  'backlog-messages', 'backlog-bytes', 'backlog-age', 'queue-full', 'damaged', 'set-aside', 'qos-lowered'
 ] as const
 export type GapReason = typeof GAP_REASONS[number]
 

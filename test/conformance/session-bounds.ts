@@ -198,6 +198,39 @@ export function boundsSuite (name: string, factory: WorldFactory): void {
     await next.store.close()
     t.equal((await server.crashed(t)).stored, 100, 'and nothing was lost')
   })
+
+  check('[G5] a filter that is lowered to QoS 0 tells how many waited for it alone; what is out, and what another ' +
+    'filter wants, still comes', async (t, world) => {
+    const server = await Server.start(t, world, { inflightMessagesMax: 5 })
+    await server.away('a', { 't/+': 1, 't/1': 2 })
+    await server.publishMany('t/0', 0, 20)
+    await server.publishMany('t/1', 20, 30)
+    const link = await server.back('a')
+    await server.quiet()
+    t.same(link.got, numbers(0, 5), 'the window is full')
+    t.equal(await server.broker.subscribe(link.session!, 't/+', 0), 0)
+    t.same(link.gaps, [[15, 'qos-lowered']])
+    await server.broker.subscribe(link.session!, 't/+', 0)
+    await server.drain(link, 15)
+    t.same(link.got, [...numbers(0, 5), ...numbers(20, 30)])
+    t.equal(link.gaps.length, 1, 'once')
+    await server.publish('t/0', 'at most once')
+    await server.quiet()
+    t.same(link.got.slice(15), ['at most once'])
+    await server.flushed()
+    t.equal(server.stored, 0, 'nothing is kept for nobody')
+  })
+
+  check('a filter that is lowered while nothing waits loses nothing, and tells nothing', async (t, world) => {
+    const server = await Server.start(t, world)
+    const { session, link } = await server.follower('a', { t: 1 })
+    await server.publishMany('t', 0, 10)
+    await server.broker.subscribe(session, 't', 0)
+    link.ack(...link.ids)
+    await server.publish('t', 'live')
+    await server.quiet()
+    t.same([link.got, link.gaps], [[...numbers(0, 10), 'live'], []])
+  })
 }
 
 /** In which as much is left after a collection as the test says. */

@@ -245,6 +245,7 @@ export class Deliveries {
       case 'queue-full': return limits.cleanQueueMessagesMax < DEFAULT_LIMITS.cleanQueueMessagesMax ||
         limits.cleanQueueBytesMax < DEFAULT_LIMITS.cleanQueueBytesMax
       case 'set-aside': return true // held against what was set aside at the end
+      case 'qos-lowered': return true // held against what its filters no longer cover at the end
       case 'damaged': return (this.#referee.counts.get('damaged') ?? 0) > 0
       case 'set-aside': return true // held against what was set aside at the end
     }
