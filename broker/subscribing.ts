@@ -106,7 +106,8 @@ export class Subscribing {
     subscription.route.setQos(subscription, before, asked) // from here on messages are stored for it
     const hasRetained = this.#retained.mayMatch(filter)
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
-    const from = keepsFrom ? existing.from : undefined
+    // Where an earlier one is still on its way, a crash must not find a later place than that will have [G2].
+    const from = keepsFrom ? existing.from : existing?.from === PENDING ? this.#log.tail : undefined
     const changes = session.clean ? NO_CHANGES : [filterChange(session, filter, qos, hasRetained, from)]
     subscription.writes++
     return await new Promise((resolve, reject) => {
