@@ -20,8 +20,8 @@ export function narrate (events: Broker['events'], log: Logger): void {
   })
   events.on('gap', (gap) => {
     if (gap.reason === 'qos-lowered') {
-      log.warn(gap, 'a client lowered a subscription to QoS 0; what waited for it at a higher one is let go, and it is ' +
-        'told how many')
+      log.warn(gap, 'a client lowered a subscription to QoS 0; what waited for it at a higher one is let go, and it ' +
+        'is told how many')
     } else if (gap.reason !== 'set-aside') {
       log.warn(gap, 'a session reached a bound and skipped messages; it is told how many')
     }

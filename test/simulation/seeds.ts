@@ -50,5 +50,6 @@ export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]>
   [930_092, 'a start and a stop on a full disk, with no word between that it had run: what came again had no DUP'],
   [940_043, 'a connect that a stop refused made a session, which passed for the one that had been ended before [G5]'],
   [2_001_015, 'the checker held who had wanted a message that was refused for wanting it when it was sent again'],
-  [2_001_521, 'the checker took damage that was told to nobody, as the process that found it died, for a loss']
+  [2_001_521, 'the checker took damage that was told to nobody, as the process that found it died, for a loss'],
+  [940_075, 'a SUBSCRIBE behind another of its filter moved on, on the disk, what a crash left of the first [G2]']
 ]
