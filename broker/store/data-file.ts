@@ -77,6 +77,20 @@ export function readHeads (file: number, path: string): [Head, Head] {
   return [first, second]
 }
 
+/** Of the second head, behind the first page. */
+export const HEADS_BYTES = HEAD_BYTES
+
+/**
+ * The numbers of the transactions of both heads, by one read; undefined where these are no heads.
+ * @param bytes a page and HEADS_BYTES long; is overwritten
+ */
+export function readTransactions (file: number, bytes: Buffer): [bigint, bigint] | undefined {
+  if (readSync(file, bytes, 0, bytes.length, 0) < bytes.length) return undefined
+  const second = bytes.length - HEAD_BYTES
+  if (bytes.readUInt32LE(AT.magic) !== MAGIC || bytes.readUInt32LE(second + AT.magic) !== MAGIC) return undefined
+  return [bytes.readBigUInt64LE(AT.transaction), bytes.readBigUInt64LE(second + AT.transaction)]
+}
+
 function checkTrees (file: number, path: string, head: Head, lastPage: number): void {
   const check = new TreeCheck(file, head.pageBytes, lastPage, head.transaction)
   try {

@@ -8,13 +8,15 @@
  */
 import { fstatSync, statSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
-import { DATA_FILE, readHeads } from './data-file.ts'
+import { DATA_FILE, HEADS_BYTES, readHeads, readTransactions } from './data-file.ts'
 
 export class FileGuard {
   readonly #folder: string
   readonly #path: string
   readonly #file: number
   readonly #own: Stats
+  /** Both heads are read into this. */
+  readonly #bytes: Buffer
   /** Numbers of the transactions in the two heads, as they were left. */
   #last: bigint
   #before: bigint
@@ -25,7 +27,9 @@ export class FileGuard {
     this.#folder = folder
     this.#path = join(folder, DATA_FILE)
     this.#file = file
-    this.#own = fstatSync(file);
+    this.#own = fstatSync(file)
+    const [{ pageBytes }] = readHeads(file, this.#path)
+    this.#bytes = Buffer.alloc(pageBytes + HEADS_BYTES);
     [this.#before, this.#last] = this.#heads()
   }
 
@@ -86,13 +90,10 @@ export class FileGuard {
 
   #size (): number { return fstatSync(this.#file).size }
 
-  /** The lower number first; zeros where there is no head any more. */
+  /** The lower number first; both -1 where there is no head any more. */
   #heads (): [bigint, bigint] {
-    try {
-      const [{ transaction: a }, { transaction: b }] = readHeads(this.#file, this.#path)
-      return a < b ? [a, b] : [b, a]
-    } catch {
-      return [-1n, -1n]
-    }
+    const numbers = readTransactions(this.#file, this.#bytes)
+    if (numbers === undefined) return [-1n, -1n]
+    return numbers[0] < numbers[1] ? numbers : [numbers[1], numbers[0]]
   }
 }

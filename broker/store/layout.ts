@@ -69,14 +69,17 @@ export function tableRange (table: Table): { start: Buffer, end: Buffer } {
   return { start: Buffer.from([first]), end: Buffer.from([first + 1]) }
 }
 
-/** @param key as recordKey() made it */
-export function encodeRecord (key: Buffer, value: Buffer, at: Offset): Buffer {
-  const end = STAMP_BYTES + value.length
+/** Key and value are parts of one piece of memory, so that their CRC-32 is one call. */
+export function encodeRecord (table: Table, key: string, value: Buffer, at: Offset): { key: Buffer, value: Buffer } {
+  const keyEnd = 1 + Buffer.byteLength(key)
+  const end = keyEnd + STAMP_BYTES + value.length
   const bytes = Buffer.allocUnsafe(end + CRC_BYTES)
-  bytes.writeDoubleLE(at, 0)
-  bytes.set(value, STAMP_BYTES)
-  bytes.writeUInt32LE(crc32(bytes.subarray(0, end), crc32(key)), end)
-  return bytes
+  bytes[0] = RECORDS + TABLES.indexOf(table)
+  bytes.write(key, 1)
+  bytes.writeDoubleLE(at, keyEnd)
+  bytes.set(value, keyEnd + STAMP_BYTES)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, end)), end)
+  return { key: bytes.subarray(0, keyEnd), value: bytes.subarray(keyEnd) }
 }
 
 /** The record of this key, its value a view of `bytes`; undefined if one of them is damaged, or it is no record. */

@@ -68,8 +68,9 @@ export class Transaction {
     }
     for (const { table, key, value, after } of changes) {
       const at = before + after as Offset
-      const place = recordKey(table, key)
-      this.operations.push({ key: place, value: value === null ? null : encodeRecord(place, value, at) })
+      this.operations.push(value === null
+        ? { key: recordKey(table, key), value }
+        : encodeRecord(table, key, value, at))
     }
     this.tails.push(this.tail)
   }

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import t from 'tap'
 import { CRC_RESIDUE, withoutFlippedBit } from '../../broker/store/crc.ts'
-import { decodeRecord, encodeRecord, mendRecord, recordKey } from '../../broker/store/layout.ts'
+import { decodeRecord, encodeRecord, mendRecord } from '../../broker/store/layout.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 function sound (length: number): Buffer {
@@ -43,8 +43,7 @@ t.test('long ones are left alone: other damage would too often pass for one bit'
 })
 
 t.test('a record is damaged with any bit of its key or value, and mended; noise is neither', async t => {
-  const key = recordKey('cursors', 'client-7')
-  const value = encodeRecord(key, Buffer.from('what a cursor holds'), 77 as never)
+  const { key, value } = encodeRecord('cursors', 'client-7', Buffer.from('what a cursor holds'), 77 as never)
   t.match(decodeRecord(key, value), { key: 'client-7', value: Buffer.from('what a cursor holds'), at: 77 })
   const all = Buffer.concat([key, value])
   for (let bit = 0; bit < all.length * 8; bit++) {
