@@ -20,7 +20,7 @@ const LONG = /^test\/simulation\//
 /** Program, and the Debian package that brings it. */
 const PROGRAMS = [
   ['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace'],
-  ['chromium', 'chromium']
+  ['chromium', 'chromium'], ['mosquitto', 'mosquitto']
 ]
 
 process.chdir(ROOT)

@@ -48,7 +48,7 @@ export interface AedesServer {
 
 type Receipt = (error?: HoldfastError) => void
 interface Expected { topic: string, qos: QoS, packetId: number, bytes: number }
-interface InnerConnect { clientId: string, clean: boolean, will?: ContractPacket }
+interface InnerConnect { clientId: string, clean: boolean, bridgeMode?: boolean, will?: ContractPacket }
 
 const PRESENT_MARKER: readonly ContractSubscription[] = [{ topic: '$holdfast/present', qos: 0 }]
 /** What a message costs in memory besides its topic and payload, about. */
@@ -114,6 +114,7 @@ export async function createAedes (
       const connection = connectionOf(client)!
       const connect = packet as unknown as InnerConnect
       connection.clean = connect.clean
+      connection.isBridge = connect.bridgeMode === true
       connection.order = ++connects
       if (connect.clientId === '') {
         if (connect.clean) connect.clientId = makeId() // [MQTT-3.1.3-6]

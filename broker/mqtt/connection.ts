@@ -44,6 +44,8 @@ export class MqttConnection implements Link {
   readonly wire: Wire
   /** As the client asked for in CONNECT; Aedes is told otherwise, see aedes.ts. */
   clean = true
+  /** As the protocol level of CONNECT says (0x83, 0x84): it gets the messages of others only, retain flags as sent. */
+  isBridge = false
   session: Session | undefined
   attachment: Attachment | undefined
   /** Why CONNECT is to be refused: a return code of CONNACK (3.2.2.3). */
@@ -109,7 +111,23 @@ export class MqttConnection implements Link {
 
   deliver (deliveries: readonly Delivery[]): void {
     if (this.#isClosed) return
-    writePublishes(deliveries, (chunk) => { this.#write(chunk) })
+    const some = this.isBridge ? this.#bridged(deliveries) : deliveries
+    writePublishes(some, (chunk) => { this.#write(chunk) })
+  }
+
+  /** A bridge has what it sent itself: as good as acknowledged, or two brokers would send it to and fro for ever. */
+  #bridged (deliveries: readonly Delivery[]): readonly Delivery[] {
+    const own = this.session?.clientId
+    const [known, others]: [Delivery[], Delivery[]] = [[], []]
+    for (const delivery of deliveries) {
+      const { packetId, qos, dup, retain, message } = delivery
+      if (message.publisher === own) known.push(delivery)
+      else others.push({ packetId, qos, dup, message, retain: retain || message.retain })
+    }
+    queueMicrotask(() => { // a link does not call back at once
+      for (const { qos, packetId } of known) if (qos > 0) this.attachment?.acknowledge(packetId)
+    })
+    return others
   }
 
   release (packetId: PacketId): void { this.#write(pubrel(packetId)) }
