@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import { createSocketioBridge, type Tallies } from '../bridge/socketio/server.ts'
 import {
   type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type SessionInfo, anonymous,
-  createBroker, createMqttServer, processHeap, systemClock
+  Turns, createBroker, createMqttServer, processHeap, systemClock
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import type { Config } from '../config/schema.ts'
@@ -149,9 +149,11 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       throw error
     }), data, log)
     started.push(() => broker.close())
+    const turns = new Turns()
     const mqttServer = mqtt = await createMqttServer({
       broker,
       log,
+      turns,
       tcpSessionExpiryMs: config.mqttSessionExpiryMs,
       websocketSessionExpiryMs: config.websocketSessionExpiryMs,
       refusedMessages: config.refusedMessages
@@ -160,6 +162,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     const mqttAddress = doors.mqtt ? await listenMqtt(mqttServer, config) : undefined
     const bridge = createSocketioBridge({
       broker,
+      turns,
       http,
       program: io && { io, publisher: PROGRAM },
       trusted: PROGRAM.principal,

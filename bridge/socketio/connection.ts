@@ -2,11 +2,12 @@
  * One Engine.IO connection under all its namespaces: asks for receipts, and bounds what is written to it and what is
  * taken from it.
  */
-import type { Clock, Logger, PacketId } from '../../broker/index.ts'
+import type { Clock, Logger, PacketId, Turn } from '../../broker/index.ts'
 import { Doubt, type Conclusion, type Suspicion } from './proof/deaf.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
 import type { EnginePacket, EngineSocket } from './wire/engine.ts'
+import type { Inlets } from './wire/inlets.ts'
 import { Wire, Writing, type WireOwner } from './wire/wire.ts'
 
 /** One namespace on the connection. */
@@ -36,6 +37,7 @@ export interface ConnectionOptions {
   readonly eio3Proof: Eio3Proof
   /** Shared by the connections of a bridge. */
   readonly writing?: Writing
+  readonly inlets?: Inlets
 }
 
 export const EIO3_PROOFS = ['heartbeat', 'transport'] as const
@@ -52,6 +54,9 @@ const QUESTION = -1 as PacketId
 
 /** A closed connection whose client does not take leave by then is cut off. */
 export const LINGER_MS_MAX = 5_000
+
+/** What authentication and a session cost, in units (broker/turns.ts), besides the packet. */
+const CONNECT_UNITS = 64
 
 /** Type digit of a Socket.IO CONNECT packet, which a client sends without having understood anything (protocol 5). */
 const CONNECT = '0'
@@ -78,7 +83,12 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   #pendingBytes = 0
   /** Of them: answered, and the answers are not taken. */
   #owedBytes = 0
-  #paused = false
+  #isOwing = false
+  /** Of work that takes a turn of its own; bounded as what waits for the disk is, see take(). */
+  #turn: Turn | undefined
+  readonly #work: Array<{ readonly units: number, readonly work: () => void }> = []
+  /** What is not read now. */
+  #paused: { pause (): void, resume (): void } | undefined
   /** Bytes went out in a packet of their own and nothing behind them is proven; `true` until there is a mark behind. */
   #bytesOut: Mark | true | undefined
   /** Of few clients. */
@@ -111,6 +121,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
       transport.prependListener('ready', () => { this.#respondedBytes = 0 }) // before the prover says that it is taken
     }
     engine.on('close', () => {
+      this.#paused?.resume() // what is left means nothing any more
       this.#doubt?.drop()
       this.#linger()
     })
@@ -142,7 +153,9 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   }
 
   get #isFull (): boolean {
-    return this.#waitingBytes >= this.#options.writeBufferBytesMax
+    if (this.#waitingBytes < this.#options.writeBufferBytesMax) return false
+    const { transport } = this.engine
+    return transport.name !== 'websocket' || !transport.socket._socket.destroyed // it will never take any of it
   }
 
   get #waitingBytes (): number {
@@ -240,14 +253,30 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#prover.delivered(mark, isFast ? 'received' : mark.level)
   }
 
-  /**
-   * Counts bytes taken from the client. Beyond pendingBytesMax the connection is not read until the disk has caught up;
-   * false where that is not enough (long polling can't be paused) and twice as much waits: the client must go [G6].
-   */
-  take (bytes: number): boolean {
+  /** Counts bytes taken from the client. Beyond pendingBytesMax it is not read until the disk has caught up [G6]. */
+  take (bytes: number): void {
     this.#pendingBytes += bytes
     if (this.#pendingBytes > this.#options.pendingBytesMax) this.#pause()
-    return this.#pendingBytes <= 2 * this.#options.pendingBytesMax
+  }
+
+  /** What the client asked for is more work than its packet shows, in units (broker/turns.ts). */
+  charge (units: number): void {
+    this.#options.inlets?.of(this.engine)?.turn.charge(units)
+  }
+
+  /** Work of its client that is so much that it takes a turn of its own; in the order of the calls. */
+  inTurn (units: number, work: () => void): void {
+    const { inlets } = this.#options
+    if (inlets === undefined) return work()
+    this.#work.push({ units, work })
+    this.#turn ??= inlets.turn(() => {
+      const next = this.#work.shift()
+      if (next === undefined) return false
+      this.#turn!.charge(next.units)
+      next.work()
+      return this.#work.length > 0
+    })
+    this.#turn.ask()
   }
 
   /**
@@ -256,8 +285,14 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
    */
   settle (bytes: number, isAnswered: boolean): void {
     if (!isAnswered || !this.#isFull) return this.#release(bytes)
-    if (this.#owedBytes === 0) this.wire.whenTaken(() => this.#settleOwed())
     this.#owedBytes += bytes
+    this.#owe()
+  }
+
+  /** Reads nothing until what was written is taken. */
+  #owe (): void {
+    if (!this.#isOwing) this.wire.whenTaken(() => this.#settleOwed())
+    this.#isOwing = true
     this.#pause()
   }
 
@@ -266,16 +301,15 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     if (this.#isFull) return this.wire.whenTaken(() => this.#settleOwed())
     const owed = this.#owedBytes
     this.#owedBytes = 0
+    this.#isOwing = false
     this.#release(owed)
   }
 
   #release (bytes: number): void {
     this.#pendingBytes -= bytes
-    if (this.#paused && this.#owedBytes === 0 && this.#pendingBytes <= this.#options.pendingBytesMax / 2) {
-      this.#paused = false
-      const { transport } = this.engine
-      if (transport.name === 'websocket') transport.socket.resume()
-    }
+    if (this.#paused === undefined || this.#isOwing || this.#pendingBytes > this.#options.pendingBytesMax / 2) return
+    this.#paused.resume()
+    this.#paused = undefined
   }
 
   /** The client comes back by itself: to it the network broke. What was written goes out first. */
@@ -300,16 +334,20 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   }
 
   #pause (): void {
+    if (this.#paused !== undefined) return
     const { transport } = this.engine
-    if (transport.name !== 'websocket' || transport.socket.isPaused) return
-    this.#paused = true
-    transport.socket.pause()
+    const socket = transport.name === 'websocket' ? transport.socket : undefined
+    this.#paused = this.#options.inlets?.of(this.engine) ?? socket
+    this.#paused?.pause()
   }
 
   #read (packet: EnginePacket): void {
     this.#prover.read(packet)
     if (packet.type !== 'message' || typeof packet.data !== 'string') return
-    if (!packet.data.startsWith(CONNECT)) {
+    if (packet.data.startsWith(CONNECT)) {
+      this.charge(CONNECT_UNITS)
+      if (this.#isFull) this.#owe() // whatever comes of it is answered, if only with a refusal
+    } else {
       this.#hasSpoken = true
       this.#doubt?.end()
     }

@@ -44,6 +44,10 @@ export interface InboundOptions {
 
 /** Counted for every emit on top of its bytes, so that many small ones are bounded too. */
 const OVERHEAD_BYTES = 256
+/** What a filter that comes or goes costs, in units (broker/turns.ts). */
+const FILTER_UNITS = 16
+/** So many filters are more work to list than an event is. */
+const LONG_LIST = 64
 
 export class Inbound {
   readonly #options: InboundOptions
@@ -73,11 +77,7 @@ export class Inbound {
     const bytes = OVERHEAD_BYTES + size(command)
     const slot: Slot = { event: String(packet[0]).slice(0, 80), ack, bytes, answer: undefined }
     this.#slots.push(slot)
-    if (!connection.take(bytes)) {
-      this.#options.log.warn({ session: this.#session.clientId },
-        'a Socket.IO client sends faster than the disk takes it; it is disconnected (pendingBytesMax)')
-      connection.close()
-    }
+    connection.take(bytes)
     const step = (): void | Promise<void> => this.#carryOut(command, slot)
     const done = this.#tail === undefined ? step() : this.#tail.then(step)
     if (done === undefined) return true
@@ -98,7 +98,7 @@ export class Inbound {
 
   /** Resolves when what comes behind it may start; a message takes its place at once, so nothing waits for it. */
   #carryOut (command: Command, slot: Slot): void | Promise<void> {
-    const { broker } = this.#options
+    const { broker, connection } = this.#options
     const settle = (error?: unknown): void => this.#settle(slot, error)
     switch (command.kind) {
       case 'publish': {
@@ -113,11 +113,12 @@ export class Inbound {
         }, settle)
       }
       case 'subscribe':
-        return all(command.filters, filter => broker.subscribe(this.#session, filter, 1)).then(() => settle(), settle)
+        return all(command.filters, filter => this.#subscribe(filter)).then(() => settle(), settle)
       case 'unsubscribe':
+        connection.charge(FILTER_UNITS * command.filters.length)
         return all(command.filters, filter => broker.unsubscribe(this.#session, filter)).then(() => settle(), settle)
       case 'list':
-        return this.#answer(slot, { status: 'ok', rooms: this.#list(command.before, command.after) })
+        return this.#answerList(slot, command.before, command.after)
       case 'ignored':
         return this.#answer(slot, OK)
       case 'refused':
@@ -125,13 +126,34 @@ export class Inbound {
     }
   }
 
+  /** A long list takes a turn of its own [G8]. */
+  #answerList (slot: Slot, before: string, after: string): void | Promise<void> {
+    const { size } = this.#session.subscriptions
+    const answer = (): void => { this.#answer(slot, { status: 'ok', rooms: this.#list(before, after) }) }
+    if (size < LONG_LIST) return answer()
+    return new Promise(resolve => this.#options.connection.inTurn(size >>> 2, () => {
+      answer()
+      resolve()
+    }))
+  }
+
+  /** One that is there already stays as it is: nothing is written for it, and no retained messages are repeated. */
+  async #subscribe (filter: string): Promise<void> {
+    const { broker, connection } = this.#options
+    const known = this.#session.subscriptions.get(filter)
+    if (known !== undefined && known.qos > 0 && known.writes === 0) return
+    connection.charge(FILTER_UNITS)
+    await broker.subscribe(this.#session, filter, 1)
+  }
+
   #list (before: string, after: string): string[] {
-    const filters = this.#options.broker.session(this.#session.clientId)?.filters ?? []
-    return filters.flatMap(({ filter }) => {
-      if (!filter.startsWith(before) || !filter.endsWith(after)) return []
+    const rooms: string[] = []
+    for (const filter of this.#session.subscriptions.keys()) {
+      if (!filter.startsWith(before) || !filter.endsWith(after)) continue
       const level = filter.slice(before.length, filter.length - after.length)
-      return level === '' || level.includes('/') ? [] : [decodeName(level)]
-    })
+      if (level !== '' && !level.includes('/')) rooms.push(decodeName(level))
+    }
+    return rooms
   }
 
   #settle (slot: Slot, error?: unknown): void {

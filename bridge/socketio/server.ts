@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto'
 import { type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Namespace, Server } from 'socket.io'
-import type { Broker, ClientId, Logger, Principal, Publisher } from '../../broker/index.ts'
+import { Turns, type Broker, type ClientId, type Logger, type Principal, type Publisher } from '../../broker/index.ts'
 import { Admission } from './admission/admission.ts'
 import { DeviceCookies } from './admission/cookie.ts'
 import type { Identify } from './admission/identity.ts'
@@ -28,6 +28,7 @@ import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
 import { privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
 import { guardPolling } from './wire/guard.ts'
+import { Inlets } from './wire/inlets.ts'
 import { createOwnIo, guardProgramIo, type OriginGate } from './wire/own-io.ts'
 import { Strangers } from './wire/strangers.ts'
 import { Writing } from './wire/wire.ts'
@@ -84,6 +85,8 @@ export interface SocketioBridgeOptions {
    * proves, at most half of ackTimeoutMs; 0: not at all. Default: 10,000.
    */
   readonly tornEventHoldMs?: number
+  /** Shared with whatever else reads from clients of the same process. */
+  readonly turns?: Turns
   /** '/socket.io/' */
   readonly path?: string
   /** Makes message ids, and session ids for clients without one. */
@@ -178,11 +181,14 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   if (programs !== undefined) guardProgramIo(programs, gate)
   const engine = io.engine as unknown as EngineServer
   pingEio3(engine, options.eio3PingIntervalMs ?? EIO3_PING_INTERVAL_MS)
+  const inlets = new Inlets(options.turns ?? new Turns())
+  inlets.attach(engine)
   const connectionOptions = {
     ...broker.limits,
     eio3InflightMessagesMax: options.eio3InflightMessagesMax ?? EIO3_INFLIGHT_MESSAGES_MAX,
     eio3Proof: options.eio3Proof ?? 'heartbeat',
-    writing: new Writing()
+    writing: new Writing(),
+    inlets
   }
   const strangers = new Strangers({
     engine,
@@ -205,7 +211,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     })
   }
   engine.on('initial_headers', (headers, request) => cookies.give(headers, request))
-  guardPolling(engine, log, broker.limits.writeBufferBytesMax)
+  guardPolling(engine, inlets, log, broker.limits.writeBufferBytesMax)
 
   if (program !== undefined) {
     hookedNamespaces(program.io, namespace => {

@@ -20,6 +20,7 @@ import { HoldfastError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../message.ts'
 import { breaksProtocol, isBridgeNotice, show } from '../topics.ts'
+import type { Turns } from '../turns.ts'
 import type { MqttConnection } from './connection.ts'
 import {
   CONNECTION, EARLY_PACKETS_MAX, openClient, type Callback, type EngineClientOptions, type InnerClient
@@ -35,6 +36,7 @@ export interface AedesOptions {
   readonly log: Logger
   readonly refusals: Refusals
   readonly makeId: () => string
+  readonly turns: Turns
   sessionExpiryMs (via: 'mqtt' | 'websocket'): number
 }
 
@@ -66,7 +68,7 @@ const RETURN_CODES: Partial<Record<ErrorCode, number>> = {
 }
 
 export async function createAedes (
-  { broker, log, refusals, makeId, sessionExpiryMs }: AedesOptions
+  { broker, log, refusals, turns, makeId, sessionExpiryMs }: AedesOptions
 ): Promise<AedesServer> {
   const { limits } = broker
   /** Set for the one call of subscriptionsByClient that follows in the same turn. */
@@ -296,6 +298,7 @@ export async function createAedes (
     aedes,
     broker,
     log,
+    turns,
     publish (client, packet, packetId) {
       accept(client, client[CONNECTION], packet, packetId, (error) => {
         if (error != null) client.emit('error', error)

@@ -1,6 +1,7 @@
 /** One MQTT connection, over TCP or WebSocket: the link between its socket and its session. */
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
+import type { Intake } from '../intake.ts'
 import type { Limits } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { PacketId } from '../message.ts'
@@ -8,7 +9,6 @@ import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../sess
 import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../topics.ts'
 import { FrameGuard } from './frame-guard.ts'
-import type { Intake } from './intake.ts'
 import type { PacketGate } from './packet-gate.ts'
 import { pubrel, writePublishes, writeReceipts } from './encode.ts'
 import type { Violations } from './violations.ts'

@@ -3,8 +3,14 @@
  * and PUBACK (MQTT 3.1.1, 3.3 and 3.4). Everything else, every packet that is cut by the end of a chunk, and what is
  * malformed, is left to the general parser, in its order. Pure: owns no socket.
  */
-import { copyUnits, parseUnits, PARSED_UNITS, type Turn } from './intake.ts'
+import { copyUnits } from '../intake.ts'
+import type { Turn } from '../turns.ts'
 import { isWellFormedPublish } from './well-formed.ts'
+
+/** What parser and engine do with a packet costs about so many units. */
+const PARSED_UNITS = 8
+/** A packet with filters is work for each of them: a unit for 32 bytes. */
+function parseUnits (bytes: number): number { return PARSED_UNITS + (bytes >>> 5) }
 
 export interface DirectHandlers {
   publish (topic: string, payload: Buffer, qos: 0 | 1, retain: boolean, packetId: number): void
@@ -31,7 +37,7 @@ const RETAIN = 0x01
  * @param turn what may be taken now [G8]
  * @returns where the first packet begins that has to wait for the next turn; the length of the chunk if none has to
  */
-export function takeDirectly (chunk: Buffer, from: number, turn: Turn, handlers: DirectHandlers): number {
+export function takeDirectly (chunk: Buffer, from: number, turn: Pick<Turn, 'left'>, handlers: DirectHandlers): number {
   const isDirect = handlers.isDirect()
   const lengthMax = handlers.lengthMax()
   /** What was found from here on is for the parser. */

@@ -17,15 +17,16 @@ import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
 import type { Broker, PublishRequest } from '../broker.ts'
 import { HoldfastError } from '../errors.ts'
+import { copyUnits, Intake } from '../intake.ts'
 import type { Limits } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { PacketId } from '../message.ts'
 import { checkFilter } from '../topics.ts'
+import type { Turns } from '../turns.ts'
 import type { MqttConnection } from './connection.ts'
 import { takeDirectly, type DirectHandlers } from './direct.ts'
 import { Ending } from './ending.ts'
 import { EngineStream } from './engine-stream.ts'
-import { Intake, copyUnits } from './intake.ts'
 import { PacketGate, type GatedPacket, type GateOptions } from './packet-gate.ts'
 import type { ContractPacket } from './persistence.ts'
 import { SkippedPublish, headerEnd } from './skipped-publish.ts'
@@ -55,6 +56,7 @@ export interface EngineClientOptions {
   readonly aedes: Aedes
   readonly broker: Broker
   readonly log: Logger
+  readonly turns: Turns
   /** PUBLISH at QoS 0 or 1, taken directly. */
   publish (client: InnerClient, packet: Omit<PublishRequest, 'id'>, packetId: number): void
   /** PUBLISH that was skipped, as it is too large. */
@@ -127,7 +129,7 @@ function isAbandoned ({ gate, intake }: MqttConnection): boolean {
 /** What is read of the socket: refused by its length, taken directly, or left to Aedes's parser. */
 function makeIntake (client: InnerClient, connection: MqttConnection, options: EngineClientOptions,
   ending: Ending): Intake {
-  const { broker, publish } = options
+  const { broker, turns, publish } = options
   const { guard, wire: { stream } } = connection
   const isOver = (): boolean => client.closed || client._disconnected
   const packets = new WholePackets({
@@ -141,7 +143,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
   const skip = (bytes: Buffer): number => {
     const packet = skipped!
     const taken = packet.feed(bytes)
-    intake.left -= copyUnits(taken)
+    intake.turn.left -= copyUnits(taken)
     if (packet.isOver) {
       skipped = undefined
       refuseSkipped(client, packet, options)
@@ -152,7 +154,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
     publish (topic, payload, qos, retain, packetId) {
       const before = broker.offered
       publish(client, { topic, payload, qos, retain }, packetId)
-      intake.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
+      intake.turn.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
     },
     acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },
     rest: (bytes) => { packets.take(bytes) },
@@ -182,6 +184,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
   }
   const intake = new Intake({
     stream,
+    turns,
     processed: () => client._parsingBatch,
     over: () => { ending.begin() },
     take (chunk, turn) {

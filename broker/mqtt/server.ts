@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
+import { Turns } from '../turns.ts'
 import { createAedes } from './aedes.ts'
 import { MqttConnection, type Wire } from './connection.ts'
 import { Refusals, type RefusedMessages } from './refusals.ts'
@@ -25,6 +26,8 @@ export interface MqttServerOptions {
   readonly websocketSessionExpiryMs: number
   /** What becomes of a message that can never be taken; default: acknowledge. */
   readonly refusedMessages?: RefusedMessages | undefined
+  /** Shared with whatever else reads from clients of the same process. */
+  readonly turns?: Turns
 }
 
 export interface MqttServer {
@@ -47,6 +50,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     broker,
     log,
     refusals: new Refusals({ clock, log, refusedMessages: options.refusedMessages ?? 'acknowledge' }),
+    turns: options.turns ?? new Turns(),
     makeId: () => `auto-${randomUUID()}`,
     sessionExpiryMs: (via) => via === 'mqtt' ? options.tcpSessionExpiryMs : options.websocketSessionExpiryMs
   })

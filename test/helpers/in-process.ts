@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import {
   anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, silent, systemClock,
-  type Auth, type Broker, type Limits, type Logger, type MqttServer, type Store
+  type Auth, type Broker, type Limits, type Logger, type MqttServer, type Store, type Turns
 } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 
@@ -14,6 +14,7 @@ export interface InProcessOptions {
   readonly log?: Logger
   readonly sessionExpiryMs?: number
   readonly refusedMessages?: 'acknowledge' | 'disconnect'
+  readonly turns?: Turns
 }
 
 export interface InProcess {
@@ -43,7 +44,8 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
     log: options.log ?? silent,
     tcpSessionExpiryMs: expiryMs,
     websocketSessionExpiryMs: expiryMs,
-    refusedMessages: options.refusedMessages
+    refusedMessages: options.refusedMessages,
+    turns: options.turns
   })
   const address: AddressInfo = await server.listen('127.0.0.1', 0)
   let closed = false

@@ -6,7 +6,7 @@ import { generate } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import WebSocket, { createWebSocketStream } from 'ws'
 import { anonymous, type Auth } from '../../broker/index.ts'
-import { TURN_UNITS } from '../../broker/mqtt/intake.ts'
+import { ROUND_UNITS } from '../../broker/turns.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess, type InProcess } from '../helpers/in-process.ts'
 import {
@@ -73,7 +73,7 @@ for (const via of ['TCP', 'WebSocket'] as const) {
         t.ok(seen[0] < total, 'the other was served before all of the flood was taken')
         await until(() => counts.taken === total, 'all of it', 20_000)
         // one turn may be in the middle of what was read, and the next begin in the same turn of the event loop
-        t.ok(counts.mostInTurn <= 2 * TURN_UNITS, `${counts.mostInTurn} in one turn of the event loop at most`)
+        t.ok(counts.mostInTurn <= 2 * ROUND_UNITS, `${counts.mostInTurn} in one turn of the event loop at most`)
       })
   }
 }
@@ -86,7 +86,7 @@ t.test('[G8] a message for many counts for each of them', async t => {
   const total = 2_000
   client.write(Buffer.concat(Array.from({ length: total }, () => generate(publishPacket('flood', '')))))
   await until(() => counts.taken === total, 'all of it', 20_000)
-  t.ok(counts.mostInTurn <= 2 * Math.ceil(TURN_UNITS / 64), `${counts.mostInTurn} in one turn at most`)
+  t.ok(counts.mostInTurn <= 2 * Math.ceil(ROUND_UNITS / 64), `${counts.mostInTurn} in one turn at most`)
 })
 
 t.test('[G2] [G3] what was sent in one go is all there and in order, whichever way it takes, and the end behind it',

@@ -3,12 +3,15 @@ import t from 'tap'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { Writable } from 'node:stream'
 import { Server, type ServerOptions } from 'socket.io'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { pingEio3 } from '../../bridge/socketio/wire/eio3.ts'
-import type { EnginePacket, EngineServer, EngineSocket } from '../../bridge/socketio/wire/engine.ts'
-import { within } from '../helpers/wait.ts'
+import type {
+  EnginePacket, EnginePollingReader, EngineServer, EngineSocket, EngineWebSocketTransport
+} from '../../bridge/socketio/wire/engine.ts'
+import { until, within } from '../helpers/wait.ts'
 import { nextPacket, openRaw } from './socketio-harness.ts'
 
 interface Engine {
@@ -43,6 +46,36 @@ async function startEngine (t: Test, options: Partial<ServerOptions> = {}): Prom
   return { engine, port, seen, connection, request }
 }
 
+t.test('every transport is made by createTransport, and polling reads whole bodies with its own onData', async t => {
+  const { engine, port, request, connection } = await startEngine(t)
+  const made: string[] = []
+  const read: unknown[] = []
+  const { createTransport } = engine
+  engine.createTransport = (name, first) => {
+    const transport = createTransport.call(engine, name, first)
+    made.push(transport.name)
+    if (transport.name === 'polling') {
+      const polling = transport as EnginePollingReader
+      t.equal(polling.protocol, 4)
+      t.equal(polling.readyState, 'open')
+      const onData = polling.onData.bind(polling)
+      polling.onData = data => {
+        read.push(data)
+        onData(data)
+      }
+    }
+    return transport
+  }
+  await request('EIO=4')
+  const { id } = await connection
+  await request(`EIO=4&sid=${id}`, '40\x1e42["a"]')
+  t.same(read, ['40\x1e42["a"]'])
+  await openWebSocket(t, port, `EIO=4&sid=${id}`)
+  await openWebSocket(t, port, 'EIO=4')
+  await until(() => made.length === 3, 'the transports')
+  t.same(made, ['polling', 'websocket', 'websocket'])
+})
+
 async function openWebSocket (t: Test, port: number, query: string): Promise<WebSocket> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?transport=websocket&${query}`)
   t.teardown(() => socket.terminate())
@@ -57,6 +90,12 @@ t.test('Engine.IO has what the bridge uses of it', async t => {
   t.equal(engine.clients[socket.id], socket)
   t.equal(engine.clientsCount, 1)
   t.equal(socket.readyState, 'open')
+  const { _receiver: receiver, _socket: tcp } = (socket.transport as EngineWebSocketTransport).socket
+  t.ok(receiver instanceof Writable, 'reads the frames')
+  for (const [event, listener] of [['data', 'socketOnData'], ['end', 'socketOnEnd'], ['close', 'socketOnClose']]) {
+    t.equal(tcp.listeners(event).filter(({ name }) => name === listener).length, 1, listener)
+  }
+  t.type(engine.createTransport, 'function')
   t.same(socket.writeBuffer, [])
   const { transport } = socket
   if (transport.name !== 'websocket') return t.fail(transport.name)

@@ -6,7 +6,7 @@ import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
-import { silent, type Auth, type Broker, type Limits, type Logger, type Store } from '../../broker/index.ts'
+import { silent, Turns, type Auth, type Broker, type Limits, type Logger, type Store } from '../../broker/index.ts'
 import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { createSocketioBridge, type SocketioBridge, type SocketioBridgeOptions } from '../../bridge/socketio/server.ts'
 import { startInProcess } from '../helpers/in-process.ts'
@@ -33,12 +33,14 @@ export interface BridgedOptions {
 }
 
 export async function startBridged (t: Test, options: BridgedOptions = {}): Promise<Bridged> {
-  const { broker, port: mqttPort } = await startInProcess(t, options)
+  const turns = new Turns()
+  const { broker, port: mqttPort } = await startInProcess(t, { ...options, turns })
   const http = createServer((_request, response) => { response.writeHead(404).end('elsewhere') })
   const bridge = createSocketioBridge({
     broker,
     http,
     log: options.log ?? silent,
+    turns,
     sessionExpiryMs: 3_600_000,
     pingIntervalMs: options.pingIntervalMs ?? 25_000,
     pingTimeoutMs: options.pingTimeoutMs ?? 20_000,

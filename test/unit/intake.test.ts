@@ -1,7 +1,8 @@
 /** What a connection sends is taken in turns; packets here are one byte each, and a unit each. */
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { Intake, TURN_UNITS, type Turn } from '../../broker/mqtt/intake.ts'
+import { Intake } from '../../broker/intake.ts'
+import { ROUND_UNITS, Turns, type Turn } from '../../broker/turns.ts'
 
 const turn = async (): Promise<void> => await new Promise((resolve) => { setImmediate(resolve) })
 
@@ -17,7 +18,7 @@ interface Scene {
   readonly over: number[]
 }
 
-function begin (): Scene {
+function begin (turns = new Turns()): Scene {
   const stream = new PassThrough()
   const scene: Scene = {
     stream,
@@ -27,6 +28,7 @@ function begin (): Scene {
     processed: 0,
     intake: new Intake({
       stream,
+      turns,
       processed: () => scene.processed,
       over: () => { scene.over.push(scene.taken.length) },
       take (chunk, turn) {
@@ -51,27 +53,29 @@ function counting (length: number): Buffer {
 }
 
 t.test('[G8] of a connection that floods one turn is taken, then others have theirs', async t => {
-  const [flooder, other] = [begin(), begin()]
+  const turns = new Turns()
+  const [flooder, other] = [begin(turns), begin(turns)]
   const before: number[] = []
   other.onPacket = () => { before.push(flooder.taken.length) }
   flooder.stream.write(counting(50_000))
   other.stream.write(counting(1))
   for (let i = 1; i <= 20; i++) {
     await turn()
-    t.ok(flooder.taken.length <= (i + 1) * TURN_UNITS, `turn ${i}: ${flooder.taken.length}`)
+    t.ok(flooder.taken.length <= (i + 1) * ROUND_UNITS, `turn ${i}: ${flooder.taken.length}`)
     other.stream.write(counting(1))
   }
   t.equal(other.taken.length, 20, 'the other had its turn each time')
-  t.ok(before[0] <= TURN_UNITS)
+  t.ok(before[0] <= ROUND_UNITS)
 })
 
 t.test('[G8] connections that flood share: each has its turn before one has the next', async t => {
-  const all = Array.from({ length: 5 }, begin)
+  const turns = new Turns()
+  const all = Array.from({ length: 5 }, () => begin(turns))
   for (const { stream } of all) stream.write(counting(10_000))
   for (let i = 0; i < 10; i++) {
     await turn()
     const counts = all.map(({ taken }) => taken.length)
-    t.ok(Math.max(...counts) - Math.min(...counts) <= TURN_UNITS, counts.join(' '))
+    t.ok(Math.max(...counts) - Math.min(...counts) <= ROUND_UNITS, counts.join(' '))
   }
 })
 
@@ -81,7 +85,7 @@ t.test('all of it is taken, in order, and the end comes behind it', async t => {
   stream.write(bytes.subarray(0, 30_000))
   await turn()
   stream.end(bytes.subarray(30_000))
-  for (let i = 0; i < 40_000 / TURN_UNITS + 5; i++) await turn()
+  for (let i = 0; i < 40_000 / ROUND_UNITS + 5; i++) await turn()
   t.same(over, [bytes.length])
   t.ok(Buffer.from(taken).equals(bytes))
 })
@@ -98,7 +102,7 @@ t.test('[G6] what waits is bounded: the stream is not read on while it has bytes
     await turn()
     most = Math.max(most, stream.readableLength)
   }
-  t.ok(written > 0 && taken.length > 20 * TURN_UNITS)
+  t.ok(written > 0 && taken.length > 20 * ROUND_UNITS)
   t.ok(most <= 4 * stream.readableHighWaterMark, `${most} bytes at most`)
 })
 
@@ -159,7 +163,7 @@ t.test('[G2] what was received before the connection broke is taken; the end com
   for (let i = 0; i < 5; i++) await turn()
   t.same(over, [])
   intake.resume()
-  for (let i = 0; i < 10_000 / TURN_UNITS + 5; i++) await turn()
+  for (let i = 0; i < 10_000 / ROUND_UNITS + 5; i++) await turn()
   t.ok(Buffer.from(taken).equals(counting(10_000)))
   t.same(over, [10_000])
 })
@@ -176,7 +180,7 @@ t.test('stopped, what waits is gone, and the end comes at once, whichever comes 
     if (how === 'gone, then stopped') intake.stop()
     for (let i = 0; i < 5; i++) await turn()
     t.same([over.length, taken.length < 10_000], [1, true], how)
-    t.ok(taken.length <= length + 2 * TURN_UNITS, how)
+    t.ok(taken.length <= length + 2 * ROUND_UNITS, how)
   }
 })
 

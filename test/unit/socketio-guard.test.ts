@@ -1,11 +1,12 @@
 import t from 'tap'
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { silent } from '../../broker/index.ts'
+import { silent, Turns } from '../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from '../../bridge/socketio/wire/engine.ts'
 import {
   guardPolling, MISSING_T, OLDER_REQUESTS_MAX, REPEATS_MAX, T_CHARS_MAX
 } from '../../bridge/socketio/wire/guard.ts'
+import { Inlets } from '../../bridge/socketio/wire/inlets.ts'
 
 const BYTES_MAX = 1_000
 
@@ -43,7 +44,7 @@ function setUp (bytesMax = BYTES_MAX) {
     clients: { s1: socket as unknown as EngineSocket },
     use (given: Middleware) { middleware = given }
   }
-  guardPolling(engine as unknown as EngineServer, silent, bytesMax)
+  guardPolling(engine as unknown as EngineServer, new Inlets(new Turns()), silent, bytesMax)
   const passed: FakeResponse[] = []
   function request (id: string | undefined, options: Options = {}): FakeResponse {
     const { method = 'GET', port = 1, length, transport = 'polling', sid = 's1' } = options

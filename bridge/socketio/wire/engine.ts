@@ -1,9 +1,12 @@
 /**
  * What the bridge uses of Engine.IO, the layer below Socket.IO, by name. `sendPacket`, `resetPingTimeout`,
- * `handshake` and `transport.socket` are marked private there; a contract test fails when an upgrade changes them.
+ * `handshake`, `createTransport`, `transport.onData` and `transport.socket` are marked private there, as are `_socket`,
+ * `_receiver` and the listeners `socketOnData`, `socketOnEnd` and `socketOnClose` of ws; a contract test fails when an
+ * upgrade changes them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
+import type { Writable } from 'node:stream'
 import type { Namespace, Socket } from 'socket.io'
 
 export interface EnginePacket {
@@ -21,8 +24,8 @@ export interface EngineWebSocket {
   readonly _socket: TcpSocket
   readonly bufferedAmount: number
   readonly isPaused: boolean
-  /** Reads frames; private. Null once it is closed. */
-  readonly _receiver: { _maxPayload: number } | null
+  /** Reads frames; private. Null once it is closed, undefined where a program has chosen another library. */
+  readonly _receiver: (Writable & { _maxPayload: number }) | null | undefined
   /** Those in use; private. */
   readonly _extensions: Readonly<Record<string, { _maxPayload: number } | undefined>>
   pause (): void
@@ -59,6 +62,15 @@ export interface EnginePolling {
   writable: boolean
   /** A poll came; the engine's own listener answers it if anything waits. */
   prependListener (event: 'ready', listener: () => void): this
+}
+
+/** What it reads with. Private. */
+export interface EnginePollingReader extends EnginePolling {
+  readonly protocol: 3 | 4
+  readonly readyState: 'open' | 'closing' | 'closed'
+  /** The body of a request, with all its packets. */
+  onData: (data: string | Buffer) => void
+  on (event: 'close', listener: () => void): this
 }
 
 export interface EngineSocket {
@@ -108,6 +120,8 @@ export interface EngineServer {
   readonly ws?: { readonly options?: { maxPayload: number } }
   /** Makes the connection. */
   handshake (transport: string, request: EngineRequest, close: (code: number) => void): Promise<unknown>
+  /** Makes what a connection is carried by. */
+  createTransport (name: string, request: EngineRequest): EngineTransport
   readonly clients: Readonly<Record<string, EngineSocket>>
   /** Headers of the answer to the first request of a connection; of an upgrade, too. Set what is to be sent. */
   on (event: 'initial_headers', listener: (headers: EngineHeaders, request: EngineRequest) => void): this

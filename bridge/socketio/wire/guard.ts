@@ -12,6 +12,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Logger } from '../../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
+import type { Inlets } from './inlets.ts'
 
 /** A browser tries again twice at most; one `t` for ever would be the same events for ever. */
 export const REPEATS_MAX = 2
@@ -28,7 +29,7 @@ const EARLY = 'a request came before the answer to the one before it was taken'
 const STALE = 'an older copy of a request that was answered long ago'
 
 /** `answerBytesMax` bounds what is kept of a connection, until its next request; 0 keeps nothing. */
-export function guardPolling (engine: EngineServer, log: Logger, answerBytesMax: number): void {
+export function guardPolling (engine: EngineServer, inlets: Inlets, log: Logger, answerBytesMax: number): void {
   const seen = new WeakMap<EngineSocket, Record<'GET' | 'POST', Requests>>()
 
   engine.use((request, response, next) => {
@@ -41,15 +42,26 @@ export function guardPolling (engine: EngineServer, log: Logger, answerBytesMax:
       connection.on('upgrade', () => seen.delete(connection)) // an idle WebSocket keeps no answer
     }
     const verdict = t === undefined ? MISSING_T : t.length > T_CHARS_MAX ? LONG_T : requests[method].judge(t, request)
+    const whenTaken = (then: () => void): void => {
+      const inlet = method === 'POST' ? inlets.of(connection) : undefined
+      if (inlet === undefined) then()
+      else inlet.whenTaken(then)
+    }
     if (verdict === 'new') {
+      const { end } = response
+      if (method === 'POST') { // no client sends more before it has its answer
+        response.end = ((...args: unknown[]) => {
+          whenTaken(() => Reflect.apply(end, response, args))
+          return response
+        }) as typeof end
+      }
       requests[method].answer = new Answer(response, answerBytesMax)
       return next()
     }
     const fields = { connection: connection.id, method }
     if (verdict === 'again') {
       log.debug(fields, 'long polling: a request was sent again by a browser or proxy; it gets the same answer')
-      requests[method].answer?.giveAgain(response)
-      return
+      return whenTaken(() => requests[method].answer?.giveAgain(response))
     }
     refuse(response, verdict)
     if (verdict === STALE) return log.debug(fields, `long polling: ${verdict}; it is refused`)

@@ -77,7 +77,7 @@ export class Strangers {
       return
     }
     const { _receiver: receiver, _extensions: extensions } = transport.socket
-    if (receiver !== null) receiver._maxPayload = maxHttpBufferSize
+    if (receiver != null) receiver._maxPayload = maxHttpBufferSize
     const deflate = extensions['permessage-deflate']
     if (deflate !== undefined) deflate._maxPayload = maxHttpBufferSize
   }

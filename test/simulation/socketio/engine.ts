@@ -41,7 +41,7 @@ class SimulatedWebSocket extends EventEmitter implements EngineWebSocket {
   readonly readyState = 1
   /** There is no TCP connection to write to. */
   readonly extensions = 'simulated'
-  readonly _socket = undefined as unknown as TcpSocket
+  readonly _socket = { destroyed: false } as unknown as TcpSocket
   readonly _receiver = null
   readonly _extensions = {}
   isPaused = false

@@ -1,0 +1,180 @@
+/**
+ * What clients send, taken in turns with all other connections of the server [G8], whatever carries it: a WebSocket
+ * some frames at a time, before ws has them, so that control frames and empty ones count too and what waits stays
+ * unread in the TCP socket; a polling request some packets at a time, and it is answered when the last is taken.
+ */
+import type { Socket as TcpSocket } from 'node:net'
+import type { Writable } from 'node:stream'
+import { Intake, type Turn, type Turns } from '../../../broker/index.ts'
+import type { EnginePollingReader, EngineServer, EngineSocket, EngineTransport, EngineWebSocket } from './engine.ts'
+import { FrameEnds } from './frame-ends.ts'
+import { Payload } from './payload.ts'
+
+/** In so few bytes is a heartbeat, or what means as little. */
+const HEARTBEAT_BYTES_MAX = 8
+const HEARTBEAT_UNITS = 2
+/** What any other packet costs, besides its bytes. */
+const PACKET_UNITS = 10
+/** A packet is decoded, parsed, and encoded anew: a unit for 128 bytes. */
+function packetUnits (bytes: number): number {
+  return bytes <= HEARTBEAT_BYTES_MAX ? HEARTBEAT_UNITS : PACKET_UNITS + (bytes >>> 7)
+}
+
+/** Where packets come from. */
+interface Inlet {
+  readonly turn: Turn
+  /** Takes nothing more until resume(). */
+  pause (): void
+  resume (): void
+  /** Calls back when nothing is left of what has come; at once if nothing is. */
+  whenTaken (taken: () => void): void
+}
+
+export class Inlets {
+  readonly #turns: Turns
+  readonly #byTransport = new WeakMap<EngineTransport, Inlet>()
+
+  constructor (turns: Turns) {
+    this.#turns = turns
+  }
+
+  /** A place for work of another kind. */
+  turn (take: () => boolean): Turn { return this.#turns.turn(take) }
+
+  /** From now on, for every transport that the server makes. */
+  attach (engine: EngineServer): void {
+    const { createTransport } = engine
+    engine.createTransport = (name, request) => {
+      const transport = createTransport.call(engine, name, request)
+      const inlet = this.#make(transport)
+      if (inlet !== undefined) this.#byTransport.set(transport, inlet)
+      return transport
+    }
+  }
+
+  /** Of the transport that the connection has now; undefined where a program has put something of its own. */
+  of ({ transport }: EngineSocket): Inlet | undefined {
+    return this.#byTransport.get(transport)
+  }
+
+  #make (transport: EngineTransport): Inlet | undefined {
+    if (transport.name === 'polling') return new PollingInlet(transport as EnginePollingReader, this.#turns)
+    const { _receiver: receiver } = transport.socket
+    return receiver == null ? undefined : new WebSocketInlet(transport.socket, receiver, this.#turns)
+  }
+}
+
+class WebSocketInlet implements Inlet {
+  readonly #intake: Intake
+
+  constructor ({ _socket: tcp, extensions }: EngineWebSocket, receiver: Writable, turns: Turns) {
+    const frames = new FrameEnds()
+    const done = extensions === '' ? undefined : (): void => { intake.processedOne() } // what it inflates takes a while
+    const ends = new HeldEnds(tcp, () => { intake.end() })
+    const intake = this.#intake = new Intake({
+      stream: tcp,
+      turns,
+      processed: () => receiver.writableLength > 0 ? Infinity : 0,
+      over: () => { ends.release() },
+      take (chunk, turn) {
+        // behind a close frame, or what is none, nothing counts
+        if (receiver.writableEnded || receiver.destroyed) return chunk.length
+        let at = 0
+        while (at < chunk.length && turn.left > 0) {
+          const bytes = frames.next(at === 0 ? chunk : chunk.subarray(at))
+          turn.left -= packetUnits(bytes)
+          at += bytes
+        }
+        receiver.write(at < chunk.length ? chunk.subarray(0, at) : chunk, done)
+        return at
+      }
+    })
+    // In this order: without any listener what the socket has would go by.
+    tcp.on('readable', () => { intake.readable() })
+    takeListener(tcp, 'data', 'socketOnData')
+  }
+
+  get turn (): Turn { return this.#intake.turn }
+  pause (): void { this.#intake.pause() }
+  resume (): void { this.#intake.resume() }
+  whenTaken (taken: () => void): void { taken() }
+}
+
+/** What ws hears of the end of its socket waits until all is taken that came before. */
+class HeldEnds {
+  #isOver = false
+  readonly #held: Array<() => void> = []
+
+  constructor (tcp: TcpSocket, ended: () => void) {
+    for (const [event, name] of [['end', 'socketOnEnd'], ['close', 'socketOnClose']] as const) {
+      const listener = takeListener(tcp, event, name)
+      tcp.once(event, () => {
+        if (this.#isOver) return listener?.call(tcp)
+        this.#held.push(() => listener?.call(tcp))
+        ended()
+      })
+    }
+  }
+
+  release (): void {
+    this.#isOver = true
+    for (const tell of this.#held.splice(0)) tell()
+  }
+}
+
+/** Removes a listener of ws, by its name. */
+function takeListener (tcp: TcpSocket, event: string, name: string): (() => void) | undefined {
+  const found = tcp.listeners(event).find(listener => listener.name === name) as (() => void) | undefined
+  if (found !== undefined) tcp.removeListener(event, found)
+  return found
+}
+
+class PollingInlet implements Inlet {
+  readonly turn: Turn
+  readonly #transport: EnginePollingReader
+  readonly #read: (data: string | Buffer) => void
+  #payload: Payload | undefined
+  #whenTaken: Array<() => void> = []
+  #isPaused = false
+
+  constructor (transport: EnginePollingReader, turns: Turns) {
+    this.#transport = transport
+    this.#read = transport.onData.bind(transport)
+    this.turn = turns.turn(() => this.#take())
+    transport.onData = data => {
+      this.#payload = new Payload(data, transport.protocol)
+      this.turn.ask()
+    }
+    transport.on('close', () => this.turn.ask()) // whoever waits is answered, paused or not
+  }
+
+  pause (): void {
+    this.#isPaused = true
+    this.turn.stop()
+  }
+
+  resume (): void {
+    this.#isPaused = false
+    this.turn.askLater()
+  }
+
+  whenTaken (taken: () => void): void {
+    if (this.#payload === undefined) taken()
+    else this.#whenTaken.push(taken)
+  }
+
+  #take (): boolean {
+    if (this.#isPaused && this.#transport.readyState === 'open') return false
+    while (this.turn.left > 0) {
+      const piece = this.#transport.readyState === 'closed' ? undefined : this.#payload?.next()
+      if (piece === undefined) {
+        this.#payload = undefined
+        for (const taken of this.#whenTaken.splice(0)) taken()
+        return false
+      }
+      this.turn.left -= packetUnits(piece.length)
+      this.#read(piece)
+    }
+    return !this.#isPaused
+  }
+}
