@@ -348,6 +348,7 @@ export class Checker implements DiskWitness {
       calledMs: this.#referee.nowMs,
       process: this.#process,
       wantedBy,
+      mayBeKnown: false,
       offset: undefined,
       durableMs: 0,
       receipt: undefined,

@@ -22,6 +22,8 @@ export interface Publication {
   process: number
   /** Sessions that are kept and that certainly had a matching subscription at QoS 1 or 2 when it was handed over. */
   wantedBy: readonly Life[]
+  /** It was taken in before, or may have been: then it is not taken in again. */
+  mayBeKnown: boolean
   offset: Offset | undefined
   /** Steps between which it was the retained message of its topic; from Infinity on for not at all. */
   retainedFrom: number
@@ -61,7 +63,9 @@ export class Ledger {
   /** It is handed over anew: to another process, or after it was refused. */
   again (publication: Publication, step: number, process: number, wantedBy: readonly Life[]): void {
     publication.process = process
-    publication.wantedBy = wantedBy
+    publication.mayBeKnown ||= publication.receipt !== 'refused'
+    const { mayBeKnown, wantedBy: before } = publication
+    publication.wantedBy = mayBeKnown ? wantedBy.filter(life => before.includes(life)) : wantedBy
     publication.handedAt = step
     if (publication.offset === undefined) publication.calledAt = step
     publication.receipt = undefined
