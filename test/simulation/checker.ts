@@ -326,7 +326,7 @@ export class Checker implements DiskWitness {
     this.#referee.trace?.(`${publisher} publishes ${key} on ${topic} (q${qos}${retain ? ', retain' : ''})`)
     this.#referee.count(`published at QoS ${qos}`)
     const lives = [...this.sessions.alive()]
-    const wantedBy = lives.filter(life => this.#certainlyWants(life, topic, qos))
+    const wantedBy = lives.filter(life => this.certainlyWants(life, topic, qos))
     const known = this.ledger.named(key)
     if (known !== undefined) {
       this.#referee.count('published again')
@@ -367,23 +367,18 @@ export class Checker implements DiskWitness {
     return publication
   }
 
-  /** A session that wanted it when it was handed over still does. */
-  isCertainlyWanted ({ wantedBy, topic, qos }: Publication): boolean {
-    return wantedBy.some(life => this.#certainlyWants(life, topic, qos))
-  }
-
   receipt (publication: Publication, error: Error | undefined): void {
     const { key, qos, topic } = publication
     this.#referee.trace?.(`receipt for ${key}${error === undefined ? '' : `: ${error.message}`}`)
     this.#referee.count(error === undefined ? 'receipt' : 'refused')
     this.#expect('G1', this.ledger.receipt(publication, error === undefined, this.#referee.step()))
     if (error !== undefined || qos === 0 || publication.offset !== undefined) return
-    const wanting = publication.wantedBy.find(life => this.#certainlyWants(life, topic, qos))
+    const wanting = publication.wantedBy.find(life => this.certainlyWants(life, topic, qos))
     if (wanting === undefined) return
     this.#referee.violate('G1', `${key} got a receipt, but is not on the disk; ${wanting.name} wants it`)
   }
 
-  #certainlyWants (life: Life, topic: string, qos: QoS): boolean {
+  certainlyWants (life: Life, topic: string, qos: QoS): boolean {
     return life.kept && life.ended === undefined && !life.mayHaveEnded && !life.mayHaveExpired(this.#referee.nowMs) &&
       life.coverage(topic, qos).qosMin > 0
   }

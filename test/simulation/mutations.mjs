@@ -29,10 +29,9 @@ export const MUTATIONS = [
   },
   {
     name: 'the trim drops entries that a detached session still needs',
-    file: 'broker/log/log-index.ts',
-    from: 'if (subscription.qos === 0 || subscription.session.clean) continue\n        const passed',
-    to: "if (subscription.qos === 0 || subscription.session.clean || !('live' in subscription.session && " +
-      'subscription.session.live !== undefined)) continue\n        const passed'
+    file: 'broker/log/trimmer.ts',
+    from: 'if (qos === 0 || session.clean) continue',
+    to: 'if (qos === 0 || session.clean || session.live === undefined) continue'
   },
   {
     name: 'the trim ignores what is in flight',
@@ -42,9 +41,9 @@ export const MUTATIONS = [
   },
   {
     name: 'the trim forgets whom to look at again',
-    file: 'broker/log/log-index.ts',
-    from: 'if (holder !== undefined) (holder.holds ??= new Set()).add(topic)',
-    to: ''
+    file: 'broker/log/trimmer.ts',
+    from: 'if (holder === undefined) return\n    route.holder = holder',
+    to: 'if (floor >= 0) return'
   },
   {
     name: 'the cursor is written ahead of what was acknowledged',
@@ -132,7 +131,7 @@ export const MUTATIONS = [
   },
   {
     name: 'overlapping filters deliver a message for each',
-    file: 'broker/holdfast-broker.ts',
+    file: 'broker/delivering.ts',
     from: 'if (live.offered === number) live.offeredQos',
     to: 'if (live.offered < 0) live.offeredQos'
   },
@@ -144,9 +143,9 @@ export const MUTATIONS = [
   },
   {
     name: 'a gap is one short',
-    file: 'broker/holdfast-broker.ts',
-    from: 'this.#follower.lose(session, cut.messages, cut.reason)',
-    to: 'this.#follower.lose(session, Math.max(1, cut.messages - 1), cut.reason)'
+    file: 'broker/sweeper.ts',
+    from: 'follower.lose(session, cut.messages, cut.reason)',
+    to: 'follower.lose(session, Math.max(1, cut.messages - 1), cut.reason)'
   },
   {
     name: 'a gap is not told after a restart',
@@ -157,9 +156,9 @@ export const MUTATIONS = [
   {
     name: 'a frozen link holds up those behind it',
     file: 'broker/session/outbox.ts',
-    from: '        live.gathered = false\n        this.#options.fill(session, live)',
-    to: '        if (!live.link.writable) break\n        live.gathered = false\n' +
-      '        this.#options.fill(session, live)'
+    from: 'this.flushOne(this.#gathered[this.#head++])',
+    to: 'if (this.#gathered[this.#head].live?.link.writable === false) break\n' +
+      '      this.flushOne(this.#gathered[this.#head++])'
   },
   {
     name: 'a link is written to though it takes no bytes',
@@ -176,14 +175,14 @@ export const MUTATIONS = [
   {
     name: 'acknowledgements of a connection that was taken over count',
     file: 'broker/session/follower.ts',
-    from: 'acknowledge: (packetId) => { if (session.live === live) this.#acknowledge',
-    to: 'acknowledge: (packetId) => { if (session.live !== undefined) this.#acknowledge'
+    from: 'if (session.live === live) this.#acknowledge(session, live, packetId)',
+    to: 'if (session.live !== undefined) this.#acknowledge(session, session.live, packetId)'
   },
   {
     name: 'the end of a connection that was taken over detaches the new one',
     file: 'broker/session/follower.ts',
-    from: 'detach: () => { if (session.live === live) this.detach(session) }',
-    to: 'detach: () => { this.detach(session) }'
+    from: 'if (this.#session.live === this.#live) this.#follower.detach(this.#session)',
+    to: 'this.#follower.detach(this.#session)'
   },
   {
     name: 'the position is moved to the end though there was no room',
@@ -237,9 +236,15 @@ export const MUTATIONS = [
   },
   {
     name: 'the identifier of a retained message at QoS 2 is forgotten in a crash',
-    file: 'broker/session/records.ts',
-    from: 'if (flight.offset > 0 || flight.qos === 2) flights.push(flight)',
-    to: 'if (flight.offset > 0) flights.push(flight)'
+    file: 'broker/session/window.ts',
+    from: '(flight.offset > 0 || flight.qos === 2)) flights.push(flight)',
+    to: 'flight.offset > 0) flights.push(flight)'
+  },
+  {
+    name: 'a note that is older than the record counts',
+    file: 'broker/load-sessions.ts',
+    from: ' || cursor.moves <= session.moves) continue',
+    to: ') continue'
   },
   {
     name: 'a will is published, and stays',
@@ -348,8 +353,8 @@ export const MUTATIONS = [
   {
     name: 'the tag of a session is not written down',
     file: 'broker/session/records.ts',
-    from: 'instance: session.instance, tag: session.tag }',
-    to: 'instance: session.instance, tag: undefined }'
+    from: 'tag: session.tag, owner: session.owner }',
+    to: 'tag: undefined, owner: session.owner }'
   },
   {
     name: 'a connect that fails leaves its tag behind',
@@ -360,13 +365,13 @@ export const MUTATIONS = [
   {
     name: 'a session is given to whoever asks for it',
     file: 'broker/sessions.ts',
-    from: 'existing.principal !== principal) {',
-    to: 'existing.principal !== principal && clean) {'
+    from: '!isOwnedBy(existing, principal, owner)) {',
+    to: '!isOwnedBy(existing, principal, owner) && clean) {'
   },
   {
     name: 'a session is ended by whoever connects clean under its name',
     file: 'broker/sessions.ts',
-    from: 'existing.principal !== principal) {',
-    to: 'existing.principal !== principal && !clean) {'
+    from: '!isOwnedBy(existing, principal, owner)) {',
+    to: '!isOwnedBy(existing, principal, owner) && !clean) {'
   }
 ]

@@ -51,5 +51,7 @@ export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]>
   [940_043, 'a connect that a stop refused made a session, which passed for the one that had been ended before [G5]'],
   [2_001_015, 'the checker held who had wanted a message that was refused for wanting it when it was sent again'],
   [2_001_521, 'the checker took damage that was told to nobody, as the process that found it died, for a loss'],
+  [2_001_907, 'the checker held who wants a repeated QoS 2 message for wanting it when it was taken in'],
+  [2_002_099, 'the checker missed a will that was owed to a full disk until nobody wanted it'],
   [940_075, 'a SUBSCRIBE behind another of its filter moved on, on the disk, what a crash left of the first [G2]']
 ]

@@ -6,6 +6,7 @@ import type { ClientId, Message, QoS } from '../../broker/message.ts'
 import { ANONYMOUS } from '../../broker/auth/anonymous.ts'
 import type { Checker } from './checker.ts'
 import { payloadOf, type Publication } from './ledger.ts'
+import type { Life } from './life.ts'
 import type { Referee } from './referee.ts'
 import type { ServerProcess } from './server.ts'
 
@@ -21,6 +22,8 @@ interface Will {
   /** The next connection of its client has put its own in its place; this one is no more written down. */
   isReplaced: boolean
   publication: Publication | undefined
+  /** The subscriptions that certainly counted when it was handed over. */
+  wantedBy: Array<readonly [life: Life, subscriptions: ReadonlySet<string>]>
 }
 
 export class Wills {
@@ -38,7 +41,8 @@ export class Wills {
     const key = `${clientId}/will.${++this.#made}`
     // The one before is published by its own connection, unless the server dies first.
     for (const will of this.#wills.values()) if (will.clientId === clientId) will.isReplaced = true
-    this.#wills.set(key, { key, clientId, topic, qos, state: 'put', isReplaced: false, publication: undefined })
+    this.#wills.set(key, { key, clientId, topic, qos, state: 'put', isReplaced: false, publication: undefined,
+      wantedBy: [] })
     return {
       topic, payload: payloadOf(key, 0), qos, retain: false, publisher: clientId, principal: ANONYMOUS,
       time: nowMs as Message['time'], id: '', wire: undefined
@@ -84,9 +88,15 @@ export class Wills {
   missing (): Will | undefined {
     for (const will of this.#wills.values()) {
       if (will.state !== 'owed' || will.publication === undefined || will.publication.offset !== undefined) continue
-      if (this.#checker.isCertainlyWanted(will.publication)) return will
+      if (this.#isStillWanted(will)) return will
     }
     return undefined
+  }
+
+  /** Without a pause: to a full disk it may be owed until nobody wants it. */
+  #isStillWanted ({ wantedBy, topic, qos }: Will): boolean {
+    return wantedBy.some(([life, before]) => this.#checker.certainlyWants(life, topic, qos) &&
+      [...life.coverage(topic, qos).certain].some(one => before.has(one)))
   }
 
   #publish (will: Will): void {
@@ -94,6 +104,7 @@ export class Wills {
     this.#referee.count('will to be published')
     // A publisher of its own: what is owed to a full disk comes later than what was published meanwhile.
     will.publication = this.#checker.publishingWill(key as ClientId, key, topic, qos)
+    will.wantedBy = will.publication.wantedBy.map(life => [life, life.coverage(topic, qos).certain])
   }
 
   #of (message: Message): Will {
