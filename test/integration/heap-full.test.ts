@@ -91,7 +91,7 @@ t.test('[G2] [G6] a flood of topics ends in refusals, not in the end of the proc
 
 t.test('[G2] [G6] a log that is more than the heap can hold is said to be at start', async t => {
   const data = tempFolder(t)
-  const flags = { data, nodeFlags: [heapOf(64)] }
+  const flags = { data, nodeFlags: [heapOf(96)] }
   const server = await startServer(t, flags)
   await awaySession(t, server, { 'flood/#': 1 })
   const { client } = await connectWire(t, server.mqtt, { clientId: 'publisher' })
