@@ -47,8 +47,11 @@ export class Sweeper {
     this.#trim()
     const work = { left: SWEEP_WORK }
     sessions.round(SWEEP_SESSIONS, (session) => {
-      const oldest = session.live === undefined ? undefined : session.window?.oldest
-      if (oldest !== undefined && now - oldest.sentAt >= limits.ackTimeoutMs) follower.cut(session, 'stalled')
+      const sentAt = session.window?.oldest?.sentAt
+      const link = session.live?.link
+      if (sentAt !== undefined && link !== undefined && now - (link.waitingSince ?? sentAt) >= limits.ackTimeoutMs) {
+        follower.cut(session, 'stalled')
+      }
       this.#bound(session, work)
       return work.left > 0
     })

@@ -1,7 +1,7 @@
 /** A Socket.IO socket as a link of a broker session: deliveries become events, receipts come from the connection. */
 import type { Socket } from 'socket.io'
 import type {
-  Attachment, Broker, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId, Session
+  Attachment, Broker, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId, Session, TimeMs
 } from '../../broker/index.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import { answerThrough } from './answers.ts'
@@ -116,6 +116,10 @@ export class SocketLink implements Link, Channel {
 
   get inflightMax (): number | undefined {
     return this.#connection.inflightMax
+  }
+
+  get waitingSince (): TimeMs | undefined {
+    return this.#trial?.waitingSince
   }
 
   deliver (deliveries: readonly Delivery[]): void {

@@ -16,7 +16,7 @@
  *
  * Counts are in memory: they begin anew with the server.
  */
-import type { ClientId, Clock, Delivery, Logger, PacketId } from '../../broker/index.ts'
+import type { ClientId, Clock, Delivery, Logger, PacketId, TimeMs } from '../../broker/index.ts'
 
 /** What a trial asks of its link. No method may call back into the trial synchronously. */
 export interface TrialSink {
@@ -48,6 +48,7 @@ const HOLD_MS_MIN = 1_000
 const HOLD_MS_MAX = 60_000
 /** A larger message need not be outweighed. */
 const CONTROL_BYTES_MAX = 65_536
+const NOTHING_WAITS = Infinity as TimeMs
 /** What goes on the wire beside topic and payload. */
 const FRAME_BYTES = 256
 
@@ -137,6 +138,8 @@ export class Trial {
   #groupSize = 1
   readonly #startedAt: number
   #carriedBytes = 0
+  /** Of what waits for its proof; what is held is not the client's to acknowledge. */
+  #writtenAt = NOTHING_WAITS
   #cancel = (): void => {}
 
   constructor (suspects: Suspects, clientId: ClientId, suspicion: Suspicion, sink: TrialSink) {
@@ -149,6 +152,9 @@ export class Trial {
 
   /** False while the link must not be handed more: it waits in the log. */
   get open (): boolean { return this.#state === 'new' || this.#state === 'watching' || this.#state === 'over' }
+
+  /** As Link.waitingSince: what is held back grows older, and its client is not to blame for that [G2]. */
+  get waitingSince (): TimeMs | undefined { return this.open ? undefined : this.#writtenAt }
 
   /** What the session hands to the link. */
   take (deliveries: readonly Delivery[]): void {
@@ -197,6 +203,7 @@ export class Trial {
   #control (bytes: number): void {
     const some = Math.min(bytes, CONTROL_BYTES_MAX)
     this.#carriedBytes += some + FRAME_BYTES
+    this.#writtenAt = this.#suspects.clock.now()
     this.#sink.control(some)
   }
 
@@ -229,6 +236,7 @@ export class Trial {
   }
 
   #alive (): void {
+    this.#writtenAt = NOTHING_WAITS
     const { clock, holdMsMin } = this.#suspects
     const { livedMs } = this.#suspicion
     const restMs = this.#startedAt + Math.min(2 * livedMs + holdMsMin, HOLD_MS_MAX) - clock.now()
@@ -260,6 +268,7 @@ export class Trial {
   }
 
   #write (deliveries: readonly Delivery[]): void {
+    this.#writtenAt = this.#suspects.clock.now()
     for (const { packetId } of deliveries) this.#out.add(packetId)
     this.#sink.write(deliveries)
   }

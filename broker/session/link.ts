@@ -2,7 +2,7 @@
  * The seam between a session and the connection that follows it: MQTT, WebSocket, Socket.IO.
  * The session decides what is sent and when; the link only writes, and says when it can't.
  */
-import type { Entry, Message, Offset, PacketId, QoS } from '../message.ts'
+import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../message.ts'
 
 export interface Delivery {
   /** 0 for QoS 0. */
@@ -41,6 +41,11 @@ export interface Link {
    * long, and that bounds what is written by itself. Asked once, at attach; at most 65,535 [G6].
    */
   readonly inflightMax?: number | undefined
+  /**
+   * For a link that writes later than it is handed: since when what it wrote waits for its proof; Infinity while
+   * nothing does. limits.ackTimeoutMs counts from here, else from the hand-over [G2].
+   */
+  readonly waitingSince?: TimeMs | undefined
   /** In order. All of one call may share a write. */
   deliver (deliveries: readonly Delivery[]): void
   /** PUBREL for QoS 2 (MQTT 4.3.3). */

@@ -363,6 +363,12 @@ export const MUTATIONS = [
     to: ''
   },
   {
+    name: 'what a trial holds back is held against its client',
+    file: 'broker/sweeper.ts',
+    from: 'link.waitingSince ?? sentAt',
+    to: 'sentAt'
+  },
+  {
     name: 'a session is given to whoever asks for it',
     file: 'broker/sessions.ts',
     from: '!isOwnedBy(existing, principal, owner)) {',

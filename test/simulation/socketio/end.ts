@@ -8,7 +8,7 @@ import { ApplicationAcks } from '../../../bridge/socketio/proof/application-ack.
 import { formatToken, readToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
 import { ANONYMOUS } from '../../../broker/auth/anonymous.ts'
 import { silent } from '../../../broker/logger.ts'
-import type { Offset, PacketId } from '../../../broker/message.ts'
+import type { Offset, PacketId, TimeMs } from '../../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../../broker/session/link.ts'
 import type { Session } from '../../../broker/session/session.ts'
 import type { Connection as Seen } from '../deliveries.ts'
@@ -72,6 +72,7 @@ export class SocketEnd implements Link, Channel {
 
   get connectSent (): boolean { return this.#connectSent }
   get inflightMax (): number | undefined { return this.#connection.inflightMax }
+  get waitingSince (): TimeMs | undefined { return this.#trial?.waitingSince }
 
   get writable (): boolean {
     this.#server.options.referee.working()
