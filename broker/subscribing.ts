@@ -113,9 +113,10 @@ export class Subscribing {
     return await new Promise((resolve, reject) => {
       this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
         subscription.writes--
-        if (subscription.place === -1) { // unsubscribed meanwhile
+        if (subscription.place === -1) { // unsubscribed meanwhile, or the session has ended
           this.#settle(subscription, true)
-          resolve(qos)
+          if (error === undefined) resolve(qos)
+          else reject(error)
           return
         }
         if (error !== undefined) {

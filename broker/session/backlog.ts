@@ -11,6 +11,8 @@ import { Tally } from './tally.ts'
 
 /** Each is compared with each other. */
 const SUMMED_FILTERS_MAX = 16
+/** Entries that are looked at in one go to know a number exactly. */
+const WALK_MAX = 10_000
 
 type Filters = ReadonlyArray<Subscription<Session>>
 
@@ -36,16 +38,24 @@ export function summable (session: Session, after: Offset): Filters | undefined 
 
 /**
  * How many messages cease to wait for the session when `lower` has lowered a filter: not those that wait for another
- * one, too, unless the filters are such that only counting each message would tell; then it may be less.
+ * one, too. It may be less where filters overlap and only a long walk would tell.
  */
 export function lostWithout (session: Session, one: Subscription<Session>, index: LogIndex<Session>,
   lower: () => void): number {
-  const { sent } = session
-  const before = summable(session, sent)
-  const all = index.count(before ?? [one], sent).messages
+  const before = waitingFor(session, index)
+  const all = before ?? index.count([one], session.sent).messages
   lower()
-  const after = before === undefined ? undefined : summable(session, sent)
-  return all - (after === undefined ? 0 : index.count(after, sent).messages)
+  return all - (before === undefined ? 0 : waitingFor(session, index) ?? 0)
+}
+
+/** Undefined where that is a long walk. */
+function waitingFor (session: Session, index: LogIndex<Session>): number | undefined {
+  const { sent } = session
+  const filters = summable(session, sent)
+  if (filters !== undefined) return index.count(filters, sent).messages
+  const tally = new Tally(sent)
+  const entries = index.entriesAfter(session.subscriptions.values(), sent)
+  return tally.advance(entries, sent, { left: WALK_MAX }) ? tally.messages : undefined
 }
 
 /** Counts at once, whatever it takes: for somebody who asks. */

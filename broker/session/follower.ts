@@ -127,7 +127,7 @@ export class Follower {
   }
 
   async received (session: Session, live: Live, packetId: PacketId): Promise<void> {
-    if (session.live === live) await this.#received(session, packetId)
+    if (session.live === live) await this.#received(session, live, packetId)
   }
 
   detach (session: Session): void {
@@ -240,7 +240,7 @@ export class Follower {
     this.#events.cursorMoved(session)
   }
 
-  async #received (session: Session, packetId: PacketId): Promise<void> {
+  async #received (session: Session, live: Live, packetId: PacketId): Promise<void> {
     const flight = session.window!.get(packetId)
     if (flight === undefined || flight.state === FLIGHT_RELEASED) return
     if (!session.clean) {
@@ -252,7 +252,10 @@ export class Follower {
         throw error
       }
     }
-    if (flight.state !== FLIGHT_DONE) flight.state = FLIGHT_RELEASED
+    if (flight.state === FLIGHT_DONE) return
+    flight.state = FLIGHT_RELEASED
+    const { live: current } = session // another one by now was about to get PUBLISH again
+    if (current !== undefined && current !== live && this.#outbox.drop(current, flight)) current.link.release(packetId)
   }
 
   // --- what was in flight when the last connection broke

@@ -90,12 +90,13 @@ export class Outbox {
     live.outboxBytes = live.outbox.reduce((bytes, { message }) => bytes + messageBytes(message), 0)
   }
 
-  /** Takes back one that has not left. */
-  drop (live: Live, delivery: Delivery): void {
+  /** Takes back one that has not left; false where it has. */
+  drop (live: Live, delivery: Delivery): boolean {
     const at = live.outbox.indexOf(delivery)
-    if (at === -1) return
+    if (at === -1) return false
     live.outbox.splice(at, 1)
     live.outboxBytes -= messageBytes(delivery.message)
+    return true
   }
 
   gather (session: Session, live: Live): void {
