@@ -28,6 +28,10 @@ export interface HeapGuardOptions {
 
 /** Room there must be before more is taken in, as a share of the bound. */
 const ROOM = 1 / 10
+/** A log may take so much of what is kept free when it is opened: what it took before, it may take again. */
+const START_ROOM = 1 / 4
+/** What is in use grows by this share of the heap before it is collected once more. */
+const START_STEP = 1 / 32
 const MIB = 1_048_576
 /**
  * While it is full the heap is collected after so many looks, and ever more: what fills it may be gone, and V8 has no
@@ -99,10 +103,17 @@ export class HeapGuard {
     }
   }
 
-  /** While a log is opened, when there is nobody yet to be refused: throws before the heap is at its end. */
+  /**
+   * While a log is opened, when there is nobody yet to be refused: throws before the heap is at its end. V8 gives up
+   * some way before that, once collecting brings little; so what is in use is collected, and then counts as it is.
+   */
   assertStartable (): void {
-    const { bytesMax } = this.#options.heap
-    if (this.#held() < (this.#heldBytesMax + bytesMax) / 2) return
+    const { bytesMax, used, collect } = this.#options.heap
+    const startableMax = this.#heldBytesMax + (bytesMax - this.#heldBytesMax) * START_ROOM
+    if (used() < Math.max(startableMax, this.#known + bytesMax * START_STEP)) return
+    collect()
+    this.collected()
+    if (this.#known < startableMax) return
     throw new HoldfastError('MEMORY_FULL', `the log has more than the heap of ${Math.round(bytesMax / MIB)} MiB can ` +
       'hold; start with more, as NODE_OPTIONS=--max-old-space-size=MIB. Nothing is lost')
   }
