@@ -74,7 +74,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   topicLevelsMax: 32,
   pendingBytesMax: 4_194_304,
   pendingMessagesMax: 1_024,
-  incomingMax: 256,
+  incomingMax: 65_535,
   sessionsMax: 1_000_000,
   filtersPerSessionMax: 10_000,
   inflightMessagesMax: 64,

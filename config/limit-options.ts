@@ -44,9 +44,10 @@ export const LIMIT_OPTIONS = {
   pendingMessagesMax: count('incoming', { min: 1, max: 1_000_000 }, 1_024,
     'Messages of one MQTT connection that wait for the disk. At the bound the connection is not read until half of ' +
     'them are on disk; nothing is lost. What others publish waits behind them.'),
-  incomingMax: count('incoming', { min: 1, max: PACKET_IDS }, 256,
+  incomingMax: count('incoming', { min: 1, max: PACKET_IDS }, PACKET_IDS,
     'QoS 2 messages of one session that were received and not yet released by PUBREL. A client that sends more is ' +
-    'disconnected.'),
+    'disconnected: what would make room is behind it. The default is all the packet identifiers there are, as ' +
+    'clients send bursts.'),
 
   sessionsMax: count('sessions', { min: 1, max: 100_000_000 }, 1_000_000,
     'Sessions, attached and detached. At the bound a client that would need a new one is refused; existing ones go ' +

@@ -121,6 +121,26 @@ t.test('[G6] QoS 2 messages over incomingMax are not taken in silence', async t 
   t.same(client.waiting, [], 'no PUBREC for what is not kept')
 })
 
+t.test('[G4] a burst at QoS 2 is taken whole, whatever comes of its receipts meanwhile, and each comes once', async t => {
+  const server = await startInProcess(t)
+  const { client: subscriber } = await connectWire(t, server, { clean: false })
+  await subscribe(subscriber, { burst: 1 })
+  const { client } = await connectWire(t, server)
+  const count = 5_000
+  client.write(Buffer.concat(Array.from({ length: count }, (_, i) =>
+    generate(publishPacket('burst', String(i), { qos: 2, messageId: i + 1 })))))
+  for (let i = 0; i < count; i++) {
+    const { messageId } = await client.expect('pubrec', 20_000)
+    if (messageId !== i + 1) return t.fail(`PUBREC ${messageId} instead of ${i + 1}`)
+  }
+  for (let i = 0; i < count; i++) client.send({ cmd: 'pubrel', messageId: i + 1 })
+  for (let i = 0; i < count; i++) {
+    const got = text(await take(subscriber, 20_000))
+    if (got !== String(i)) return t.fail(`${got} instead of ${i}`)
+  }
+  t.notOk(client.isClosed, 'nobody was cut')
+})
+
 t.test('[MQTT-3.1.4-5] what is sent right behind CONNECT is handled in order, however it is cut', async t => {
   const server = await startInProcess(t)
   const { client: subscriber } = await connectWire(t, server, { clean: false })
