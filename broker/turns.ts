@@ -9,9 +9,12 @@
  */
 
 /**
- * A unit is a small PUBLISH that is taken directly, which costs some microseconds. So few that a round is over in some
- * milliseconds, and so many that a window of messages, which is what an honest client has under way, goes by in one.
+ * What one connection has in a turn, in units of a small PUBLISH that is taken directly, which costs some microseconds.
+ * So many that a window of messages, which is what an honest client has under way, goes by in one: what is taken in
+ * small pieces is written and acknowledged in small pieces.
  */
+const TURN_UNITS = 640
+/** Who is asked within them has a whole turn, so a round takes less than twice as much: some milliseconds. */
 export const ROUND_UNITS = 640
 
 /** Calls back in the next turn of the event loop. */
@@ -103,13 +106,13 @@ export class Turns {
     turn.isWaiting = false
     turn.isTaking = true
     this.#now = turn.start
-    const given = turn.left = this.#left
+    turn.left = TURN_UNITS
     turn.unused = 0
     try {
       return turn.take()
     } finally {
       turn.isTaking = false
-      this.#count(turn, given - turn.left - turn.unused)
+      this.#count(turn, TURN_UNITS - turn.left - turn.unused)
     }
   }
 

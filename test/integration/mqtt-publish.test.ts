@@ -121,7 +121,7 @@ t.test('[G6] QoS 2 messages over incomingMax are not taken in silence', async t 
   t.same(client.waiting, [], 'no PUBREC for what is not kept')
 })
 
-t.test('[G4] a burst at QoS 2 is taken whole, whatever comes of its receipts meanwhile, and each comes once', async t => {
+t.test('[G4] a burst at QoS 2 is taken whole before any of it is released, and each comes once', async t => {
   const server = await startInProcess(t)
   const { client: subscriber } = await connectWire(t, server, { clean: false })
   await subscribe(subscriber, { burst: 1 })

@@ -72,8 +72,8 @@ for (const via of ['TCP', 'WebSocket'] as const) {
         t.comment(`taken when the other got its receipts: ${seen.join(' ')}`)
         t.ok(seen[0] < total, 'the other was served before all of the flood was taken')
         await until(() => counts.taken === total, 'all of it', 20_000)
-        // one turn may be in the middle of what was read, and the next begin in the same turn of the event loop
-        t.ok(counts.mostInTurn <= 2 * ROUND_UNITS, `${counts.mostInTurn} in one turn of the event loop at most`)
+        // a round may be in the middle of what was read, and the next begin in the same turn; each takes less than two
+        t.ok(counts.mostInTurn <= 4 * ROUND_UNITS, `${counts.mostInTurn} in one turn of the event loop at most`)
       })
   }
 }
@@ -86,7 +86,7 @@ t.test('[G8] a message for many counts for each of them', async t => {
   const total = 2_000
   client.write(Buffer.concat(Array.from({ length: total }, () => generate(publishPacket('flood', '')))))
   await until(() => counts.taken === total, 'all of it', 20_000)
-  t.ok(counts.mostInTurn <= 2 * Math.ceil(ROUND_UNITS / 64), `${counts.mostInTurn} in one turn at most`)
+  t.ok(counts.mostInTurn <= 4 * Math.ceil(ROUND_UNITS / 64), `${counts.mostInTurn} in one turn at most`)
 })
 
 t.test('[G2] [G3] what was sent in one go is all there and in order, whichever way it takes, and the end behind it',

@@ -8,6 +8,8 @@ import { connectClient, connectMqtt, nextPacket, openRaw, startBridged } from '.
 
 /** An event costs no less (wire/inlets.ts). */
 const EVENT_UNITS = 10
+/** A round may be in the middle of what was read, and the next begin in the same turn; each takes less than two. */
+const ROUNDS = 4
 
 /** Counts what floods, and how much of it is taken in one turn of the event loop. */
 function counter (): { auth: Auth, taken: number, mostInTurn: number } {
@@ -66,7 +68,7 @@ for (const via of ['WebSocket', 'one request of long polling'] as const) {
     await until(() => got.length === TOTAL, 'all of it', 20_000)
     t.same(got, Array.from({ length: TOTAL }, (_, n) => n), 'in order')
     await answer
-    t.ok(counts.mostInTurn <= 2 * ROUND_UNITS / EVENT_UNITS, `${counts.mostInTurn} in one turn of the event loop`)
+    t.ok(counts.mostInTurn <= ROUNDS * ROUND_UNITS / EVENT_UNITS, `${counts.mostInTurn} in one turn of the event loop`)
   })
 }
 
@@ -76,7 +78,7 @@ t.test('[G8] many that flood have one round together', async t => {
   const flooders = await Promise.all(Array.from({ length: 12 }, async () => await openRaw(t, port)))
   for (const flooder of flooders) for (const event of EVENTS.slice(0, 500)) flooder.send(event)
   await until(() => counts.taken === 12 * 500, 'all of it', 20_000)
-  t.ok(counts.mostInTurn <= 2 * ROUND_UNITS / EVENT_UNITS, `${counts.mostInTurn} in one turn of the event loop`)
+  t.ok(counts.mostInTurn <= ROUNDS * ROUND_UNITS / EVENT_UNITS, `${counts.mostInTurn} in one turn of the event loop`)
 })
 
 t.test('[G8] asking for thousands of rooms again and again takes a turn each time, answered in order', async t => {

@@ -12,7 +12,7 @@ import { Payload } from './payload.ts'
 
 /** In so few bytes is a heartbeat, or what means as little. */
 const HEARTBEAT_BYTES_MAX = 8
-const HEARTBEAT_UNITS = 2
+const HEARTBEAT_UNITS = 1
 /** What any other packet costs, besides its bytes. */
 const PACKET_UNITS = 10
 /** A packet is decoded, parsed, and encoded anew: a unit for 128 bytes. */
