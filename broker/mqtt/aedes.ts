@@ -164,7 +164,7 @@ export async function createAedes (
       broker.subscribe(session, subscription.topic, subscription.qos as QoS).then((qos) => {
         done(null, { ...subscription, qos })
       }, (error: HoldfastError) => {
-        log.warn({ clientId: client.id, error: error.message }, 'subscription refused')
+        refusals.filter(toldOf(client as InnerClient), subscription.topic, error)
         if (error.retriable) done(error)
         else done(null, null) // 0x80 (3.9.3)
       })

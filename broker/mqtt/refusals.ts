@@ -32,6 +32,12 @@ const WHAT_TO_DO: Partial<Record<ErrorCode, string>> = {
   MESSAGE_TOO_LARGE: 'let the client send less at once, or raise packetBytesMax'
 }
 
+const FILTER_TO_DO: typeof WHAT_TO_DO = {
+  NOT_AUTHORIZED: 'allow it (maySubscribe), or keep the client from subscribing there',
+  FILTER_INVALID: 'correct the filter in the client, or raise the limit that the error names',
+  FILTERS_FULL: 'let the client subscribe to less, by wildcards, or raise filtersPerSessionMax'
+}
+
 export class Refusals {
   readonly #options: RefusalsOptions
   readonly #seldom: SeldomEach
@@ -68,10 +74,16 @@ export class Refusals {
     return isDropped
   }
 
-  #tell ({ clientId, remoteAddress }: RefusedClient, topic: string, error: HoldfastError, sentence: string): void {
-    const times = this.#seldom.happened(`${error.code} ${clientId}`)
+  /** Answered with 0x80, or with the end of the connection where it may pass later (3.9.3). */
+  filter (client: RefusedClient, filter: string, error: HoldfastError): void {
+    this.#tell(client, filter, error, 'a subscription was refused', FILTER_TO_DO)
+  }
+
+  #tell ({ clientId, remoteAddress }: RefusedClient, topic: string, error: HoldfastError, sentence: string,
+    whatToDo = WHAT_TO_DO): void {
+    const times = this.#seldom.happened(`${sentence} ${error.code} ${clientId}`)
     if (times === 0) return
-    const todo = WHAT_TO_DO[error.code]
+    const todo = whatToDo[error.code]
     this.#options.log.warn({ clientId, remoteAddress, topic: show(topic), error: error.message, times },
       todo === undefined ? sentence : `${sentence}; ${todo}`)
   }

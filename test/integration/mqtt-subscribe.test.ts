@@ -1,5 +1,5 @@
 import t from 'tap'
-import { anonymous } from '../../broker/index.ts'
+import { anonymous, silent } from '../../broker/index.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import {
@@ -215,4 +215,20 @@ t.test('[G3] SUBSCRIBE and UNSUBSCRIBE take effect in their order, however long 
   await server.close()
   const again = await startInProcess(t, { store: createMemoryStore(disk) })
   t.same([...again.broker.sessions()].flatMap(({ filters }) => filters.map(({ filter }) => filter)).sort(), ['b', 'c'])
+})
+
+t.test('[G8] filters that are refused again and again write a line in the log once in a while', async t => {
+  const lines: object[] = []
+  const warn = (fields: object, message: string): void => {
+    if (message.startsWith('a subscription was refused')) lines.push(fields)
+  }
+  const auth = { ...anonymous, maySubscribe: () => false }
+  const server = await startInProcess(t, { auth, log: { ...silent, warn } })
+  const { client } = await connectWire(t, server, { clientId: 'curious' })
+  for (let messageId = 1; messageId <= 100; messageId++) {
+    client.send({ cmd: 'subscribe', messageId, subscriptions: [{ topic: `secret/${messageId}`, qos: 0 }] })
+    t.same((await client.expect('suback')).granted, [0x80])
+  }
+  t.match(lines, [{ clientId: 'curious', topic: '"secret/1"', times: 1 }])
+  t.equal(lines.length, 1)
 })

@@ -1,9 +1,10 @@
 /** What may pass is no refusal: a client that is told connect_error would stay away for good. */
 import t from 'tap'
+import { silent } from '../../broker/index.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { legacyClient, VERSIONS } from '../helpers/socketio-clients.ts'
 import { until } from '../helpers/wait.ts'
-import { startBridged } from './socketio-harness.ts'
+import { nextPacket, openRaw, startBridged } from './socketio-harness.ts'
 
 for (const version of VERSIONS) {
   t.test(`[G2] ${version}: a client that connects while the disk is full comes in when there is space`, async t => {
@@ -27,3 +28,19 @@ for (const version of VERSIONS) {
     t.ok(bridge.connections >= 2)
   })
 }
+
+t.test('[G8] a client that is refused again and again writes a line in the log once in a while', async t => {
+  const lines: object[] = []
+  const info = (fields: object, message: string): void => {
+    if (message.startsWith('a Socket.IO client was refused')) lines.push(fields)
+  }
+  const { port } = await startBridged(t, { log: { ...silent, info } })
+  const socket = await openRaw(t, port)
+  const last = nextPacket(socket, '44/last')
+  const namespace = 'x'.repeat(300)
+  for (let n = 0; n < 100; n++) socket.send(`40/${namespace}${n},`)
+  socket.send(`40/last${namespace},`)
+  await last
+  t.match(lines, [{ code: 'NAMESPACE_INVALID', times: 1 }])
+  t.equal(lines.length, 1)
+})

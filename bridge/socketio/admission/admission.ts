@@ -3,7 +3,9 @@
  * session, so that nothing is kept of somebody who is refused.
  */
 import type { Socket } from 'socket.io'
-import { HoldfastError, inTime, type Broker, type Connected, type Logger, type Offset } from '../../../broker/index.ts'
+import {
+  HoldfastError, inTime, SeldomEach, type Broker, type Connected, type Logger, type Offset
+} from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 import { readToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules, Rules } from '../rules/rules.ts'
@@ -60,6 +62,10 @@ export interface AdmissionOptions {
 /** Sessions that one connection can open. */
 export const NAMESPACES_PER_CONNECTION_MAX = 32
 
+/** A client that is refused may try again at once: a code and an address are logged once in this time. */
+const REFUSED_LOG_MS = 10_000
+const REFUSED_KNOWN_MAX = 1_000
+
 const OLD_PROTOCOL = 3
 
 /** Refused for a reason that the client is told as `connect_error`, with a code in `error.data.code`. */
@@ -76,10 +82,13 @@ export class Admission {
   readonly #options: AdmissionOptions
   /** Namespaces of a connection that were asked for and are not open yet. */
   readonly #opening = new WeakMap<Connection, Set<string>>()
+  /** By code and address. */
+  readonly #refused: SeldomEach
   closed = false
 
   constructor (options: AdmissionOptions) {
     this.#options = options
+    this.#refused = new SeldomEach(options.broker.clock, REFUSED_LOG_MS, REFUSED_KNOWN_MAX)
   }
 
   /** Socket.IO's allowRequest: asked once for each connection, before anything is kept for it. */
@@ -253,13 +262,14 @@ export class Admission {
 
   #refusal (socket: Socket, error: unknown): Error {
     const fields = { namespace: socket.nsp.name.slice(0, 80), remoteAddress: socket.handshake.address }
-    if (error instanceof RefusedError || error instanceof IdentityError) {
-      this.#options.log.info({ ...fields, code: error.data.code }, `a Socket.IO client was refused: ${error.message}`)
-      return error
-    }
-    if (error instanceof HoldfastError) {
-      this.#options.log.info({ ...fields, code: error.code }, `a Socket.IO client was refused: ${error.message}`)
-      return new RefusedError(error.code, error.message)
+    const isToldAsItIs = error instanceof RefusedError || error instanceof IdentityError
+    if (isToldAsItIs || error instanceof HoldfastError) {
+      const code = isToldAsItIs ? error.data.code : error.code
+      const times = this.#refused.happened(`${code} ${fields.remoteAddress}`)
+      if (times > 0) {
+        this.#options.log.info({ ...fields, code, times }, `a Socket.IO client was refused: ${error.message}`)
+      }
+      return isToldAsItIs ? error : new RefusedError(code, error.message)
     }
     this.#options.log.error({ ...fields, err: error }, 'a Socket.IO client could not be let in')
     return new RefusedError('INTERNAL', 'the server could not handle the request; its log says why')
