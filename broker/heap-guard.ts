@@ -109,7 +109,7 @@ export class HeapGuard {
    */
   assertStartable (): void {
     const { bytesMax, used, collect } = this.#options.heap
-    const startableMax = this.#heldBytesMax + (bytesMax - this.#heldBytesMax) * START_ROOM
+    const startableMax = this.#heldBytesMax * (1 - START_ROOM) + bytesMax * START_ROOM
     if (used() < Math.max(startableMax, this.#known + bytesMax * START_STEP)) return
     collect()
     this.collected()

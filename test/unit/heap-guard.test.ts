@@ -1,5 +1,6 @@
 /** When nothing more may be kept in memory, from figures that the test gives. */
 import t from 'tap'
+import { unlimitedHeap } from '../../broker/heap.ts'
 import { HeapGuard, type HeapUsage } from '../../broker/heap-guard.ts'
 import { processHeap } from '../../broker/heap.ts'
 
@@ -118,4 +119,25 @@ t.test('[G6] the heap of this process: its limit, its use, and its collections',
     })
     heap.collect()
   })
+})
+
+t.test('[G6] a log may be opened as long as what is left of it after a collection fits', async t => {
+  const { state, guard } = makeGuard()
+  state.used = 990
+  state.held = 840
+  guard.assertStartable()
+  t.equal(state.collections, 1, 'what is not collected yet is collected before anybody gives up')
+  state.used = 860
+  guard.assertStartable()
+  t.equal(state.collections, 1, 'and not again for a little more')
+  state.used = 990
+  state.held = 850
+  t.throws(() => guard.assertStartable(), { code: 'MEMORY_FULL' })
+})
+
+t.test('[G6] where the heap has no limit any log may be opened', async t => {
+  const guard = new HeapGuard({
+    heap: unlimitedHeap, heapPercentMax: 75, counted: () => 0, outside: () => 0, changed () {}
+  })
+  guard.assertStartable()
 })
