@@ -1,8 +1,7 @@
 /** When nothing more may be kept in memory, from figures that the test gives. */
 import t from 'tap'
-import { unlimitedHeap } from '../../broker/heap.ts'
 import { HeapGuard, type HeapUsage } from '../../broker/heap-guard.ts'
-import { processHeap } from '../../broker/heap.ts'
+import { processHeap, unlimitedHeap } from '../../broker/heap.ts'
 
 function makeGuard () {
   const state = { used: 100, held: 100, counted: 0, outside: 0, collections: 0 }
@@ -139,5 +138,5 @@ t.test('[G6] where the heap has no limit any log may be opened', async t => {
   const guard = new HeapGuard({
     heap: unlimitedHeap, heapPercentMax: 75, counted: () => 0, outside: () => 0, changed () {}
   })
-  guard.assertStartable()
+  t.doesNotThrow(() => guard.assertStartable())
 })
