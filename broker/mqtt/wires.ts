@@ -27,6 +27,8 @@ interface OldTransform {
 
 /** Received and not yet read by the broker; beyond it the WebSocket is paused. */
 const INBOUND_BYTES_MAX = 16_384
+/** RFC 6455, 7.4.1. */
+const UNSUPPORTED_DATA = 1_003
 
 /**
  * websocket-stream joins small writes into one frame, which makes it two to three times as fast as ws's own stream;
@@ -37,8 +39,9 @@ export function websocketWire (socket: WebSocket, request: IncomingMessage): Wir
   const stream = websocketStream(socket) as unknown as Duplex
   const old = stream as unknown as OldTransform
   const read = old._read
-  socket.on('message', () => { // runs after websocket-stream's own listener has pushed it
-    if (old._readableState.length > INBOUND_BYTES_MAX) socket.pause()
+  socket.on('message', (_data, isBinary) => { // runs after websocket-stream's own listener has pushed it
+    if (!isBinary) socket.close(UNSUPPORTED_DATA, 'MQTT travels in binary frames') // [MQTT-6.0.0-1]
+    else if (old._readableState.length > INBOUND_BYTES_MAX) socket.pause()
   })
   old._read = function (this: OldTransform, bytes: number) {
     read.call(this, bytes)
