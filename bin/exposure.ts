@@ -1,4 +1,4 @@
-/** A program's own HTTP server that others may reach, while nobody has to say who he is: what it carries stays shut. */
+/** A program's own HTTP server that others may reach, while nobody has to say who they are: it lets nobody in. */
 import { type Server, ServerResponse } from 'node:http'
 import type { OriginGate } from '../bridge/socketio/server.ts'
 import type { Logger } from '../broker/index.ts'

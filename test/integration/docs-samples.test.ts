@@ -1,6 +1,6 @@
 /**
  * Every code sample of README.md and docs/ runs as it stands. A sample that nothing here knows how to run fails. What a
- * reader has besides (a server on 127.0.0.1:8080, the `io` of his program) is given to it; ports are set by the
+ * reader has besides (a server on 127.0.0.1:8080, the `io` of their program) is given to it; ports are set by the
  * environment variables that the sample reads.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'

@@ -7,7 +7,7 @@ import { createMemoryStore } from '../../broker/store/memory.ts'
 import { connectClient, newClient, refused, startBridged } from './socketio-harness.ts'
 import { startProgram } from './socketio-programs.ts'
 
-/** Everybody is who he says, and may follow what is his own. */
+/** All are who they say, and may follow what is their own. */
 const auth: Auth = {
   anonymous: false,
   authenticate: async ({ username }) => username === 'nobody' ? undefined : username as Principal | undefined,
