@@ -34,12 +34,15 @@ const SUSPEND_LOOK_MS = 1_000
 /** Shorter ones are not told from the rounding of the system's figures. */
 const SUSPEND_MS_MIN = 5_000
 
+/** Where performance.now() began, which every message asks for: it costs a fifth of what hrtime() does. */
+const startMs = Number(process.hrtime.bigint()) / 1e6 - performance.now()
+
 let suspendedMs = 0
 let lookedMs = -Infinity
 
 /** Linux's monotonic clock stands still while the machine is suspended, its uptime does not. */
 function sinceBoot (): number {
-  const ms = Number(process.hrtime.bigint()) / 1e6
+  const ms = startMs + performance.now()
   if (process.platform === 'linux' && ms - lookedMs >= SUSPEND_LOOK_MS) {
     lookedMs = ms
     const difference = uptime() * 1_000 - ms

@@ -9,19 +9,21 @@ export class InOrder {
   /** Clients of whom something is being asked, and when the last of it is done. */
   readonly #turns = new Map<ClientId, Promise<void>>()
 
+  /** Nothing of the client waits. */
+  isFree (clientId: ClientId): boolean { return this.#turns.size === 0 || !this.#turns.has(clientId) }
+
   /**
    * Calls `then` or `refused`, once: at once where that is known at once and nothing of the client waits before it.
    * `then` must not throw. `refused` is told why there was no answer, if there was none.
    */
   run (clientId: ClientId, allowed: boolean | Promise<boolean>, then: () => void,
     refused: (error?: HoldfastError) => void): void {
-    const before = this.#turns.size === 0 ? undefined : this.#turns.get(clientId)
-    if (typeof allowed === 'boolean' && before === undefined) {
+    if (typeof allowed === 'boolean' && this.isFree(clientId)) {
       if (allowed) then()
       else refused()
       return
     }
-    const turn = Promise.all([allowed, before]).then(([isAllowed]) => {
+    const turn = Promise.all([allowed, this.#turns.get(clientId)]).then(([isAllowed]) => {
       if (isAllowed) then()
       else refused()
     }, refused).finally(() => { if (this.#turns.get(clientId) === turn) this.#turns.delete(clientId) })

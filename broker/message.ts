@@ -38,8 +38,8 @@ export interface Message {
   readonly time: TimeMs
   /** Identifier given by the publishing client library or bridge; '' where there is none. */
   readonly id: string
-  /** Belongs to the transport that encodes it: the bytes are made once and shared by all subscribers. */
-  wire?: Buffer | undefined
+  /** Belongs to the transport that encodes it: bytes for all subscribers; null where it was encoded for the first. */
+  wire?: Buffer | null | undefined
   /** Belongs to the bridge: what it knows of the message, or made of it. In memory alone. */
   view?: object | undefined
 }
@@ -60,7 +60,7 @@ export class Placed implements Entry {
   readonly time: TimeMs
   readonly id: string
   readonly offset: Offset
-  wire: Buffer | undefined
+  wire: Buffer | null | undefined
   view: object | undefined
 
   constructor (message: Message, offset: Offset) {

@@ -67,13 +67,20 @@ export class Publishing {
   close (): void { this.#isClosed = true }
 
   publish (publisher: Publisher, request: PublishRequest, receipt: Receipt): void {
-    this.#authorize(publisher, request, receipt, () => {
+    const allowed = this.#mayPublish(publisher, request, receipt)
+    if (allowed === true && this.#inOrder.isFree(publisher.clientId)) { // nearly always
       this.append(this.#message(publisher, request), receipt, NO_CHANGES)
-    })
+    } else if (allowed !== undefined) {
+      this.#whenAllowed(allowed, publisher, request, receipt, () => {
+        this.append(this.#message(publisher, request), receipt, NO_CHANGES)
+      })
+    }
   }
 
   publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
-    this.#authorize(session, request, receipt, () => {
+    const allowed = this.#mayPublish(session, request, receipt)
+    if (allowed === undefined) return
+    this.#whenAllowed(allowed, session, request, receipt, () => {
       if (session.ended) { // its packet identifiers ended with it
         receipt(new HoldfastError('CLOSED', 'the session has ended'))
         return
@@ -115,20 +122,23 @@ export class Publishing {
     return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined, view }
   }
 
-  /** Calls `then` at once where access control answers at once; a publisher's messages never overtake each other. */
-  #authorize (publisher: Publisher, request: PublishRequest, receipt: Receipt, then: () => void): void {
-    const { clientId, principal } = publisher
-    const { topic, payload } = request
-    let allowed: boolean | Promise<boolean>
+  /** What access control says; undefined where the message was refused without asking it. */
+  #mayPublish ({ clientId, principal }: Publisher, { topic, payload }: PublishRequest,
+    receipt: Receipt): boolean | Promise<boolean> | undefined {
     try {
       if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
       checkTopic(topic, this.#limits)
       checkSize(topic, payload.length, this.#limits)
-      allowed = this.#auth.mayPublish(principal, clientId, topic)
+      return this.#auth.mayPublish(principal, clientId, topic)
     } catch (error) {
       this.refuse(clientId, topic, error as HoldfastError, receipt)
-      return
+      return undefined
     }
+  }
+
+  /** Calls `then` at once where access control answered at once; a publisher's messages never overtake each other. */
+  #whenAllowed (allowed: boolean | Promise<boolean>, { clientId }: Publisher, { topic }: PublishRequest,
+    receipt: Receipt, then: () => void): void {
     this.#inOrder.run(clientId, allowed, then, (noAnswer) => {
       const error = noAnswer ?? new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(topic)}`)
       this.#refuse(clientId, topic, error, receipt)

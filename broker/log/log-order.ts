@@ -42,8 +42,8 @@ export class Block<T> {
 
   /** False where it is not there. */
   remove (offset: Offset): boolean {
-    const place = this.placeAfter((offset - 1) as Offset)
-    if (this.topics[place] === undefined || this.offsetAt(place) !== offset) return false
+    const place = this.#offsets === undefined ? offset - this.start : this.#offsets.indexOf(offset)
+    if (this.topics[place] === undefined) return false
     this.topics[place] = undefined
     this.left--
     return true

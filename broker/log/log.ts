@@ -191,24 +191,30 @@ export class Log {
     let at = before
     let next = 0
     for (const item of items) {
-      if (item.kind === RECORD) item.applied(item.changes.length === 0 ? undefined : error, at)
-      else if (item.kind === TURN) continue
-      else if (!item.keep) {
-        if (error === undefined || item.changes.length === 0) this.#events.deliver(item.message, at)
-      } else if (error === undefined) {
-        const entry = entries[next++]
-        this.#tail = at = entry.offset
-        this.#events.deliver(entry, at)
-      }
+      if (item.kind === TURN) continue
+      const entry = item.kind === PUBLISH && item.keep && error === undefined ? entries[next++] : undefined
+      if (entry !== undefined) this.#tail = at = entry.offset
+      this.#apply(item, entry, error, at)
       const turn = this.#events.turn()
       if (turn !== undefined) await turn
     }
     this.#events.delivered()
-    for (const item of items) {
-      if (item.kind === PUBLISH) item.receipt(item.keep || item.changes.length > 0 ? error : undefined)
-      else if (item.kind === TURN) item.receipt()
+    for (const item of items) acknowledge(item, error)
+  }
+
+  /** @param entry what the store made of a message that it keeps; undefined where it could not */
+  #apply (item: Item, entry: Entry | undefined, error: HoldfastError | undefined, at: Offset): void {
+    if (entry !== undefined) this.#events.deliver(entry, at)
+    else if (item.kind === RECORD) item.applied(item.changes.length === 0 ? undefined : error, at)
+    else if (item.kind === PUBLISH && !item.keep && (error === undefined || item.changes.length === 0)) {
+      this.#events.deliver(item.message, at)
     }
   }
+}
+
+function acknowledge (item: Item, error: HoldfastError | undefined): void {
+  if (item.kind === PUBLISH) item.receipt(item.keep || item.changes.length > 0 ? error : undefined)
+  else if (item.kind === TURN) item.receipt()
 }
 
 function asStoreError (cause: unknown): HoldfastError {

@@ -187,7 +187,8 @@ export async function createAedes (
       const { topic, payload, qos, retain, messageId } = publish
       publish.qos = 0
       publish.retain = false
-      accept(inner, connection, { topic, payload: payload as Buffer, qos, retain }, messageId!, done)
+      const copy = Buffer.from(payload) // as in takeDirectly()
+      accept(inner, connection, { topic, payload: copy, qos, retain, id: '' }, messageId!, done)
     }
   })
 
@@ -245,12 +246,10 @@ export async function createAedes (
    * PUBLISH, of any QoS: appended, then its receipt [G1].
    * @param done called when it is done with; with an error the connection ends
    */
-  function accept (client: InnerClient, connection: MqttConnection, packet: Omit<PublishRequest, 'id'>,
-    packetId: number, done: Callback): void {
-    const { topic, payload, qos, retain } = packet
+  function accept (client: InnerClient, connection: MqttConnection, request: PublishRequest, packetId: number,
+    done: Callback): void {
+    const { topic, payload, qos } = request
     const bytes = topic.length + payload.length + MESSAGE_OVERHEAD_BYTES
-    // A copy: the payload is a view of all that was read from the socket at once, which it would keep alive.
-    const request: PublishRequest = { topic, payload: Buffer.from(payload), qos, retain, id: '' }
     const receipt = receiptOf(client, { topic, qos, packetId, bytes }, done)
     if (qos === 2) broker.publishOnce(connection.session!, packetId as PacketId, request, receipt)
     else broker.publish(connection.session!, request, receipt)

@@ -3,8 +3,10 @@
  * and PUBACK (MQTT 3.1.1, 3.3 and 3.4). Everything else, every packet that is cut by the end of a chunk, and what is
  * malformed, is left to the general parser, in its order. Pure: owns no socket.
  */
+import type { PublishRequest } from '../broker.ts'
 import { copyUnits } from '../intake.ts'
 import type { Turn } from '../turns.ts'
+import type { TopicReader } from './topic-reader.ts'
 import { isWellFormedPublish } from './well-formed.ts'
 
 /** What parser and engine do with a packet costs about so many units. */
@@ -13,7 +15,9 @@ const PARSED_UNITS = 8
 function parseUnits (bytes: number): number { return PARSED_UNITS + (bytes >>> 5) }
 
 export interface DirectHandlers {
-  publish (topic: string, payload: Buffer, qos: 0 | 1, retain: boolean, packetId: number): void
+  readonly topics: TopicReader
+  /** Its payload is a copy: the chunk is all that was read of the socket at once, which it would keep alive. */
+  publish (request: PublishRequest, packetId: number): void
   acknowledge (packetId: number): void
   /** Whole packets that are for the parser. */
   rest (bytes: Buffer): void
@@ -31,6 +35,8 @@ const PUBLISH = 0x30
 const PUBACK = 0x40
 const QOS_MASK = 0x06
 const RETAIN = 0x01
+/** So few are copied faster one by one than by a call. */
+const SMALL_BYTES = 64
 
 /**
  * @param from the first packet begins here; what comes before belongs to the parser already
@@ -80,11 +86,16 @@ export function takeDirectly (chunk: Buffer, from: number, turn: Pick<Turn, 'lef
 
 function publish (chunk: Buffer, first: number, body: number, end: number, handlers: DirectHandlers): void {
   const topicEnd = body + 2 + (chunk[body] << 8 | chunk[body + 1])
-  const topic = chunk.toString('utf8', body + 2, topicEnd)
-  const retain = (first & RETAIN) !== 0
-  if ((first & QOS_MASK) === 0) handlers.publish(topic, chunk.subarray(topicEnd, end), 0, retain, 0)
-  else {
-    const packetId = chunk[topicEnd] << 8 | chunk[topicEnd + 1]
-    handlers.publish(topic, chunk.subarray(topicEnd + 2, end), 1, retain, packetId)
-  }
+  const topic = handlers.topics.read(chunk, body + 2, topicEnd)
+  const qos = (first & QOS_MASK) === 0 ? 0 : 1
+  const payload = copyOf(chunk, topicEnd + 2 * qos, end)
+  const packetId = qos === 0 ? 0 : chunk[topicEnd] << 8 | chunk[topicEnd + 1]
+  handlers.publish({ topic, payload, qos, retain: (first & RETAIN) !== 0, id: '' }, packetId)
+}
+
+function copyOf (chunk: Buffer, from: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - from)
+  if (copy.length <= SMALL_BYTES) for (let i = 0; i < copy.length; i++) copy[i] = chunk[from + i]
+  else chunk.copy(copy, 0, from, end)
+  return copy
 }

@@ -12,26 +12,46 @@ const PUBREL = 0x62
 /** Payloads from this size on are handed to the socket as they are instead of being copied. */
 const COPY_BYTES_MAX = 16_384
 
-/** PUBLISH with room for a packet identifier (2.3.1), made once for a message and shared by all its subscribers. */
-function wireOf (message: Message): Buffer {
-  if (message.wire !== undefined) return message.wire
-  const topicBytes = Buffer.byteLength(message.topic)
-  const rest = 2 + topicBytes + 2 + message.payload.length
-  const lengthBytes = rest < 128 ? 1 : rest < 16_384 ? 2 : rest < 2_097_152 ? 3 : 4
-  const wire = Buffer.allocUnsafe(1 + lengthBytes + rest)
-  wire[0] = PUBLISH
-  let at = writeLength(wire, rest)
-  at = wire.writeUInt16BE(topicBytes, at)
-  at += wire.write(message.topic, at, topicBytes === message.topic.length ? 'latin1' : 'utf8')
-  at = wire.writeUInt16BE(0, at)
-  message.payload.copy(wire, at)
-  message.wire = wire
-  return wire
+/** Bytes of a PUBLISH with a packet identifier (2.3.1). */
+function bytesOf ({ topic, payload }: Message): number {
+  const rest = 2 + Buffer.byteLength(topic) + 2 + payload.length
+  return 1 + lengthBytes(rest) + rest
 }
 
-/** Remaining Length (2.2.3), from byte 1 on; returns the position behind it. */
-function writeLength (into: Buffer, length: number): number {
-  let at = 1
+/** And the bytes, but for flags and identifier, which differ from subscriber to subscriber; returns where they end. */
+function encodeInto (into: Buffer, start: number, { topic, payload }: Message): number {
+  const topicBytes = Buffer.byteLength(topic)
+  let at = writeLength(into, start + 1, 2 + topicBytes + 2 + payload.length)
+  into[at++] = topicBytes >>> 8
+  into[at++] = topicBytes & 0xff
+  if (topicBytes === topic.length) for (let i = 0; i < topicBytes; i++) into[at++] = topic.charCodeAt(i)
+  else at += into.write(topic, at)
+  into.set(payload, at + 2)
+  return at + 2 + payload.length
+}
+
+/**
+ * Most messages have one subscriber: for the first they are encoded where they are sent from. Whatever is sent once
+ * more is kept encoded, for all that follow.
+ */
+function encodeOnce (into: Buffer, start: number, message: Message): number {
+  if (message.wire === undefined) {
+    message.wire = null
+    return encodeInto(into, start, message)
+  }
+  const wire = message.wire = Buffer.allocUnsafe(bytesOf(message))
+  encodeInto(wire, 0, message)
+  into.set(wire, start)
+  return start + wire.length
+}
+
+function lengthBytes (rest: number): number {
+  return rest < 128 ? 1 : rest < 16_384 ? 2 : rest < 2_097_152 ? 3 : 4
+}
+
+/** Remaining Length (2.2.3); returns the position behind it. */
+function writeLength (into: Buffer, start: number, length: number): number {
+  let at = start
   let rest = length
   do {
     const more = rest > 127 ? 0x80 : 0
@@ -64,7 +84,7 @@ export function writePublishes (deliveries: readonly Delivery[], write: (chunk: 
         write(head)
         write(delivery.message.payload)
       } else write(Buffer.concat([head, delivery.message.payload]))
-    } else bytes += wireOf(delivery.message).length
+    } else bytes += delivery.message.wire?.length ?? bytesOf(delivery.message)
   }
   if (deliveries.length > start) write(join(deliveries, start, deliveries.length, bytes))
 }
@@ -74,13 +94,19 @@ function join (deliveries: readonly Delivery[], start: number, end: number, byte
   let at = 0
   for (let i = start; i < end; i++) {
     const delivery = deliveries[i]
-    const wire = delivery.message.wire!
-    chunk.set(wire, at)
+    const { message, packetId } = delivery
+    const { wire } = message
+    let end: number
+    if (wire == null) end = encodeOnce(chunk, at, message)
+    else {
+      chunk.set(wire, at)
+      end = at + wire.length
+    }
     chunk[at] = flags(delivery)
-    const idAt = at + wire.length - delivery.message.payload.length - 2
-    chunk[idAt] = delivery.packetId >>> 8
-    chunk[idAt + 1] = delivery.packetId & 0xff
-    at += wire.length
+    const idAt = end - message.payload.length - 2
+    chunk[idAt] = packetId >>> 8
+    chunk[idAt + 1] = packetId & 0xff
+    at = end
   }
   return chunk
 }
@@ -91,10 +117,9 @@ function headOf (delivery: Delivery): Buffer {
   const topicBytes = Buffer.byteLength(message.topic)
   const idBytes = qos > 0 ? 2 : 0
   const rest = 2 + topicBytes + idBytes + message.payload.length
-  const lengthBytes = rest < 128 ? 1 : rest < 16_384 ? 2 : rest < 2_097_152 ? 3 : 4
-  const head = Buffer.allocUnsafe(1 + lengthBytes + 2 + topicBytes + idBytes)
+  const head = Buffer.allocUnsafe(1 + lengthBytes(rest) + 2 + topicBytes + idBytes)
   head[0] = flags(delivery)
-  let at = writeLength(head, rest)
+  let at = writeLength(head, 1, rest)
   at = head.writeUInt16BE(topicBytes, at)
   at += head.write(message.topic, at)
   if (qos > 0) head.writeUInt16BE(packetId, at)

@@ -30,6 +30,7 @@ import { EngineStream } from './engine-stream.ts'
 import { PacketGate, type GatedPacket, type GateOptions } from './packet-gate.ts'
 import type { ContractPacket } from './persistence.ts'
 import { SkippedPublish, headerEnd } from './skipped-publish.ts'
+import { TopicReader } from './topic-reader.ts'
 import { WholePackets } from './whole-packets.ts'
 
 export const CONNECTION = Symbol('connection')
@@ -58,7 +59,7 @@ export interface EngineClientOptions {
   readonly log: Logger
   readonly turns: Turns
   /** PUBLISH at QoS 0 or 1, taken directly. */
-  publish (client: InnerClient, packet: Omit<PublishRequest, 'id'>, packetId: number): void
+  publish (client: InnerClient, request: PublishRequest, packetId: number): void
   /** PUBLISH that was skipped, as it is too large. */
   refuse (client: InnerClient, packet: SkippedPublish, topic: string, packetId: number): void
   /** The largest of them; a connection that sends a larger one ends. */
@@ -151,9 +152,10 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
     return taken
   }
   const handlers: DirectHandlers = {
-    publish (topic, payload, qos, retain, packetId) {
+    topics: new TopicReader(),
+    publish (request, packetId) {
       const before = broker.offered
-      publish(client, { topic, payload, qos, retain }, packetId)
+      publish(client, request, packetId)
       intake.turn.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
     },
     acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },

@@ -2,10 +2,11 @@
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import t from 'tap'
 import { takeDirectly } from '../../broker/mqtt/direct.ts'
+import { TopicReader } from '../../broker/mqtt/topic-reader.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 const ENOUGH = 1_000_000
-const ALWAYS = { lengthMax: () => ENOUGH, isDirect: () => true, isOver: () => false }
+const ALWAYS = { topics: new TopicReader(), lengthMax: () => ENOUGH, isDirect: () => true, isOver: () => false }
 
 /** What came out, in order; the rest as the general parser reads it. What has to wait comes again in the next turn. */
 function take (chunks: readonly Buffer[], turnUnits: () => number = () => ENOUGH): string[] {
@@ -16,7 +17,7 @@ function take (chunks: readonly Buffer[], turnUnits: () => number = () => ENOUGH
   const waiting = [...chunks]
   for (let chunk = waiting.shift(); chunk !== undefined; chunk = waiting.shift()) {
     const taken = takeDirectly(chunk, 0, { left: turnUnits() }, {
-      publish: (topic, payload, qos, retain, packetId) => {
+      publish: ({ topic, payload, qos, retain }, packetId) => {
         seen.push(`publish ${topic} ${payload.toString('hex')} q${qos} ${retain} ${qos === 0 ? '-' : packetId}`)
       },
       acknowledge: (packetId) => { seen.push(`puback ${packetId}`) },
