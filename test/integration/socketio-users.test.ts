@@ -2,13 +2,14 @@
  * A program's own server authenticates each connection in a middleware. Whoever comes next on the same browser, in the
  * same page or under the same name gets nothing of the one before.
  */
+import { once } from 'node:events'
 import type { Server } from 'socket.io'
 import type { Socket } from 'socket.io-client'
 import t, { type Test } from 'tap'
 import type { HoldfastOptions } from '../../bin/server.ts'
 import { collect, connectClient, connected, heard, newClient, refused } from './socketio-harness.ts'
 import { ioSockets, startProgram, type Program } from './socketio-programs.ts'
-import { until } from '../helpers/wait.ts'
+import { until, within } from '../helpers/wait.ts'
 
 /** Says who it is with `auth.user`; joins the room of the user. */
 function authenticates (io: Server): void {
@@ -125,8 +126,9 @@ for (const [how, prepare] of [['is known', authenticates], ['is not known', room
     const page = newClient(t, url, { auth: { user: 'ann' } })
     const dms = collect(page, 'dm')
     await heard(page, 'holdfast:session')
+    const gone = once(ioSockets(io)[0], 'disconnect') // an event, as the page is back within some milliseconds
     page.io.engine.close()
-    await until(() => ioSockets(io).length === 0, 'it')
+    await within(gone, 'the link to break')
     io.to('user:ann').emit('dm', 'while away')
     await dms.wait(1)
     t.ok(page.recovered)
