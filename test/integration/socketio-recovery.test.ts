@@ -163,7 +163,9 @@ for (const version of RECOVERING) {
           const from = round * 10
           log.length = 0
           scene.proxy.hole('down')
-          await scene.publish(from, from + 3) // into the hole
+          const { down } = scene.proxy.bytes
+          await scene.publish(from, from + 3)
+          await until(() => scene.proxy.bytes.down > down, 'it to go into the hole') // a poll may still be on its way
           scene.proxy.roam()
           scene.proxy.pass()
           t.equal(scene.bridge.connections, 1, 'the server does not know')
