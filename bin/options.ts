@@ -1,6 +1,7 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
 import type { Server as SocketioServer, ServerOptions } from 'socket.io'
+import { foreignAdapter } from '../bridge/socketio/wire/adapter.ts'
 import type { Identify } from '../bridge/socketio/admission/identity.ts'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
@@ -30,7 +31,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
    * The program's own Socket.IO server, on its own HTTP server, instead of one of ours at /socket.io/. Its options,
    * middlewares (`io.use`) and handlers stay in force; clients are not let in without a session. Its handlers get the
    * events that no rule is for. What it emits with `io.emit` and `to(room).emit`, and `socket.join` and `leave`, is
-   * carried by the log. Make it without connectionStateRecovery and parser; hand it over before clients come.
+   * carried by the log. Make it without connectionStateRecovery, adapter and parser; hand it over before clients come.
    */
   readonly io?: SocketioServer
   /**
@@ -92,6 +93,11 @@ function wrongOption (io: SocketioServer): string | undefined {
   if (opts.parser !== undefined) {
     return 'leave parser out: Holdfast makes each event once for all clients, in the encoding of socket.io-parser, ' +
       'and clients with another one could not read it'
+  }
+  const adapter = foreignAdapter(io)
+  if (adapter !== undefined) {
+    return `leave the adapter out (${adapter}): the log carries what an adapter would bring to other nodes, and would ` +
+      'bypass it in silence. One Holdfast serves all clients; to run several nodes, attach none'
   }
   return undefined
 }

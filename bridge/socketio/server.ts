@@ -24,6 +24,7 @@ import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import { NO_RULES, type RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
 import { Tally, type Tallies } from './tally.ts'
+import { keepAdapter } from './wire/adapter.ts'
 import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
 import { privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
@@ -213,6 +214,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   engine.on('initial_headers', (headers, request) => cookies.give(headers, request))
   guardPolling(engine, inlets, log, broker.limits.writeBufferBytesMax)
 
+  const releaseAdapter = programs && keepAdapter(programs)
   if (program !== undefined) {
     hookedNamespaces(program.io, namespace => {
       const { name: namespaceName } = rules.namespace(namespace.name)
@@ -268,6 +270,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       await atMost(CLOSE_FLUSH_MS, Object.values(engine.clients).map(socket => flushed(socket)))
       broker.events.off('session-ended', forget)
       for (const carrier of carriers.values()) carrier.detach()
+      releaseAdapter?.()
       if (programs === undefined) engine.close()
     }
   }

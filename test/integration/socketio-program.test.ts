@@ -1,6 +1,6 @@
 /** A program's own Socket.IO server on Holdfast: its middlewares and handlers stay, its emits and rooms are durable. */
 import { createServer } from 'node:http'
-import { Server } from 'socket.io'
+import { type Namespace, Server, type ServerOptions } from 'socket.io'
 import t from 'tap'
 import { createHoldfast } from '../../bin/server.ts'
 import { silent } from '../../broker/index.ts'
@@ -160,4 +160,30 @@ t.test('[G4] what a program publishes twice with one id is handled once, whateve
   await holdfast.publish({ topic: 'io/_/all/news', payload: '"another topic"', id: 'order-7' })
   await news.wait(6)
   t.same(news.values, ['order-7', '!', '=1', '~', '', 'another topic'])
+})
+
+t.test('another adapter is refused, at the start, for one namespace, and later: emits would reach one node', async t => {
+  const options = { logger: silent, mqttPort: 0, data: tempFolder(t) }
+  const Adapter = new Server().of('/').adapter.constructor as new (namespace: Namespace) => Namespace['adapter']
+  class Cluster extends Adapter {}
+  const cluster = Cluster as unknown as ServerOptions['adapter']
+  /** As those of Redis are given: a function that makes one. */
+  const redis = function (namespace: Namespace) { return new Cluster(namespace) } as unknown as ServerOptions['adapter']
+
+  const byOption = new Server(createServer(), { adapter: cluster })
+  const byCall = new Server(createServer()).adapter(redis)
+  for (const io of [byOption, byCall]) {
+    await t.rejects(createHoldfast({ ...options, io }), { message: /io: leave the adapter out.*option adapter/ })
+  }
+  const byNamespace = new Server(createServer())
+  const namespace = byNamespace.of('/chat')
+  Object.assign(namespace, { adapter: new Cluster(namespace) })
+  await t.rejects(createHoldfast({ ...options, io: byNamespace }), { message: /the adapter of the namespace \/chat/ })
+
+  const { io, holdfast } = await startProgram(t)
+  const own = io.adapter()
+  t.throws(() => io.adapter(cluster), { message: /leave it out/ })
+  t.equal(io.adapter(), own)
+  await holdfast.close()
+  t.equal(io.adapter(cluster), io, 'the program\'s own again')
 })
