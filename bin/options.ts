@@ -96,8 +96,8 @@ function wrongOption (io: SocketioServer): string | undefined {
   }
   const adapter = foreignAdapter(io)
   if (adapter !== undefined) {
-    return `leave the adapter out (${adapter}): the log carries what an adapter would bring to other nodes, and would ` +
-      'bypass it in silence. One Holdfast serves all clients; to run several nodes, attach none'
+    return `leave the adapter out (${adapter}): the log carries what this server emits, so the adapter would hear of ` +
+      'nothing, and other nodes in silence of nothing either; let one server have all clients'
   }
   return undefined
 }

@@ -2,18 +2,17 @@
  * What the embedded store needs of LMDB (package lmdb), and the handling of what that package does when a disk fails.
  * One environment in `data.mdb`, one database of binary keys and values, one transaction at a time.
  */
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import type { RootDatabase, RootDatabaseOptions } from 'lmdb'
 import { DATA_FILE } from './data-file.ts'
+import { largestFreeBytes, mapBytes } from './address-space.ts'
 import { FileGuard } from './file-guard.ts'
 import type { Operation } from './layout.ts'
 import { Reserve } from './reserve.ts'
 import { pagesNeeded, pagesOf } from './room.ts'
 import type { LmdbStats, Pages } from './room.ts'
-
-/** Address space that is set aside, tried from the left: growing inside costs nothing, growing beyond a new mapping. */
-const MAP_BYTES = [2 ** 40, 2 ** 36, 2 ** 33]
 
 /** Room for transactions that free more than they take, when the disk is full: a share of the file, within limits. */
 const SPARE_SHARE = 1 / 8
@@ -177,23 +176,18 @@ export class Engine {
   }
 }
 
+/** @throws HoldfastError MEMORY_FULL: LMDB would not throw, it would end the process */
 function openEnvironment (folder: string): RootDatabase<Buffer, Buffer> {
+  const { size = 0 } = statSync(join(folder, DATA_FILE), { throwIfNoEntry: false }) ?? {}
   const options: RootDatabaseOptions = {
     encoding: 'binary',
     keyEncoding: 'binary',
     noSubdir: false,
+    mapSize: mapBytes(largestFreeBytes(), size),
     // With overlapping syncs a transaction is visible before it is synced, and is found again if its sync failed.
     overlappingSync: false
   }
-  for (const [i, mapSize] of MAP_BYTES.entries()) {
-    try {
-      return open<Buffer, Buffer>({ ...options, path: folder, mapSize })
-    } catch (error) {
-      const noSpace = /cannot allocate memory/i.test(String(error)) && i < MAP_BYTES.length - 1
-      if (!noSpace) throw error
-    }
-  }
-  throw new Error('not reached')
+  return open<Buffer, Buffer>({ ...options, path: folder })
 }
 
 function refuse (fault: string | undefined): void {

@@ -162,7 +162,7 @@ t.test('[G4] what a program publishes twice with one id is handled once, whateve
   t.same(news.values, ['order-7', '!', '=1', '~', '', 'another topic'])
 })
 
-t.test('another adapter is refused, at the start, for one namespace, and later: emits would reach one node', async t => {
+t.test('another adapter is refused, at the start, for one namespace, and later', async t => {
   const options = { logger: silent, mqttPort: 0, data: tempFolder(t) }
   const Adapter = new Server().of('/').adapter.constructor as new (namespace: Namespace) => Namespace['adapter']
   class Cluster extends Adapter {}
