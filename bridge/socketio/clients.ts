@@ -41,7 +41,7 @@ export interface ClientsOptions {
   readonly isProgram: boolean
   /** By the id of the socket: for the emits of a program of its own. */
   readonly members: Map<string, Member>
-  readonly carriers: ReadonlyMap<Namespace, Carrier>
+  readonly carriers: Pick<WeakMap<Namespace, Carrier>, 'get'>
 }
 
 /** Reasons of Socket.IO for a disconnect: one of the two sides meant it. */

@@ -26,7 +26,7 @@ import { Rules } from './rules/rules.ts'
 import { Tally, type Tallies } from './tally.ts'
 import { keepAdapter } from './wire/adapter.ts'
 import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
-import { privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
+import { namespacesOf, privateOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
 import { guardPolling } from './wire/guard.ts'
 import { Inlets } from './wire/inlets.ts'
@@ -165,7 +165,8 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     broker, connections, rules, seats, cookies, identify: options.identify, isProgram: program !== undefined, log
   })
   const members = new Map<string, Member>()
-  const carriers = new Map<Namespace, Carrier>()
+  /** Gone with their namespaces, whose names clients may choose. */
+  const carriers = new WeakMap<Namespace, Carrier>()
 
   const gate = (request: EngineRequest): string | undefined =>
     refusedTransport(request._query) ?? admission.mayConnect(request, engine)
@@ -269,7 +270,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       await atMost(CLOSE_GRACE_MS, [clients.stop()])
       await atMost(CLOSE_FLUSH_MS, Object.values(engine.clients).map(socket => flushed(socket)))
       broker.events.off('session-ended', forget)
-      for (const carrier of carriers.values()) carrier.detach()
+      for (const namespace of namespacesOf(io)) carriers.get(namespace)?.detach()
       releaseAdapter?.()
       if (programs === undefined) engine.close()
     }

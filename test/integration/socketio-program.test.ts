@@ -1,10 +1,13 @@
 /** A program's own Socket.IO server on Holdfast: its middlewares and handlers stay, its emits and rooms are durable. */
 import { createServer } from 'node:http'
+import v8 from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type Namespace, Server, type ServerOptions } from 'socket.io'
 import t from 'tap'
 import { createHoldfast } from '../../bin/server.ts'
 import { silent } from '../../broker/index.ts'
 import { tempFolder } from '../helpers/temp.ts'
+import { until } from '../helpers/wait.ts'
 import { collect, connectClient, heard, newClient, refused } from './socketio-harness.ts'
 import { startProgram } from './socketio-programs.ts'
 
@@ -186,4 +189,26 @@ t.test('another adapter is refused, at the start, for one namespace, and later',
   t.equal(io.adapter(), own)
   await holdfast.close()
   t.equal(io.adapter(cluster), io, 'the program\'s own again')
+})
+
+t.test('a namespace that is gone is gone: nothing is kept under names that clients choose', async t => {
+  const gone: Array<WeakRef<Namespace>> = []
+  const { io, url } = await startProgram(t, io => {
+    io.of(/^\/room-/).on('connection', socket => {
+      gone.push(new WeakRef(socket.nsp))
+      socket.join('red')
+    })
+  }, {}, { cleanupEmptyChildNamespaces: true })
+  for (let i = 0; i < 20; i++) {
+    const client = await connectClient(t, `${url}/room-${i}`, named('c'))
+    client.disconnect()
+  }
+  await until(() => io._nsps.size === 1, 'the end of the last')
+  v8.setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  await until(() => {
+    collectGarbage()
+    return gone.every(namespace => namespace.deref() === undefined)
+  }, 'the namespaces, collected')
+  t.equal(gone.length, 20)
 })

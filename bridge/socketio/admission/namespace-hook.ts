@@ -6,6 +6,7 @@
  * and `_error` as Socket.IO itself does; a contract test fails when an upgrade changes them.
  */
 import type { Namespace, Server, Socket } from 'socket.io'
+import { namespacesOf } from '../wire/engine.ts'
 import type { Pid, Sid } from './recovery.ts'
 
 /** A socket that may come in. One of the two is called, once, in a turn of its own. */
@@ -42,9 +43,7 @@ export function hookNamespaces (io: Server, admit: Admit): void {
 
 /** Calls back for each namespace that is there, and for each that is made later. */
 export function hookedNamespaces (io: Server, each: (namespace: Namespace) => void): void {
-  for (const namespace of (io as unknown as { readonly _nsps: ReadonlyMap<string, Namespace> })._nsps.values()) {
-    each(namespace)
-  }
+  for (const namespace of namespacesOf(io)) each(namespace)
   io.on('new_namespace', each)
 }
 

@@ -4,12 +4,13 @@
  */
 import { EventEmitter } from 'node:events'
 import { Server } from 'socket.io'
+import { namespacesOf } from './engine.ts'
 
 /** Names the first namespace or setting that has another adapter than the default; undefined where none has. */
 export function foreignAdapter (io: Server): string | undefined {
   const isDefault = defaultAdapter(io)
   if (!isDefault(io.adapter())) return 'the option adapter, or io.adapter()'
-  for (const [name, { adapter }] of namespacesOf(io)) {
+  for (const { name, adapter } of namespacesOf(io)) {
     if (!isDefault(adapter.constructor)) return `the adapter of the namespace ${name}`
   }
   return undefined
@@ -33,8 +34,4 @@ function defaultAdapter (io: Server): (adapter: unknown) => boolean {
     return adapter => adapter === own
   }
   return adapter => Object.getPrototypeOf(adapter) === EventEmitter
-}
-
-function namespacesOf (io: Server): ReadonlyMap<string, ReturnType<Server['of']>> {
-  return (io as unknown as { readonly _nsps: ReadonlyMap<string, ReturnType<Server['of']>> })._nsps
 }

@@ -7,7 +7,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
 import type { Writable } from 'node:stream'
-import type { Namespace, Socket } from 'socket.io'
+import type { Namespace, Server, Socket } from 'socket.io'
 
 export interface EnginePacket {
   readonly type: 'open' | 'close' | 'ping' | 'pong' | 'message' | 'upgrade' | 'noop' | 'error'
@@ -161,6 +161,11 @@ export interface PrivateSocket {
   readonly acks: Map<number, (...answer: unknown[]) => void>
   /** Makes the function that answers the client's event with that identifier. */
   ack (id: number): (...answer: unknown[]) => void
+}
+
+/** Those that are there now. */
+export function namespacesOf (io: Server): IterableIterator<Namespace> {
+  return (io as unknown as { readonly _nsps: ReadonlyMap<string, Namespace> })._nsps.values()
 }
 
 export function privateOf (namespace: Namespace): PrivateNamespace {
