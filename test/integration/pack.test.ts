@@ -1,4 +1,7 @@
-/** What `npm pack` makes, installed in an empty folder: works as a command, as a library, and with its types. */
+/**
+ * What `npm pack` makes, installed beside a Socket.IO that somebody else has pinned: works as a command, as a library,
+ * and with its types; and brings nothing with known advisories.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -18,8 +21,22 @@ const FLAGS = ['--mqtt-port', '0', '--http-port', '0']
 // an install from the registry takes its time
 t.setTimeout(INSTALL_MS_MAX + 3 * RUN_MS_MAX)
 
+/** As frameworks pin it; not the newest. */
+const SOCKETIO = '4.8.3'
+/** What the package brings, and the first version behind the last advisory for it. */
+const SOUND: Readonly<Record<string, string>> = {
+  ws: '8.17.1', // CVE-2024-37890
+  'engine.io': '6.4.2', // CVE-2023-31125
+  'socket.io-parser': '4.2.3', // CVE-2023-32695
+  cookie: '0.7.0', // CVE-2024-47764
+  msgpackr: '1.10.1', // CVE-2023-52079
+  'msgpackr-extract': '3.0.4',
+  minimist: '1.2.6' // CVE-2021-44906
+}
+
 const TYPED = `
 import { createServer } from 'node:http'
+import { Server } from 'socket.io'
 import { createHoldfast, HoldfastError, type Holdfast } from 'holdfast'
 
 const holdfast: Holdfast = await createHoldfast({ mqttPort: 0, http: createServer(), allowAnonymous: true })
@@ -38,6 +55,8 @@ await createHoldfast({ mqttPort: '0' })
 // @ts-expect-error there is no such event
 holdfast.events.on('gone', () => {})
 await holdfast.close()
+const attached: Holdfast = await createHoldfast({ io: new Server<{ said: (text: string) => void }>(createServer()) })
+await attached.close()
 `
 
 const PROGRAM = `
@@ -68,8 +87,13 @@ async function install (t: Test): Promise<{ folder: string, files: readonly stri
     ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], RUN_MS_MAX)
   const [{ filename, files }] = JSON.parse(packed) as [{ filename: string, files: ReadonlyArray<{ path: string }> }]
   writeFileSync(join(folder, 'package.json'), '{ "name": "app", "private": true, "type": "module" }')
-  await run(folder, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${filename}`], INSTALL_MS_MAX)
+  await run(folder, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${filename}`,
+    `socket.io@${SOCKETIO}`], INSTALL_MS_MAX)
   return { folder, files: files.map(({ path }) => path) }
+}
+
+function isOlder (version: string, than: string): boolean {
+  return version.localeCompare(than, 'en', { numeric: true }) < 0
 }
 
 async function end (child: ChildProcess): Promise<void> {
@@ -86,8 +110,25 @@ t.test('the package, installed in an empty folder', async (t) => {
     for (const file of ['package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/bin/holdfast.js']) {
       t.ok(files.includes(file), file)
     }
-    t.same(files.filter((file) => !/^(dist|docs)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)), [])
-    t.same(files.filter((file) => /\.test\.|\.tap|node_modules/.test(file)), [])
+    const own = files.filter((file) => !file.startsWith('node_modules/'))
+    t.same(own.filter((file) => !/^(dist|docs)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)), [])
+    t.same(own.filter((file) => /\.test\.|\.tap|node_modules/.test(file)), [])
+    t.ok(files.includes('node_modules/websocket-stream/stream.js'), 'what is bundled')
+  })
+
+  t.test('one Socket.IO, nothing with known advisories, and npm finds nothing wrong', async (t) => {
+    const all = JSON.parse(await run(folder, 'npm', ['query', '*'], RUN_MS_MAX)) as
+      ReadonlyArray<{ name: string, version: string, location: string }>
+    for (const [name, least] of Object.entries(SOUND)) {
+      const found = all.filter((one) => one.name === name)
+      t.not(found.length, 0, `${name} is there`)
+      t.same(found.filter(({ version }) => isOlder(version, least)), [], `${name} is ${least} or newer`)
+    }
+    t.same(all.filter(({ name }) => name === 'socket.io').map(({ version }) => version), [SOCKETIO])
+    // rejects where a package is missing, or not what another asks for
+    const { problems = [] } = JSON.parse(await run(folder, 'npm', ['ls', '--all', '--json'], RUN_MS_MAX)) as
+      { problems?: string[] }
+    t.same(problems, [])
   })
 
   t.test('npx holdfast start gets ready, and stops on SIGTERM', async (t) => {
