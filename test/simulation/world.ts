@@ -14,7 +14,7 @@ import { makeKind } from './socketio/kind.ts'
 import { checkEnd, checkProgress, isAtRest, type Evidence } from './verdict.ts'
 
 const EVENTS_MAX = 300_000
-/** Virtual time after the last fault in which everything has to come to rest. */
+/** Virtual time after the last fault, or the last message that was received since, in which all has to come to rest. */
 const HEAL_MS_MAX = 60_000
 const LOOK_MS = 50
 const SLOW_APPEND_MS_MAX = 100
@@ -107,9 +107,14 @@ class World {
     this.#heal()
     // Looked at after a pause, so that what is still on its way is not taken for rest.
     let rested = 0
-    for (let ms = activeMs; ms < activeMs + HEAL_MS_MAX && rested < 4; ms += LOOK_MS) {
+    let received = -1
+    let endMs = activeMs + HEAL_MS_MAX
+    for (let ms = activeMs; ms < endMs && rested < 4; ms += LOOK_MS) {
       await this.#clock.run(ms, isFound)
       if (isFound()) return
+      const now = this.#server?.isOpen === true ? this.#server.broker.stats().acknowledged : received
+      if (now !== received) endMs = ms + HEAL_MS_MAX
+      received = now
       const isDone = this.#clients.every(one => one.isConnected && one.waiting === 0)
       rested = isDone && isAtRest(this.#evidence) ? rested + 1 : 0
     }
