@@ -1,7 +1,8 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
-import type { Server as SocketioServer, ServerOptions } from 'socket.io'
+import type { Server as SocketioServer } from 'socket.io'
 import { foreignAdapter } from '../bridge/socketio/wire/adapter.ts'
+import { optionsOf } from '../bridge/socketio/wire/socketio.ts'
 import type { Identify } from '../bridge/socketio/admission/identity.ts'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
@@ -86,7 +87,7 @@ export function programsHttp ({ http, io }: Pick<HoldfastOptions, 'http' | 'io'>
 }
 
 function wrongOption (io: SocketioServer): string | undefined {
-  const { opts } = io as unknown as { readonly opts: Partial<ServerOptions> }
+  const opts = optionsOf(io)
   if (opts.connectionStateRecovery !== undefined) {
     return 'leave connectionStateRecovery out: Holdfast recovers connections itself'
   }

@@ -14,6 +14,7 @@ import type { Config } from '../config/schema.ts'
 import { doorsOf, sayDoors } from './doors.ts'
 import { unlessExposed, watchExposure } from './exposure.ts'
 import { createFront } from './front.ts'
+import { checkLibraries } from './libraries.ts'
 import { type Address, addressOf, listen, orListenError } from './listen.ts'
 import { createLog } from './log.ts'
 import { narrate, narrateRecovery } from './narrate.ts'
@@ -84,6 +85,7 @@ const CACHE_PARTS = 16
 export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
   const { auth = anonymous, logger, store: given, http: _http, io, identify, ...rest } = options
   const programs = programsHttp(options)
+  checkLibraries(io)
   const asked = { ...options, auth, programs }
   const doors = doorsOf(asked)
   const config = configOf(rest, auth, programs, doors)

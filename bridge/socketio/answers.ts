@@ -5,8 +5,8 @@
  */
 import type { Socket } from 'socket.io'
 import type { Connection } from './connection.ts'
-import { privateSocketOf } from './wire/engine.ts'
 import type { NamespaceFrames } from './wire/frames.ts'
+import { privateSocketOf } from './wire/socketio.ts'
 
 /** `connection` is the one below the socket, `frames` are those of its namespace. */
 export function answerThrough (socket: Socket, connection: Connection, frames: NamespaceFrames): void {

@@ -12,8 +12,8 @@ import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats, RepeatsBySession } from './repeats.ts'
 import type { Tally } from './tally.ts'
 import { NO_ECHO_MARK, OWN_EVENTS } from './translation/translate.ts'
-import { privateSocketOf } from './wire/engine.ts'
 import type { EncodedEvent, NamespaceFrames, SharedEvent } from './wire/frames.ts'
+import { privateSocketOf } from './wire/socketio.ts'
 
 /** What all links of a bridge share. */
 export interface LinkContext {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { Server } from 'socket.io'
 import type { Entry, Message, Offset } from '../../broker/index.ts'
 import { parseCommand, type PublishCommand } from '../../bridge/socketio/translation/commands.ts'
-import { privateOf } from '../../bridge/socketio/wire/engine.ts'
+import { privateOf } from '../../bridge/socketio/wire/socketio.ts'
 import { encodeEnvelope } from '../../bridge/socketio/translation/envelope.ts'
 import {
   ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, OK, type EncodedEvent, type NamespaceFrames

@@ -6,7 +6,7 @@
  * and `_error` as Socket.IO itself does; a contract test fails when an upgrade changes them.
  */
 import type { Namespace, Server, Socket } from 'socket.io'
-import { namespacesOf } from '../wire/engine.ts'
+import { namespacesOf, type HookedNamespace, type HookedSocket } from '../wire/socketio.ts'
 import type { Pid, Sid } from './recovery.ts'
 
 /** A socket that may come in. One of the two is called, once, in a turn of its own. */
@@ -19,20 +19,6 @@ export interface Entry {
 
 /** Rejects with an Error to refuse the socket: the client sees its message and its `data` as connect_error. */
 export type Admit = (socket: Socket) => Promise<Entry>
-
-/** What is used of Socket.IO's private side. */
-interface HookedSocket extends Omit<Socket, 'id' | 'pid' | 'recovered'> {
-  id: string
-  pid: string | undefined
-  recovered: boolean
-  _cleanup (): void
-  _error (error: unknown): void
-}
-
-interface HookedNamespace {
-  readonly _preConnectSockets: Map<string, unknown>
-  _doConnect (socket: HookedSocket, opened?: (socket: HookedSocket) => void): void
-}
 
 const OLD_PROTOCOL = 3
 

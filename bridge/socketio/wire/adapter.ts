@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { Server } from 'socket.io'
-import { namespacesOf } from './engine.ts'
+import { namespacesOf } from './socketio.ts'
 
 /** Names the first namespace or setting that has another adapter than the default; undefined where none has. */
 export function foreignAdapter (io: Server): string | undefined {

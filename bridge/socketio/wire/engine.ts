@@ -1,39 +1,16 @@
 /**
  * What the bridge uses of Engine.IO, the layer below Socket.IO, by name. `sendPacket`, `resetPingTimeout`,
- * `handshake`, `createTransport`, `transport.onData` and `transport.socket` are marked private there, as are `_socket`,
- * `_receiver` and the listeners `socketOnData`, `socketOnEnd` and `socketOnClose` of ws; a contract test fails when an
- * upgrade changes them.
+ * `handshake`, `createTransport`, `transport.onData` and `transport.socket` are marked private there: missingOfEngine()
+ * looks at the start whether they are there, and a contract test fails when an upgrade changes what they do.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket as TcpSocket } from 'node:net'
-import type { Writable } from 'node:stream'
-import type { Namespace, Server, Socket } from 'socket.io'
+import type { Socket } from 'socket.io'
+import { missingIn } from './missing.ts'
+import type { EngineWebSocket } from './ws.ts'
 
 export interface EnginePacket {
   readonly type: 'open' | 'close' | 'ping' | 'pong' | 'message' | 'upgrade' | 'noop' | 'error'
   readonly data?: string | Buffer
-}
-
-/** What ws has, as far as it is needed. */
-export interface EngineWebSocket {
-  /** 1 is open. */
-  readonly readyState: number
-  /** Names of those in use, such as compression; '' where there are none. */
-  readonly extensions: string
-  /** Where frames are written to; private. */
-  readonly _socket: TcpSocket
-  readonly bufferedAmount: number
-  readonly isPaused: boolean
-  /** Reads frames; private. Null once it is closed, undefined where a program has chosen another library. */
-  readonly _receiver: (Writable & { _maxPayload: number }) | null | undefined
-  /** Those in use; private. */
-  readonly _extensions: Readonly<Record<string, { _maxPayload: number } | undefined>>
-  pause (): void
-  resume (): void
-  terminate (): void
-  /** `sent` is called when the system has taken it. */
-  ping (payload: string, mask: false, sent: () => void): void
-  on (event: 'pong', listener: (payload: Buffer) => void): this
 }
 
 export interface EngineWebSocketTransport {
@@ -139,39 +116,26 @@ export function engineOf (socket: Socket): EngineSocket {
   return socket.conn as unknown as EngineSocket
 }
 
-/** A text, then binary values. */
-export type EncodedPackets = readonly [string, ...Array<Uint8Array | ArrayBuffer>]
-
-/** Socket.IO's encoder; one for a server, as `server.encoder`. */
-export interface PacketEncoder {
-  encode (packet: {
-    readonly type: number, readonly nsp: string, readonly data: readonly unknown[], readonly id?: number | undefined
-  }): EncodedPackets
+/** The module, as far as it is looked at. */
+export interface EngineModule {
+  readonly Server: { readonly prototype: object }
+  readonly Socket: { readonly prototype: object }
+  readonly transports: Readonly<Record<'polling' | 'websocket', new (request: object) => object>>
 }
 
-/** What Socket.IO has besides and keeps to itself. */
-export interface PrivateNamespace {
-  readonly server: { readonly encoder: PacketEncoder }
-  /** The next identifier of an event that asks for an answer. */
-  _ids: number
-}
-
-export interface PrivateSocket {
-  /** Called with the client's answer to the event with that identifier, and taken away. */
-  readonly acks: Map<number, (...answer: unknown[]) => void>
-  /** Makes the function that answers the client's event with that identifier. */
-  ack (id: number): (...answer: unknown[]) => void
-}
-
-/** Those that are there now. */
-export function namespacesOf (io: Server): IterableIterator<Namespace> {
-  return (io as unknown as { readonly _nsps: ReadonlyMap<string, Namespace> })._nsps.values()
-}
-
-export function privateOf (namespace: Namespace): PrivateNamespace {
-  return namespace as unknown as PrivateNamespace
-}
-
-export function privateSocketOf (socket: Socket): PrivateSocket {
-  return socket as unknown as PrivateSocket
+/** Names that are not there as they should be. `server`, where there is one already, may be of another copy. */
+export function missingOfEngine ({ Server, Socket, transports }: EngineModule, server: object, ws: object | undefined):
+readonly string[] {
+  const request = { _query: { EIO: '4' }, headers: {} }
+  return [
+    ...missingIn('Server', Server.prototype, { handshake: 'function', createTransport: 'function' }),
+    ...missingIn('Server', server, { clients: 'object', clientsCount: 'number', opts: 'object' }),
+    ...missingIn('Socket', Socket.prototype, {
+      sendPacket: 'function', resetPingTimeout: 'function', flush: 'function', write: 'function', close: 'function'
+    }),
+    ...missingIn('Polling', new transports.polling(request), { onData: 'function', closeTimeout: 'number' }),
+    ...ws === undefined
+      ? []
+      : missingIn('WebSocket', new transports.websocket({ ...request, websocket: ws }), { socket: 'object' })
+  ]
 }

@@ -10,7 +10,8 @@ import type { Entry, Message, Offset, Principal } from '../../../broker/index.ts
 import { formatToken, isToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules } from '../rules/rules.ts'
 import { isLifeOfVersion2, undeliverable, type SocketEvent } from '../translation/translate.ts'
-import type { PacketEncoder, PacketOptions } from './engine.ts'
+import type { PacketOptions } from './engine.ts'
+import type { PacketEncoder } from './socketio.ts'
 import { WrittenEvent } from './written-event.ts'
 
 /** Packet type of Engine.IO, before the text of each Socket.IO packet: '4'. */

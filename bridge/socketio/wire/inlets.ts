@@ -6,9 +6,10 @@
 import type { Socket as TcpSocket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { Intake, type Turn, type Turns } from '../../../broker/index.ts'
-import type { EnginePollingReader, EngineServer, EngineSocket, EngineTransport, EngineWebSocket } from './engine.ts'
+import type { EnginePollingReader, EngineServer, EngineSocket, EngineTransport } from './engine.ts'
 import { FrameEnds } from './frame-ends.ts'
 import { Payload } from './payload.ts'
+import type { EngineWebSocket } from './ws.ts'
 
 /** In so few bytes is a heartbeat, or what means as little. */
 const HEARTBEAT_BYTES_MAX = 8

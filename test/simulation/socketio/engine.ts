@@ -5,8 +5,9 @@
 import { EventEmitter } from 'node:events'
 import type { Socket as TcpSocket } from 'node:net'
 import type {
-  EnginePolling, EngineSocket, EngineTransport, EngineWebSocket, EngineWebSocketTransport
+  EnginePolling, EngineSocket, EngineTransport, EngineWebSocketTransport
 } from '../../../bridge/socketio/wire/engine.ts'
+import type { EngineWebSocket } from '../../../bridge/socketio/wire/ws.ts'
 import type { Clock } from '../../../broker/clock.ts'
 import type { Line, ServerSide } from './line.ts'
 import { bytesOf, type Frames, type Packet, type ToServer } from './packets.ts'
