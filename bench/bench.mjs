@@ -80,6 +80,13 @@ export class Bench {
   }
 }
 
+/** Throws where nothing came through in a period: then there is no latency to speak of. */
+export function periodOf (periods, word) {
+  const period = periods.find((one) => one.word === word)
+  if (typeof period?.p99Ms !== 'number') throw new Error(`nothing was exchanged in the period "${word}"`)
+  return period
+}
+
 function brief (measured) {
   return Object.entries(measured)
     .filter(([, value]) => typeof value === 'number')

@@ -3,6 +3,7 @@
  * on one core; the load, and the bystander before it, on another.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { periodOf } from '../bench.mjs'
 import { startLoad } from '../processes.mjs'
 
 const EVERY_MS = 5
@@ -94,8 +95,7 @@ async function once (bench, { port, socketioPort }, { prepare, load, isMqtt = fa
     await sleep(bench.size(BUSY_MS, WARM_UP_MS))
     bystander.tell('end')
     const { periods, lost } = await bystander.result
-    const of = (name) => periods.find(({ word }) => word === name)
-    const [quiet, busy] = [of('quiet'), of('busy')]
+    const [quiet, busy] = ['quiet', 'busy'].map((word) => periodOf(periods, word))
     return {
       quietP50Ms: quiet.p50Ms,
       quietP99Ms: quiet.p99Ms,

@@ -1,6 +1,6 @@
 /** [G8]: what a session that drains 100,000 messages and a frozen one cost those that have nothing to do with them. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { PAYLOAD_BYTES, WINDOW_MESSAGES } from '../bench.mjs'
+import { PAYLOAD_BYTES, periodOf, WINDOW_MESSAGES } from '../bench.mjs'
 import { startLoad } from '../processes.mjs'
 import { median } from '../statistics.mjs'
 
@@ -71,7 +71,7 @@ async function once (bench, port) {
     await busy
     traffic.tell('end')
     const { periods, ...seen } = await traffic.result
-    const period = (name) => periods.find(({ word }) => word === name)
+    const period = (word) => periodOf(periods, word)
     const quietP99Ms = period('quiet').p99Ms
     const busyP99Ms = period('busy').p99Ms
     return {
