@@ -1,6 +1,7 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
 import type { Server as SocketioServer } from 'socket.io'
+import type { Durable } from '../bridge/socketio/server.ts'
 import { foreignAdapter } from '../bridge/socketio/wire/adapter.ts'
 import { optionsOf } from '../bridge/socketio/wire/socketio.ts'
 import type { Identify } from '../bridge/socketio/admission/identity.ts'
@@ -12,6 +13,7 @@ import type { Doors } from './doors.ts'
 import { exposed } from './exposure.ts'
 
 export type { Identified, Identify } from '../bridge/socketio/admission/identity.ts'
+export type { Durable, ProgramEmit } from '../bridge/socketio/server.ts'
 
 /** Options by name, as docs/configuration.md lists them, and what only a program can hand over. */
 export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPort'>> {
@@ -36,6 +38,11 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
    */
   readonly io?: SocketioServer
   /**
+   * Says for each emit of `io` to a namespace or to rooms whether it is kept for who is away (true), or goes live to
+   * those who are connected, as with Socket.IO alone (false). Called within the emit. Default: all are kept.
+   */
+  readonly durable?: Durable
+  /**
    * The program's own way to know Socket.IO clients: makes a client id, or credentials for `auth`, of a handshake. What
    * it leaves open is taken from what the client says. An exception refuses the client.
    */
@@ -48,7 +55,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
 
 /** @throws ConfigError */
 export function configOf (
-  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'identify' | 'logger' | 'store'>, auth: Auth,
+  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'durable' | 'identify' | 'logger' | 'store'>, auth: Auth,
   http: Server | undefined, doors: Doors
 ): Config {
   if (http !== undefined && options.httpPort !== undefined) {
@@ -74,16 +81,27 @@ export function configOf (
  * The HTTP server that is the program's own, if one is.
  * @throws ConfigError
  */
-export function programsHttp ({ http, io }: Pick<HoldfastOptions, 'http' | 'io'>): Server | undefined {
+export function programsHttp ({ http, io, durable }: Pick<HoldfastOptions, 'http' | 'io' | 'durable'>):
+Server | undefined {
+  if (durable !== undefined && typeof durable !== 'function') {
+    throw wrong('durable', 'it must be a function of { namespace, event, rooms } that returns true or false')
+  }
+  if (durable !== undefined && io === undefined) {
+    throw wrong('durable', 'it is asked about the emits of io, and there is no io; leave it out, or hand io over')
+  }
   if (io === undefined) return http
   const below = io.httpServer as Server | undefined
-  const wrong = below === undefined
+  const says = below === undefined
     ? 'it has no HTTP server: new Server(http), or io.attach(http), before'
     : http !== undefined && http !== below
       ? 'http is another server than the one of io; leave http out'
       : wrongOption(io)
-  if (wrong !== undefined) throw new ConfigError([{ option: undefined, where: 'io', says: wrong }])
+  if (says !== undefined) throw wrong('io', says)
   return below
+}
+
+function wrong (where: string, says: string): ConfigError {
+  return new ConfigError([{ option: undefined, where, says }])
 }
 
 function wrongOption (io: SocketioServer): string | undefined {

@@ -26,7 +26,7 @@ import { rulesOf } from './rules.ts'
 import { safeLogger } from './safe-logger.ts'
 
 export { ListenError, type Address } from './listen.ts'
-export type { HoldfastOptions, Identified, Identify } from './options.ts'
+export type { Durable, HoldfastOptions, Identified, Identify, ProgramEmit } from './options.ts'
 export type { PublishOptions } from './program.ts'
 
 export interface HoldfastAddresses {
@@ -83,7 +83,7 @@ const CACHE_PARTS = 16
  * then everything that was started is stopped again.
  */
 export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
-  const { auth = anonymous, logger, store: given, http: _http, io, identify, ...rest } = options
+  const { auth = anonymous, logger, store: given, http: _http, io, durable, identify, ...rest } = options
   const programs = programsHttp(options)
   checkLibraries(io)
   const asked = { ...options, auth, programs }
@@ -166,7 +166,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       broker,
       turns,
       http,
-      program: io && { io, publisher: PROGRAM },
+      program: io && { io, publisher: PROGRAM, durable },
       trusted: PROGRAM.principal,
       log,
       origins: io === undefined ? origins : undefined, // a program's own server says by itself which pages may come

@@ -4,13 +4,14 @@
  *
  * It takes the place of three methods of a namespace's adapter and leaves the adapter itself where it is. What can't be
  * carried goes as it always went, to whoever is connected: volatile and local emits, emits that ask for answers, emits
- * to a socket without a name, and exceptions other than "all but the sender".
+ * to a socket without a name, and exceptions other than "all but the sender". So does what the application wants live.
  *
  * Applications pass on what clients send, as room, event and arguments. So nothing throws here that does not throw in
  * Socket.IO: of what no topic or message can be made stays live, is counted and logged.
  */
 import type { Namespace } from 'socket.io'
 import { HoldfastError, type Broker, type Publisher, type Session } from '../../broker/index.ts'
+import { isDurable, type Durable } from './durable.ts'
 import type { Tally } from './tally.ts'
 import { EnvelopeError, encodeEnvelope } from './translation/envelope.ts'
 import { decodeName, eventTopic, roomFilterAround, scopeFilter, type Scope } from './translation/names.ts'
@@ -31,6 +32,8 @@ export interface CarrierOptions {
   readonly members: ReadonlyMap<string, Member>
   /** What topics name the namespace by, if that is another name. */
   readonly namespaceName: string
+  /** Default: all are kept that can be. */
+  readonly durable?: Durable | undefined
   readonly makeId: () => string
   readonly tally: Tally
 }
@@ -235,6 +238,7 @@ export class Carrier {
     if (type !== EVENT || id !== undefined || flags.volatile === true || flags.local === true) return undefined
     const [event, ...args] = data
     if (typeof event !== 'string' || isReservedEvent(event)) return undefined
+    if (!this.#isDurable(event, rooms)) return undefined
     const publisher = this.#publisher(except)
     if (publisher === undefined) return undefined
     const scopes = this.#scopes(rooms)
@@ -244,6 +248,12 @@ export class Carrier {
     const own = `${topics.length > 1 ? SEVERAL_MARK : ''}${this.#options.makeId()}`
     const messageId = except.size === 0 ? own : NO_ECHO_MARK + own
     return { publisher, id: messageId, topics, payload: this.#payload(messageId, args) }
+  }
+
+  #isDurable (event: string, rooms: ReadonlySet<unknown>): boolean {
+    const { durable, tally } = this.#options
+    if (durable === undefined) return true
+    return isDurable(durable, { namespace: this.#namespace.name, event, rooms: [...rooms].map(String) }, tally)
   }
 
   /** The program; the sender where all but the sender get it; undefined for other exceptions, which no topic knows. */

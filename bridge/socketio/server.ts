@@ -16,6 +16,7 @@ import { Seats } from './admission/recovery.ts'
 import { Carrier, type Member } from './carrier.ts'
 import { Clients } from './clients.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
+import type { Durable } from './durable.ts'
 import { randomIds } from './ids.ts'
 import { Suspects } from './poison.ts'
 import { DeafClients } from './proof/deaf.ts'
@@ -48,6 +49,8 @@ export interface SocketioBridgeOptions {
     readonly io: Server
     /** Publishes what it emits; what access control says of clients does not hold for it. */
     readonly publisher: Publisher
+    /** Which of its emits are kept for who is away; default: all that can be. */
+    readonly durable?: Durable | undefined
   }
   /** Who publishes for the program, whose events are what it means them to be. */
   readonly trusted?: Principal
@@ -97,6 +100,7 @@ export interface SocketioBridgeOptions {
   readonly makeSecret?: () => string
 }
 
+export type { Durable, ProgramEmit } from './durable.ts'
 export type { Tallies } from './tally.ts'
 export type { OriginGate } from './wire/own-io.ts'
 
@@ -221,7 +225,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     hookedNamespaces(program.io, namespace => {
       const { name: namespaceName } = rules.namespace(namespace.name)
       carriers.set(namespace, new Carrier(namespace,
-        { broker, program: program.publisher, members, namespaceName, makeId, tally }))
+        { broker, program: program.publisher, durable: program.durable, members, namespaceName, makeId, tally }))
     })
   }
   const clients = new Clients({

@@ -9,6 +9,8 @@ export const TALLIES = [
   'liveOnly',
   /** Emits, joins and leaves of the program that the store did not take. */
   'notKept',
+  /** Emits of the program that its option `durable` had no answer for; they were kept. */
+  'undecided',
   /** Messages that a client of version 2 would have taken for events of its own life. */
   'forged',
   /** Connections that were closed since they sent too much for somebody who is not let in. */

@@ -237,6 +237,18 @@ const RUNNERS: ReadonlyArray<readonly [page: string, begins: string, runner: Run
     await connectClient(t, `http://127.0.0.1:${holdfast.addresses.http!.port}`, { auth: { token: 't1' } })
     t.match([...holdfast.sessions()], [{ clientId: 'io:_:user of t1' }])
   }],
+  ['docs/migrating.md', 'const holdfast = await createHoldfast({\n  io,', async (t, { code }) => {
+    const io = new Server(createServer().listen(0, '127.0.0.1'))
+    t.teardown(async () => { await io.close() })
+    const create = (options: object): Promise<Holdfast> =>
+      createHoldfast({ ...options, logLevel: 'silent', store: createMemoryStore() })
+    const holdfast = await inScope(`${code}\nreturn holdfast`, { io, createHoldfast: create }) as Holdfast
+    t.teardown(() => holdfast.close())
+    io.emit('server_stats', 1)
+    io.of('/admin').emit('anything', 1)
+    io.to('cursors:1').emit('moved', 1)
+    t.equal(holdfast.stats().socketio.undecided, 0)
+  }],
   ['docs/migrating.md', 'io.on(\'connection\'', (t, { code }) => asHandlers(t, code, [['chat message', 'hello']])],
   ['docs/migrating.md', 'socket.on(\'enter\'', (t, { code }) =>
     asHandlers(t, code, [['enter', 'red'], ['post', 'red', 'hello'], ['exit', 'red']])],
