@@ -3,6 +3,7 @@ import { type ErrorCode, HoldfastError } from '../broker/index.ts'
 import { ConfigError, lineOf } from '../config/problem.ts'
 import { ListenError } from './listen.ts'
 import { FailedError, UsageError } from './usage.ts'
+import { peerRange } from './version.ts'
 
 export const EXIT = {
   ok: 0,
@@ -25,6 +26,9 @@ const ADVICE: { readonly [Code in ErrorCode]?: string } = {
   DATA_DAMAGED: 'restore the folder from a copy, or choose another one with --data'
 }
 
+/** As Node.js says it. Package managers that leave peers to the project (npm 6, Yarn) install none. */
+const PEER_MISSING = /^Cannot find package 'socket\.io'/
+
 export function explain (error: unknown): { readonly lines: readonly string[], readonly exitCode: number } {
   if (error instanceof ConfigError) return { lines: error.problems.map(lineOf), exitCode: EXIT.usage }
   if (error instanceof UsageError) return { lines: [error.message], exitCode: EXIT.usage }
@@ -37,6 +41,9 @@ export function explain (error: unknown): { readonly lines: readonly string[], r
     return { lines: [told ? says : `${says}; ${advice}`], exitCode: EXIT.failed }
   }
   const says = error instanceof Error ? error.message : String(error)
+  if (PEER_MISSING.test(says)) {
+    return { lines: [`socket.io is not installed: npm install "socket.io@${peerRange()}"`], exitCode: EXIT.failed }
+  }
   return { lines: [`internal error: ${oneLine(says)}`], exitCode: EXIT.internal }
 }
 

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -19,7 +19,7 @@ const RUN_MS_MAX = 60_000
 const FLAGS = ['--mqtt-port', '0', '--http-port', '0']
 
 // an install from the registry takes its time
-t.setTimeout(INSTALL_MS_MAX + 3 * RUN_MS_MAX)
+t.setTimeout(INSTALL_MS_MAX + 5 * RUN_MS_MAX)
 
 /** As frameworks pin it; not the newest. */
 const SOCKETIO = '4.8.3'
@@ -174,5 +174,12 @@ t.test('the package, installed in an empty folder', async (t) => {
     }))
     t.equal(await run(folder, process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', '.'], RUN_MS_MAX)
       .catch((error: { stdout?: string }) => error.stdout), '')
+  })
+
+  t.test('without socket.io the command says to install it', async (t) => {
+    renameSync(join(folder, 'node_modules/socket.io'), join(folder, 'socket.io'))
+    const args = ['--no-install', 'holdfast', 'start', ...FLAGS, '--data', join(folder, 'data')]
+    await t.rejects(run(folder, 'npx', args, RUN_MS_MAX),
+      { code: 1, stderr: /^holdfast: socket\.io is not installed: npm install "socket\.io@>=4[^\n]*"\n$/ })
   })
 })
