@@ -23,13 +23,21 @@ const PROGRAMS = [
   ['chromium', 'chromium'], ['mosquitto', 'mosquitto']
 ]
 
+/** Module of Debian's Python, and the package that brings it. */
+const MODULES = [
+  ['socketio', 'python3-socketio'], ['requests', 'python3-requests'], ['websocket', 'python3-websocket']
+]
+
 process.chdir(ROOT)
 installPrograms()
 run('npm', ['run', '--silent', 'build'], 'The build failed; the tests start the built server.')
 await runTests(process.argv.slice(2))
 
 function installPrograms () {
-  const missing = PROGRAMS.filter(([program]) => spawnSync('which', [program]).status !== 0)
+  const missing = [
+    ...PROGRAMS.filter(([program]) => spawnSync('which', [program]).status !== 0),
+    ...MODULES.filter(([name]) => spawnSync('/usr/bin/python3', ['-c', `import ${name}`]).status !== 0)
+  ]
   if (missing.length === 0) return
   const packages = [...new Set(missing.map(([, name]) => name))]
   const command = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')}`

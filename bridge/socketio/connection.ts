@@ -8,6 +8,7 @@ import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
 import type { EnginePacket, EngineSocket } from './wire/engine.ts'
 import type { Inlets } from './wire/inlets.ts'
+import type { LockStep } from './wire/lock-step.ts'
 import { Wire, Writing, type WireOwner } from './wire/wire.ts'
 
 /** One namespace on the connection. */
@@ -128,13 +129,11 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   }
 
   /** Closed by this side for a reason of its own, which is not held against what was written. */
-  get closing (): boolean {
-    return this.#closing
-  }
+  get closing (): boolean { return this.#closing }
 
-  get open (): boolean {
-    return this.engine.readyState === 'open'
-  }
+  get step (): LockStep { return this.#prover.step }
+
+  get open (): boolean { return this.engine.readyState === 'open' }
 
   /** False while more than writeBufferBytesMax wait to be sent; the channels are told when that has changed [G8]. */
   get writable (): boolean {
@@ -179,9 +178,9 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#early = this.#early?.filter(mark => mark.channel !== channel)
   }
 
-  get channelCount (): number {
-    return this.#channels.length
-  }
+  get isIn (): boolean { return this.channelCount > 0 }
+
+  get channelCount (): number { return this.#channels.length }
 
   /**
    * The message was written to the engine just now, all of it; its receipt is asked for with all others of this turn
@@ -216,9 +215,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   }
 
   /** What it proves does not count now. */
-  get inDoubt (): boolean {
-    return this.#doubt?.holds === true
-  }
+  get inDoubt (): boolean { return this.#doubt?.holds === true }
 
   /** Its client has another one, and may have left this one alive. */
   superseded (): void {
@@ -376,8 +373,15 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   }
 
   deceived (): void {
-    this.#log.warn({ connection: this.engine.id },
-      'a Socket.IO client answered a ping that was not sent; it is disconnected and gets everything unproven again')
+    this.#disbelieve('a Socket.IO client answered a ping that was not sent')
+  }
+
+  unanswered (): void {
+    this.#disbelieve('a Socket.IO client without the query parameter t did not say that it has an answer')
+  }
+
+  #disbelieve (why: string): void {
+    this.#log.warn({ connection: this.engine.id }, `${why}; it is disconnected and gets everything unproven again`)
     this.wire.release()
     this.engine.close(true)
   }

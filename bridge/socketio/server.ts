@@ -218,7 +218,13 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     })
   }
   engine.on('initial_headers', (headers, request) => cookies.give(headers, request))
-  guardPolling(engine, inlets, log, broker.limits.writeBufferBytesMax)
+  guardPolling({
+    engine,
+    inlets,
+    log,
+    answerBytesMax: broker.limits.writeBufferBytesMax,
+    stepOf: socket => connections.get(socket)?.step
+  })
 
   const releaseAdapter = programs && keepAdapter(programs)
   if (program !== undefined) {

@@ -95,12 +95,12 @@ t.test('the pieces of a binary event are one write to a WebSocket, of version 2 
   }
 })
 
-t.test('polling without t is refused with what to do about it', async t => {
+t.test('polling of Engine.IO 3 without t is refused with what to do about it', async t => {
   const { url } = await startBridged(t)
-  const handshake = await fetch(`${url}/socket.io/?EIO=4&transport=polling`)
+  const handshake = await fetch(`${url}/socket.io/?EIO=3&transport=polling`)
   t.equal(handshake.status, 403)
   t.match(await handshake.text(), /timestampRequests/)
-  const poll = await openPolling(url)
+  const poll = await openPolling(url, 'EIO=3')
   const later = await poll(undefined)
   t.equal(later.status, 400)
   t.match(later.text, /timestampRequests/)

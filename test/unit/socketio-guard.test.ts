@@ -7,6 +7,7 @@ import {
   guardPolling, MISSING_T, OLDER_REQUESTS_MAX, REPEATS_MAX, T_CHARS_MAX
 } from '../../bridge/socketio/wire/guard.ts'
 import { Inlets } from '../../bridge/socketio/wire/inlets.ts'
+import { LockStep, PINGS } from '../../bridge/socketio/wire/lock-step.ts'
 
 const BYTES_MAX = 1_000
 
@@ -36,15 +37,25 @@ class FakeResponse {
 interface Options { method?: string, port?: number, length?: string, transport?: string, sid?: string }
 
 /** A guard with one polling connection `s1`; `passed` has the responses that Engine.IO got to answer. */
-function setUp (bytesMax = BYTES_MAX) {
+function setUp (bytesMax = BYTES_MAX, protocol: 3 | 4 = 4) {
   type Middleware = Parameters<EngineServer['use']>[0]
-  const socket = Object.assign(new EventEmitter(), { id: 's1', closed: false, close () { socket.closed = true } })
+  const pinged = { count: 0 }
+  const socket = Object.assign(new EventEmitter(), {
+    id: 's1', protocol, upgrading: false, closed: false, close () { socket.closed = true }
+  })
+  const step = new LockStep(() => pinged.count++)
   let middleware: Middleware | undefined
   const engine = {
     clients: { s1: socket as unknown as EngineSocket },
     use (given: Middleware) { middleware = given }
   }
-  guardPolling(engine as unknown as EngineServer, new Inlets(new Turns()), silent, bytesMax)
+  guardPolling({
+    engine: engine as unknown as EngineServer,
+    inlets: new Inlets(new Turns()),
+    log: silent,
+    answerBytesMax: bytesMax,
+    stepOf: () => step
+  })
   const passed: FakeResponse[] = []
   function request (id: string | undefined, options: Options = {}): FakeResponse {
     const { method = 'GET', port = 1, length, transport = 'polling', sid = 's1' } = options
@@ -54,7 +65,7 @@ function setUp (bytesMax = BYTES_MAX) {
     } as unknown as EngineRequest, response as unknown as ServerResponse, () => passed.push(response))
     return response
   }
-  return { socket, passed, request }
+  return { socket, step, pinged, passed, request }
 }
 
 t.test('a repeated poll whose first copy was answered gets the same status, headers and body [G2]', async t => {
@@ -143,15 +154,97 @@ t.test('an answer is kept until the next request, of its method alone', async t 
   t.equal(passed.length, 3)
 })
 
-t.test('a request without t, or with one of any length, is refused', async t => {
+t.test('a t of any length is refused, and a poll of Engine.IO 3 without one', async t => {
   for (const id of [undefined, 'x'.repeat(T_CHARS_MAX + 1)]) {
-    const { socket, passed, request } = setUp()
+    const { socket, passed, request } = setUp(BYTES_MAX, 3)
     const answer = request(id).seen
     t.equal(answer.head[0], 400)
     t.match(JSON.parse(answer.body).message, id === undefined ? MISSING_T : /longer than 64/)
     t.equal(socket.closed, true)
     t.equal(passed.length, 0)
   }
+})
+
+t.test('without t, a poll waits until the pings of the answer before it are answered; then a ping comes alone [G2]',
+  async t => {
+    const { socket, step, pinged, passed, request } = setUp()
+    const pong = (): void => {
+      step.ponged()
+      step.release()
+    }
+    request(undefined).writeHead(200).end('4hello')
+    step.answering(PINGS, true)
+    const next = request(undefined, { port: 2 })
+    for (let n = 1; n < PINGS; n++) pong()
+    t.equal(next.ended, false, 'any but the last may be a repeated one')
+    pong()
+    t.same([next.seen.body, pinged.count], ['2', 1])
+    const third = request(undefined)
+    t.equal(passed.length, 1)
+    pong()
+    t.equal(passed[1], third)
+    t.equal(socket.closed, false)
+  })
+
+t.test('without t, a second poll while one waits is refused, and the connection closed [G2]', async t => {
+  const { socket, step, passed, request } = setUp()
+  request(undefined).writeHead(200).end('4hello')
+  step.answering(PINGS, true)
+  request(undefined)
+  t.equal(request(undefined).head[0], 400)
+  t.equal(socket.closed, true)
+  t.equal(passed.length, 1)
+})
+
+t.test('without t, a poll that waits ends with nothing while a WebSocket takes over, and goes on when all is closed',
+  async t => {
+    const { socket, step, passed, request } = setUp()
+    request(undefined).writeHead(200).end('4hello')
+    step.answering(PINGS, true)
+    const waiting = request(undefined)
+    step.upgrading()
+    t.same([waiting.head[0], waiting.seen.body], [200, '6'])
+    socket.upgrading = true
+    t.equal(request(undefined).seen.body, '6')
+    socket.upgrading = false
+    const last = request(undefined)
+    t.equal(last.ended, false)
+    step.closed()
+    t.equal(passed[1], last, 'Engine.IO refuses it')
+  })
+
+t.test('without t, what the client can\'t have had is answered again: GET and POST, as far as that goes [G2] [G4]',
+  async t => {
+    for (const method of ['GET', 'POST']) {
+      const { socket, passed, request } = setUp()
+      const lose = (response: FakeResponse): void => { Object.assign(response, { stuck: true, destroyed: true }) }
+      const first = request(undefined, { method, length: '5' })
+      lose(first)
+      first.writeHead(200).end('4hello')
+      const again = request(undefined, { method, length: '5', port: 2 })
+      t.same(again.seen, first.seen, method)
+      t.equal(passed.length, 1, method)
+      const next = request(undefined, { method, length: '5', port: 2 })
+      t.equal(passed[1], next, `${method}: that answer arrived`)
+      t.equal(socket.closed, false)
+    }
+  })
+
+t.test('without t, a POST is a new one: nothing tells it from a repeated one', async t => {
+  const { passed, request } = setUp()
+  for (const port of [1, 2]) request(undefined, { method: 'POST', length: '5', port }).writeHead(200).end('ok')
+  t.equal(passed.length, 2)
+})
+
+t.test('a request with t after one without, or the other way round, is a new one', async t => {
+  const { step, passed, request } = setUp()
+  request('a').writeHead(200).end('4x')
+  step.answering(1, false)
+  request(undefined).writeHead(200).end('4y')
+  t.equal(passed.length, 2, 'it has not the t of the one before')
+  step.answering(PINGS, true)
+  request('b')
+  t.equal(passed.length, 3)
 })
 
 t.test('handshakes, other transports and methods, and unknown connections are not guarded', async t => {

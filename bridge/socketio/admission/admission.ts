@@ -9,6 +9,7 @@ import {
 import type { Connection } from '../connection.ts'
 import { readToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules, Rules } from '../rules/rules.ts'
+import { isEio3 } from '../wire/eio3.ts'
 import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from '../wire/engine.ts'
 import { MISSING_T } from '../wire/guard.ts'
 import type { DeviceCookies } from './cookie.ts'
@@ -96,7 +97,8 @@ export class Admission {
     const { connectionsMax } = this.#options.broker.limits
     if (this.closed) return 'the server is shutting down'
     if (engine.clientsCount >= connectionsMax) return `too many connections (connectionsMax = ${connectionsMax})`
-    if (request._query.transport === 'polling' && request._query.t === undefined) return MISSING_T
+    const { transport, t } = request._query
+    if (transport === 'polling' && t === undefined && isEio3(request._query)) return MISSING_T
     return undefined
   }
 

@@ -47,6 +47,11 @@ export class DoublePing<Mark> {
     this.#pings.push(this.#evidence.probe())
   }
 
+  /** A ping was written whose answer does not say that anything has arrived. */
+  pingedAlone (): void {
+    this.#pings.push(this.#evidence.confirming())
+  }
+
   /**
    * A pong came. Returns what is proven by it, in the order of writing; undefined when there was no ping to answer,
    * which is a repeated request or a client that makes pongs up: the connection must be closed and nothing counted.

@@ -59,6 +59,11 @@ export class Evidence<Mark> {
     return { covers, confirms: this.#arrived }
   }
 
+  /** A probe that can only confirm what has arrived before. */
+  confirming (): Probe {
+    return { covers: 0, confirms: this.#arrived }
+  }
+
   /** Everything before the probe is in the client's engine. Returns what is proven by that, in the order of writing. */
   arrived (probe: Probe): readonly Mark[] {
     if (probe.covers <= this.#arrived) return NOTHING

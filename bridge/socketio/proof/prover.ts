@@ -3,10 +3,11 @@
  * probe is written. At most one probe for a batch, and only while something waits for one.
  *
  *                WebSocket                               long polling
- *   Engine.IO 4  double ping                             next poll, with pings
+ *   Engine.IO 4  double ping                             next poll, with pings; without `t`, lock-step
  *   Engine.IO 3  heartbeat echo, with transport pings    heartbeat echo, with next poll
  */
 import type { EnginePacket, EngineSocket } from '../wire/engine.ts'
+import { LockStep, PINGS } from '../wire/lock-step.ts'
 import type { Wire } from '../wire/wire.ts'
 import { DoublePing } from './double-ping.ts'
 import { Evidence, type ProofLevel } from './evidence.ts'
@@ -19,8 +20,12 @@ export interface ProverOwner<Mark> {
   proven (marks: readonly Mark[]): void
   /** The client answered a ping that was not sent: nothing it says can be believed. */
   deceived (): void
+  /** The client has not answered what it was asked, and has left long polling meanwhile. */
+  unanswered (): void
   /** Something written was taken by the transport. */
   taken (): void
+  /** The client has a namespace: messages are for it. */
+  readonly isIn: boolean
 }
 
 /** What only Engine.IO 3 on a WebSocket needs. */
@@ -36,6 +41,14 @@ export class Prover<Mark> {
   readonly #taken = (): void => this.#owner.taken()
   readonly #evidence = new Evidence<Mark>()
   readonly #pings = new DoublePing(this.#evidence)
+  /** Of polls without `t`. */
+  readonly step = new LockStep(() => {
+    this.#pings.pingedAlone()
+    this.#engine.resetPingTimeout()
+  })
+
+  /** The ping that is being written ends such an answer. */
+  #isLast = false
   #poll: NextPoll<Mark> | undefined
   readonly #version3: Version3<Mark> | undefined
   #isDue = false
@@ -50,6 +63,8 @@ export class Prover<Mark> {
     const { transport } = engine
     if (transport.name === 'polling') {
       this.#poll = new NextPoll(this.#evidence)
+      engine.on('upgrading', () => this.step.upgrading())
+      engine.on('close', () => this.step.closed())
       // before the engine's own listener, which writes the next response
       transport.prependListener('ready', () => this.#polled())
     } else this.#listenForPongs()
@@ -69,20 +84,47 @@ export class Prover<Mark> {
 
   /** A packet is about to be written. */
   creating ({ type }: EnginePacket): void {
-    if (type === 'ping') this.#pings.pinged()
+    if (type === 'ping') {
+      if (this.#poll !== undefined && this.step.isOn && !this.#isLast) this.#pings.pingedAlone()
+      else if (this.step.isOwing) this.#owner.unanswered() // its pong could not be told from those that are owed
+      else this.#pings.pinged()
+    }
     else if (type === 'pong') this.#version3?.echo.ponged()
   }
 
   /** The write buffer goes to the transport. */
   flushing (): void {
-    this.#poll?.responding()
+    if (this.#poll === undefined) return
+    this.#poll.responding()
+    if (this.#version3 !== undefined) return
+    const { writeBuffer } = this.#engine
+    const isLoaded = this.step.isOn && this.#owner.isIn && writeBuffer.some(({ type }) => type === 'message')
+    if (isLoaded) this.#endWithPings()
+    this.step.answering(writeBuffer.filter(({ type }) => type === 'ping').length, isLoaded)
+  }
+
+  /** Behind all that goes into the answer that is about to be written. */
+  #endWithPings (): void {
+    const { transport } = this.#engine
+    transport.writable = false // or each would be an answer of its own
+    for (let left = PINGS; left > 0; left--) {
+      this.#isLast = left === 1
+      this.#sendPing()
+    }
+    this.#isLast = false
+    transport.writable = true
+    this.#engine.resetPingTimeout()
   }
 
   /** A packet was read; the engine has not looked at it. */
   read ({ type }: EnginePacket): void {
     if (this.#version3 !== undefined) {
       if (type === 'ping') this.#answered(this.#version3.echo.pinged())
-    } else if (type === 'pong') this.#answered(this.#pings.answered())
+    } else if (type === 'pong') {
+      this.#answered(this.#pings.answered())
+      this.step.ponged()
+      if (!this.step.isOwing) this.#wire.resume()
+    }
   }
 
   /** The client has left long polling for a WebSocket. */
@@ -92,7 +134,8 @@ export class Prover<Mark> {
     // the engine has forgotten the timer of the heartbeat that is under way: of every one of version 3
     if (this.#version3 !== undefined || this.#pings.underWay > 0) this.#engine.resetPingTimeout()
     this.#listenForPongs()
-    if (poll !== undefined) this.#answered(poll.polled())
+    if (this.step.isOwing) this.#wire.stop() // or what comes next would come before what may be lost [G3]
+    else if (poll !== undefined) this.#answered(poll.polled())
   }
 
   #polled (): void {
@@ -127,10 +170,11 @@ export class Prover<Mark> {
     this.#isDue = false
     const { transport, readyState, writeBuffer } = this.#engine
     if (readyState !== 'open') return
+    this.step.release()
     if (this.#version3 === undefined) {
       if (transport.name !== 'polling') {
-        if (this.#pings.wantsPing) this.#ping()
-      } else if (this.#pings.wantsSecond) this.#sendPing() // with the next response, whatever that is
+        if (this.#pings.wantsPing && !this.step.isOwing) this.#ping()
+      } else if (this.#pings.wantsSecond && !this.step.isOn) this.#sendPing() // with the next response, whatever it is
     } else if (transport.name !== 'polling' && this.#version3.pings.wantsPing) {
       // it would overtake what waits; the engine is done with that when it is writable again
       if (writeBuffer.length > 0) {

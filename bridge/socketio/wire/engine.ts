@@ -1,5 +1,5 @@
 /**
- * What the bridge uses of Engine.IO, the layer below Socket.IO, by name. `sendPacket`, `resetPingTimeout`,
+ * What the bridge uses of Engine.IO, the layer below Socket.IO, by name. `sendPacket`, `resetPingTimeout`, `upgrading`,
  * `handshake`, `createTransport`, `transport.onData` and `transport.socket` are marked private there: missingOfEngine()
  * looks at the start whether they are there, and a contract test fails when an upgrade changes what they do.
  */
@@ -57,6 +57,8 @@ export interface EngineSocket {
   /** Revision of Engine.IO that the client speaks: 3 for socket.io-client 2, 4 from 3.0 on. */
   readonly protocol: 3 | 4
   readonly transport: EngineTransport
+  /** A WebSocket has come to take over from long polling, and has not yet. Private. */
+  readonly upgrading: boolean
   /** Packets that were handed over and not yet to the transport. */
   readonly writeBuffer: readonly EnginePacket[]
   /** A message packet. */

@@ -8,11 +8,16 @@
  * proven by it. Anything doubtful (the first copy waits for its answer or is being read, its answer was too large to
  * keep, both copies came over one connection) is refused and the Engine.IO connection closed: the client connects again
  * and gets what was not proven [G2].
+ *
+ * `t` is not in the protocol, and many clients in other languages send none. A poll without it waits until the answer
+ * to the one before is proven otherwise (lock-step.ts). A POST without it is taken for a new one, but where the client
+ * can't have had the answer to the one before. Engine.IO 3 has no such proof: its polls need `t`.
  */
 import type { ServerResponse } from 'node:http'
 import type { Logger } from '../../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 import type { Inlets } from './inlets.ts'
+import type { LockStep } from './lock-step.ts'
 
 /** A browser tries again twice at most; one `t` for ever would be the same events for ever. */
 export const REPEATS_MAX = 2
@@ -20,16 +25,25 @@ export const REPEATS_MAX = 2
 export const OLDER_REQUESTS_MAX = 16
 export const T_CHARS_MAX = 64
 
-/** Without `t` a repeated request can't be told from a new one. */
-export const MISSING_T =
-  'long polling needs the query parameter t; leave timestampRequests on, or use transports: ["websocket"]'
+/** Nothing tells the server that an answer has arrived, then. */
+export const MISSING_T = 'long polling of Engine.IO 3 needs the query parameter t; set timestampRequests, use ' +
+  'transports: ["websocket"], or a client of Engine.IO 4'
 const LONG_T = `long polling: the query parameter t is longer than ${T_CHARS_MAX} characters`
 /** No client goes on before it has its answer; each of those would hold as much as may be written [G6]. */
 const EARLY = 'a request came before the answer to the one before it was taken'
+const OVERLAP = 'a second poll came while one without t waited'
 const STALE = 'an older copy of a request that was answered long ago'
 
-/** `answerBytesMax` bounds what is kept of a connection, until its next request; 0 keeps nothing. */
-export function guardPolling (engine: EngineServer, inlets: Inlets, log: Logger, answerBytesMax: number): void {
+export interface GuardOptions {
+  readonly engine: EngineServer
+  readonly inlets: Inlets
+  readonly log: Logger
+  /** What is kept of a connection, until its next request; 0 keeps nothing. */
+  readonly answerBytesMax: number
+  stepOf (connection: EngineSocket): LockStep | undefined
+}
+
+export function guardPolling ({ engine, inlets, log, answerBytesMax, stepOf }: GuardOptions): void {
   const seen = new WeakMap<EngineSocket, Record<'GET' | 'POST', Requests>>()
 
   engine.use((request, response, next) => {
@@ -41,7 +55,9 @@ export function guardPolling (engine: EngineServer, inlets: Inlets, log: Logger,
       seen.set(connection, requests = { GET: new Requests(), POST: new Requests() })
       connection.on('upgrade', () => seen.delete(connection)) // an idle WebSocket keeps no answer
     }
-    const verdict = t === undefined ? MISSING_T : t.length > T_CHARS_MAX ? LONG_T : requests[method].judge(t, request)
+    const step = method === 'GET' ? stepOf(connection) : undefined
+    const verdict = wrong(connection, method, t) ??
+      (step?.isHolding === true ? OVERLAP : requests[method].judge(t, request))
     const whenTaken = (then: () => void): void => {
       const inlet = method === 'POST' ? inlets.of(connection) : undefined
       if (inlet === undefined) then()
@@ -56,7 +72,9 @@ export function guardPolling (engine: EngineServer, inlets: Inlets, log: Logger,
         }) as typeof end
       }
       requests[method].answer = new Answer(response, answerBytesMax)
-      return next()
+      if (step === undefined) return next()
+      const poll = { isUntimed: t === undefined, pass: next, answer: (packet: string) => answer(response, packet) }
+      return step.polled(poll, connection.upgrading)
     }
     const fields = { connection: connection.id, method }
     if (verdict === 'again') {
@@ -80,9 +98,10 @@ class Requests {
   readonly #older: string[] = []
 
   /** 'new', 'again' (answer as before), or why it is refused. */
-  judge (t: string, request: EngineRequest): string {
-    if (t === this.#t) return this.#judgeRepeated(request)
-    if (this.#older.includes(t)) return STALE // it may not take what belongs to the next request
+  judge (t: string | undefined, request: EngineRequest): string {
+    const isRepeated = t === undefined ? this.answer?.isLost === true : true
+    if (t === this.#t && isRepeated) return this.#judgeRepeated(request)
+    if (t !== undefined && this.#older.includes(t)) return STALE // it may not take what belongs to the next request
     if (this.answer?.isStuck === true) return EARLY
     if (this.#t !== undefined && this.#older.push(this.#t) > OLDER_REQUESTS_MAX) this.#older.shift()
     this.#t = t
@@ -114,7 +133,7 @@ class Answer {
   #body: Array<string | Uint8Array> = []
   #bytes = 0
   #ended = false
-  readonly #response: ServerResponse
+  #response: ServerResponse
   readonly #bytesMax: number
 
   constructor (response: ServerResponse, bytesMax: number) {
@@ -142,6 +161,12 @@ class Answer {
     return this.#ended && !writableFinished && !destroyed
   }
 
+  /** Its connection broke before the system had taken all of it: the client can't have it. */
+  get isLost (): boolean {
+    const { writableFinished, destroyed } = this.#response
+    return destroyed && !writableFinished
+  }
+
   /** It was handed to its connection, all of it, and was kept. */
   get whole (): boolean {
     return this.#ended && this.#bytes <= this.#bytesMax
@@ -149,6 +174,7 @@ class Answer {
 
   /** Status, headers and body as before; content that was compressed stays as it was. */
   giveAgain (response: ServerResponse): void {
+    this.#response = response
     Reflect.apply(response.writeHead, response, this.#head)
     for (const chunk of this.#body) response.write(chunk)
     response.end()
@@ -165,6 +191,18 @@ class Answer {
 function pollingConnection (engine: EngineServer, { _query: query }: EngineRequest): EngineSocket | undefined {
   if (query.transport !== 'polling' || query.sid === undefined) return undefined
   return Object.hasOwn(engine.clients, query.sid) ? engine.clients[query.sid] : undefined
+}
+
+/** What is wrong whatever came before. */
+function wrong ({ protocol }: EngineSocket, method: 'GET' | 'POST', t: string | undefined): string | undefined {
+  if (t === undefined) return protocol === 3 && method === 'GET' ? MISSING_T : undefined
+  return t.length > T_CHARS_MAX ? LONG_T : undefined
+}
+
+/** As Engine.IO does. */
+function answer (response: ServerResponse, packet: string): void {
+  response.writeHead(200, { 'content-type': 'text/plain; charset=UTF-8', 'cache-control': 'no-store' })
+  response.end(packet)
 }
 
 function refuse (response: ServerResponse, message: string): void {

@@ -47,6 +47,8 @@ export class Wire {
   /** Undefined where frames can't be written directly. */
   #tcp: TcpSocket | undefined
   #corked: TcpSocket | undefined
+  /** Takes nothing until resume(). */
+  #stopped: EngineTransport | undefined
   /** Whose poll waits for the end of the turn. */
   #held: EnginePolling | undefined
 
@@ -60,8 +62,8 @@ export class Wire {
   get direct (): boolean {
     const { transport, writeBuffer, readyState } = this.#engine
     if (transport !== this.#transport) this.#look(transport)
-    return this.#tcp !== undefined && writeBuffer.length === 0 && readyState === 'open' &&
-      transport.name === 'websocket' && transport.socket.readyState === OPEN
+    return this.#tcp !== undefined && this.#stopped === undefined && writeBuffer.length === 0 &&
+      readyState === 'open' && transport.name === 'websocket' && transport.socket.readyState === OPEN
   }
 
   /** Whether binary values are taken as frames; old clients and some others want them otherwise. */
@@ -130,6 +132,20 @@ export class Wire {
     this.#corked?.uncork()
     this.#corked = undefined
     this.release()
+  }
+
+  /** What is written waits, in the engine. */
+  stop (): void {
+    this.#stopped = this.#engine.transport
+    this.#stopped.writable = false
+  }
+
+  resume (): void {
+    const stopped = this.#stopped
+    this.#stopped = undefined
+    if (stopped === undefined || stopped !== this.#engine.transport) return
+    stopped.writable = true
+    this.#engine.flush()
   }
 
   /** A poll that waits gets what was written in this turn. */

@@ -47,6 +47,8 @@ class Page {
 }
 
 const RECONNECT_MS = 20
+/** Of the answers to requests without `t`. */
+const REPEATED = 0.05
 const EMITS_MAX = 100
 const BEYOND_ANY_LOG = 2 ** 40 as Offset
 
@@ -152,6 +154,7 @@ export class SocketClient implements Participant {
       clock,
       random,
       latencyMs: () => 0.1 + random.around(this.#isHealed ? 0.5 : scenario.latencyMs),
+      repeats: () => kind.isUntimed && !this.#isHealed && random.chance(REPEATED),
       linkBytesMax: scenario.linkBytesMax
     })
     const isMine = (): boolean => this.#line === line

@@ -54,6 +54,7 @@ export class SocketEnd implements Link, Channel {
       line,
       protocol: kind.protocol,
       isPolling: kind.transport !== 'websocket',
+      stepOf: () => kind.isUntimed ? this.#connection.step : undefined,
       message: packet => { this.#handle(packet) }
     })
     this.#connection = new Connection(this.engine, {

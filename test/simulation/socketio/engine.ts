@@ -7,6 +7,7 @@ import type { Socket as TcpSocket } from 'node:net'
 import type {
   EnginePolling, EngineSocket, EngineTransport, EngineWebSocketTransport
 } from '../../../bridge/socketio/wire/engine.ts'
+import type { LockStep } from '../../../bridge/socketio/wire/lock-step.ts'
 import type { EngineWebSocket } from '../../../bridge/socketio/wire/ws.ts'
 import type { Clock } from '../../../broker/clock.ts'
 import type { Line, ServerSide } from './line.ts'
@@ -28,6 +29,8 @@ export interface SimulatedEngineOptions extends HeartbeatOptions {
   readonly line: Line
   readonly protocol: 3 | 4
   readonly isPolling: boolean
+  /** Where its polls carry no `t`. */
+  readonly stepOf: () => LockStep | undefined
   readonly message: (packet: ToServer) => void
 }
 
@@ -91,6 +94,7 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
   #cancelTimeout: (() => void) | undefined
   #cancelCheck: () => void = () => {}
   #wantsClose = false
+  #isUpgrading = false
 
   constructor (options: SimulatedEngineOptions) {
     super()
@@ -109,6 +113,7 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
   }
 
   get transport (): EngineTransport { return this.#transport }
+  get upgrading (): boolean { return this.#isUpgrading }
 
   // --- writing
 
@@ -159,6 +164,16 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
   // --- what comes
 
   polled (): void {
+    const step = this.#options.stepOf()
+    if (step === undefined || this.readyState === 'closed' || this.#transport.name !== 'polling') return this.#polled()
+    const answer = (packet: '2' | '6'): void => {
+      this.#options.line.respond([{ type: packet === '2' ? 'ping' : 'noop' }])
+    }
+    if (step.isHolding) return this.#closed('transport error') // as the guard does it
+    step.polled({ isUntimed: true, pass: () => { this.#polled() }, answer }, this.#isUpgrading)
+  }
+
+  #polled (): void {
     const transport = this.#transport
     if (this.readyState === 'closed' || transport.name !== 'polling') return
     if (transport.writable) return this.#closed('transport error') // overlapping polls
@@ -202,6 +217,7 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
 
   #probed (): void {
     const { line, clock } = this.#options
+    this.#isUpgrading = true
     line.frameDown({ type: 'packets', packets: [{ type: 'pong', data: 'probe' }] }, 0)
     const check = (): void => {
       this.#cancelCheck = clock.after(UPGRADE_CHECK_MS, () => {
@@ -213,12 +229,14 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
         check()
       })
     }
+    this.emit('upgrading', this.#transport)
     this.#cancelCheck()
     check()
   }
 
   #upgrade (): void {
     this.#cancelCheck()
+    this.#isUpgrading = false
     this.#transport = new WebSocketTransport(this.#options.line)
     this.#stopTimeout()
     this.emit('upgrade')

@@ -14,6 +14,8 @@ export interface Kind {
   readonly isDeferred: boolean
   /** It brings an identifier and an offset when it comes back (from 4.6 on). */
   readonly recovers: boolean
+  /** Its polls carry no `t`: one of them that is repeated can't be told from a new one. */
+  readonly isUntimed: boolean
   /** What the server waits for before a message counts as received. */
   readonly proof: typeof PROOFS[number]
 }
@@ -26,6 +28,7 @@ export function makeKind (random: Random): Kind {
     transport: random.pick(TRANSPORTS),
     isDeferred: version >= '4.5',
     recovers: version >= '4.6',
+    isUntimed: version === '4.0', // which else differs from 3.1 in nothing
     proof: random.chance(0.6) ? 'handled' : random.pick(PROOFS)
   }
 }
@@ -35,6 +38,6 @@ export function asksForAck ({ proof }: Kind, topic: string): boolean {
   return proof === 'ack' && topic.startsWith('a')
 }
 
-export function kindName ({ version, transport, proof }: Kind): string {
-  return `${version} ${transport} ${proof}`
+export function kindName ({ version, transport, proof, isUntimed }: Kind): string {
+  return `${version} ${transport} ${proof}${isUntimed ? ' without t' : ''}`
 }

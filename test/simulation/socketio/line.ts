@@ -30,6 +30,8 @@ export interface LineOptions {
   readonly random: Random
   readonly latencyMs: () => number
   readonly linkBytesMax: number
+  /** An answer is lost with its connection, and the network sends the request again, in silence. */
+  readonly repeats: () => boolean
 }
 
 /** Requests are independent of each other, so a GET may overtake a POST; what shares a pipe stays in order. */
@@ -44,6 +46,7 @@ export class Line {
   readonly #framesUp: Pipe<Frames>
   readonly #framesDown: Pipe<Frames>
   #isOver = false
+  #posted: readonly Packet[] = []
 
   constructor (options: LineOptions) {
     this.#options = options
@@ -59,9 +62,23 @@ export class Line {
   }
 
   poll (): void { this.#polls.send(undefined) }
-  respond (packets: readonly Packet[]): void { this.#responses.send(packets) }
-  post (packets: readonly Packet[]): void { this.#posts.send(packets) }
-  accept (): void { this.#acceptances.send(undefined) }
+  respond (packets: readonly Packet[]): void {
+    if (this.#options.repeats()) this.#polls.send(undefined)
+    else this.#responses.send(packets)
+  }
+
+  post (packets: readonly Packet[]): void {
+    this.#posted = packets
+    this.#posts.send(packets)
+  }
+
+  accept (): void {
+    // what a client emits may come twice without `t`, and is no matter of followers
+    const mayRepeat = this.#posted.every(({ type }) => type === 'pong')
+    if (mayRepeat && this.#options.repeats()) this.#posts.send(this.#posted)
+    else this.#acceptances.send(undefined)
+  }
+
   frameUp (frames: Frames): void { this.#framesUp.send(frames) }
   frameDown (frames: Frames, bytes: number): void { this.#framesDown.send(frames, bytes) }
 
