@@ -26,7 +26,7 @@ export function narrate (events: Broker['events'], log: Logger): void {
       log.warn(gap, 'a session reached a bound and skipped messages; it is told how many')
     }
   })
-  events.on('set-aside', (aside) => log.warn(aside, 'the connection broke with this message again and again; it is ' +
+  events.on('set-aside', (aside) => log.warn(aside, 'the client could not take this message, again and again; it is ' +
     'set aside and the session goes on without it ("holdfast sessions --client" shows it)'))
   events.on('auth-failed', ({ hook, error, times }) => log.error({ hook, err: error, times },
     'the program\'s own auth threw, or gave no answer within connectTimeoutMs; whoever was asked about is refused'))

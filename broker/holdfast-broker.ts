@@ -151,7 +151,13 @@ export class HoldfastBroker implements Broker {
     })
     this.#aside = new Aside({ ...shared, events, follower: this.#follower })
     const following = { ...shared, timeline: this.#timeline, follower: this.#follower }
-    this.#sweeper = new Sweeper({ ...following, sessions: this.#sessions })
+    this.#sweeper = new Sweeper({
+      ...following,
+      sessions: this.#sessions,
+      setAside: (session, flight, attempts) => {
+        this.#aside.set(session, flight, attempts).catch(() => {}) // what can't be written now is tried again
+      }
+    })
     this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits: this.#turnUnits })
     const access = { ...shared, events, retained: this.#retained, auth: this.auth, inOrder: new InOrder() }
     this.#publishing = new Publishing({

@@ -32,6 +32,8 @@ export interface Limits {
   cleanQueueBytesMax: number
   /** Messages set aside for one session; beyond it the oldest go. */
   asideMessagesMax: number
+  /** Deliveries in vain until a message is set aside. */
+  redeliveriesMax: number
   /** Takeovers of one session that are not slowed down. */
   takeoversFreeMax: number
   /** In this time one takeover is forgotten. */
@@ -84,6 +86,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   cleanQueueMessagesMax: 10_000,
   cleanQueueBytesMax: 16_777_216,
   asideMessagesMax: 100,
+  redeliveriesMax: 10,
   takeoversFreeMax: 8,
   takeoverQuietMs: 6_000,
   takeoverWaitMsMax: 5_000,

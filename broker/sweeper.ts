@@ -7,8 +7,10 @@ import type { Timeline } from './log/timeline.ts'
 import type { TimeMs } from './message.ts'
 import { boundsAt, overBounds } from './session/bounds.ts'
 import type { Follower } from './session/follower.ts'
-import type { Session } from './session/session.ts'
+import type { Live, Session } from './session/session.ts'
 import type { Work } from './session/tally.ts'
+import { unanswered } from './session/unanswered.ts'
+import type { Flight } from './session/window.ts'
 import type { Sessions } from './sessions.ts'
 
 export interface SweeperOptions {
@@ -19,6 +21,7 @@ export interface SweeperOptions {
   readonly follower: Follower
   readonly limits: Limits
   readonly clock: Clock
+  setAside (session: Session, flight: Flight, attempts: number): void
 }
 
 /** Sessions that one sweep looks at, and the filters and entries that it counts for their bounds. */
@@ -50,6 +53,7 @@ export class Sweeper {
       const sentAt = session.window?.oldest?.sentAt
       const link = session.live?.link
       if (sentAt !== undefined && link !== undefined && now - (link.waitingSince ?? sentAt) >= limits.ackTimeoutMs) {
+        this.#unanswered(session, session.live!, sentAt, now)
         follower.cut(session, 'stalled')
       }
       this.#bound(session, work)
@@ -78,6 +82,22 @@ export class Sweeper {
       this.#isTrimming = false
       if (!this.#isClosed) this.#trim()
     })
+  }
+
+  /** What a client will never acknowledge must not stand in the way of all that comes after it [G5]. */
+  #unanswered (session: Session, { link, ackedOrder }: Live, sentAt: TimeMs, now: TimeMs): void {
+    const { limits: { ackTimeoutMs, redeliveriesMax } } = this.#options
+    const { heardAt } = link
+    if (heardAt === undefined || session.clean) return
+    const cut = {
+      dueAt: (now - ackTimeoutMs) as TimeMs,
+      aliveFrom: (sentAt + ackTimeoutMs / 2) as TimeMs,
+      heardAt,
+      ackedOrder
+    }
+    for (const flight of unanswered(session.window!, cut, redeliveriesMax)) {
+      this.#options.setAside(session, flight, flight.doubt!.timeouts)
+    }
   }
 
   /** Keeps a session within its bounds [G6], and tells it what it lost [G5]. */

@@ -73,6 +73,11 @@ export const LIMIT_OPTIONS = {
   asideMessagesMax: count('sessions', { min: 1, max: 10_000 }, 100,
     'Messages of one session that are set aside and kept (see redeliveriesMax). Beyond it the oldest of them go, ' +
     'counted and logged.'),
+  redeliveriesMax: count('sessions', { min: 2, max: 1_000 }, 10,
+    'Deliveries of a message in vain until it is set aside: kept (see asideMessagesMax), logged, and listed by ' +
+    '"holdfast sessions", while the session goes on without it. Over Socket.IO those count that break the ' +
+    'connection, where the link held without the message. Over MQTT those at QoS 1 count that are not acknowledged ' +
+    'in ackTimeoutMs by a client that has shown that it took them. Half as many let other messages pass.'),
   takeoversFreeMax: count('sessions', { min: 1, max: 1_000_000 }, 8,
     'Takeovers of one session (a client comes under its identifier while another connection has it) that are let ' +
     'through at once. A further one waits, 250 ms at first and each time twice as long, while the present connection ' +

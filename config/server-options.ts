@@ -95,10 +95,6 @@ export const SERVER_OPTIONS = {
   socketioDeflate: flag('socketio', false,
     'Compresses what goes over the WebSockets of Socket.IO clients (permessage-deflate), from 1 KiB on. It costs ' +
     'time and memory for each connection. Responses to polls are compressed in any case where the client takes it.'),
-  redeliveriesMax: count('socketio', { min: 2, max: 1_000 }, 10,
-    'Deliveries of a message to a Socket.IO client that break the connection, until it is set aside: kept (see ' +
-    'asideMessagesMax), logged, and listed by "holdfast sessions", while the session goes on without it. They count ' +
-    'only where the link held without the message.'),
   tornEventHoldMs: ms('socketio', { min: 0, max: TIMER_MS_MAX }, 10_000,
     'Some Socket.IO clients before 4.6 hear nothing any more after a WebSocket that broke inside an event with ' +
     'bytes, and answer pings all the same. After such a break what a client proves counts only once it has emitted ' +

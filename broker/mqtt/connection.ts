@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Intake } from '../intake.ts'
 import type { Limits } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import type { PacketId } from '../message.ts'
+import type { PacketId, TimeMs } from '../message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../session/link.ts'
 import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../topics.ts'
@@ -53,6 +53,7 @@ export class MqttConnection implements Link {
   readonly guard: FrameGuard
   gate: PacketGate | undefined
   intake: Intake | undefined
+  heardAt: TimeMs
   /** Of its CONNECT among all. */
   order = 0
   readonly #socket: Duplex
@@ -80,6 +81,7 @@ export class MqttConnection implements Link {
     this.#socket = options.wire.stream
     this.#limits = options.limits
     this.#clock = options.clock
+    this.heardAt = options.clock.now()
     this.#log = options.log
     this.#violations = options.violations
     this.#release = (session) => { options.release(session) }
@@ -163,6 +165,9 @@ export class MqttConnection implements Link {
   }
 
   // --- bounds on what it sends [G6]
+
+  /** Bytes have come. */
+  heard (): void { this.heardAt = this.#clock.now() }
 
   /** How reading from the socket is stopped and started again, and who hears that a message is done with. */
   setFlow (pause: () => void, resume: () => void, changed: () => void): void {

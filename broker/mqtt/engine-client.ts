@@ -191,6 +191,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
     over: () => { ending.begin() },
     take (chunk, turn) {
       if (client._keepaliveInterval > 0) client._keepaliveTimer?.refresh() // [MQTT-3.1.2-24]
+      connection.heard()
       if (turn.left <= 0) return 0
       if (skipped !== undefined) return skip(chunk)
       const open = guard.feedOpen(chunk)

@@ -205,6 +205,7 @@ export class Follower {
     const flight = session.window!.acknowledge(packetId)
     if (flight === undefined) return
     this.acknowledged++
+    if (flight.order > live.ackedOrder) live.ackedOrder = flight.order
     if (flight.offset > 0) {
       this.#index.moved(session)
       this.#events.acknowledged(session)

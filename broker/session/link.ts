@@ -46,6 +46,11 @@ export interface Link {
    * nothing does. limits.ackTimeoutMs counts from here, else from the hand-over [G2].
    */
   readonly waitingSince?: TimeMs | undefined
+  /**
+   * For a link whose client acknowledges each message by itself: when it was last heard. What the client never
+   * acknowledges is then set aside, see unanswered.ts.
+   */
+  readonly heardAt?: TimeMs | undefined
   /** In order. All of one call may share a write. */
   deliver (deliveries: readonly Delivery[]): void
   /** PUBREL for QoS 2 (MQTT 4.3.3). */

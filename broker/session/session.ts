@@ -43,6 +43,8 @@ export class Live {
   queue: QueuedMessage[] = []
   queueHead = 0
   queueBytes = 0
+  /** See Cut.ackedOrder. */
+  ackedOrder = 0
 
   constructor (link: Link) {
     this.link = link

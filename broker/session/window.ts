@@ -18,6 +18,16 @@ const PACKET_ID_MAX = 65_535
 /** Acknowledged flights that may stand between those that are out, before they are cleared away. */
 const ORDER_SLACK = 1_024
 
+/** What is held against a message that is out: see unanswered.ts. */
+export class Doubt {
+  /** Connections that were cut for want of its acknowledgement. */
+  timeouts = 0
+  /** Those of them that count against it. */
+  tries = 0
+  /** The client acknowledged something that was sent behind it. */
+  isPassed = false
+}
+
 export class Flight implements Delivery {
   readonly packetId: PacketId
   readonly qos: QoS
@@ -29,6 +39,11 @@ export class Flight implements Delivery {
   sentAt: TimeMs
   /** undefined for a flight restored after a restart, until it was read from the log. */
   entry: Message | Entry | undefined
+  /** What was sent later has a higher one. */
+  order = 0
+  doubt: Doubt | undefined
+  /** It takes no place in the window. */
+  isWaived = false
 
   constructor (packetId: PacketId, qos: QoS, retain: boolean, offset: Offset, dup: boolean, sentAt: TimeMs,
     entry: Message | Entry | undefined) {
@@ -52,6 +67,8 @@ export class Window {
   #head = 0
   #nextId = 1
   #ofLog = 0
+  #waived = 0
+  #sent = 0
 
   /** @param sizeMax at most 65,535 */
   constructor (sizeMax: number) {
@@ -63,7 +80,10 @@ export class Window {
 
   get size (): number { return this.#byId.size }
   /** Not more than 0 where nothing may be sent. */
-  get room (): number { return this.#sizeMax - this.#byId.size }
+  get room (): number {
+    const waived = Math.min(this.#waived, this.#sizeMax, PACKET_ID_MAX - this.#sizeMax)
+    return this.#sizeMax + waived - this.#byId.size
+  }
   /** Unacknowledged flights that stand for entries of the log. */
   get ofLog (): number { return this.#ofLog }
 
@@ -96,6 +116,7 @@ export class Window {
     if (flight === undefined) return undefined
     this.#byId.delete(packetId)
     if (flight.offset > 0) this.#ofLog--
+    if (flight.isWaived) this.#waived--
     flight.state = FLIGHT_DONE
     while (this.#head < this.#order.length && this.#order[this.#head].state === FLIGHT_DONE) this.#head++
     if (this.#head === this.#order.length) {
@@ -106,6 +127,13 @@ export class Window {
       this.#head = 0
     }
     return flight
+  }
+
+  /** From now on others may be sent past it: at most a window of them [G6]. */
+  waive (flight: Flight): void {
+    if (flight.isWaived || this.#byId.get(flight.packetId) !== flight) return
+    flight.isWaived = true
+    this.#waived++
   }
 
   /** The lowest offset of the log that is out and not acknowledged. */
@@ -139,6 +167,7 @@ export class Window {
   }
 
   #put (flight: Flight): void {
+    flight.order = ++this.#sent
     this.#byId.set(flight.packetId, flight)
     this.#order.push(flight)
     if (flight.offset > 0) this.#ofLog++

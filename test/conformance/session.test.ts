@@ -6,6 +6,7 @@ import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.t
 import { tempFolder } from '../helpers/temp.ts'
 import { deliverySuite } from './session.ts'
 import { asideSuite } from './session-aside.ts'
+import { unansweredSuite } from './session-unanswered.ts'
 import { boundsSuite } from './session-bounds.ts'
 import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
@@ -24,6 +25,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   windowSuite(name, factory)
   repeatsSuite(name, factory)
   asideSuite(name, factory)
+  unansweredSuite(name, factory)
   turnsSuite(name, factory)
 }
 
