@@ -1,7 +1,8 @@
 /** Holdfast as a library. */
 export {
   ListenError, createHoldfast, type Address, type Durable, type Holdfast, type HoldfastAddresses, type HoldfastOptions,
-  type HoldfastStats, type Identified, type Identify, type ProgramEmit, type PublishOptions
+  type HoldfastStats, type Identified, type Identify, type NewSession, type ProgramEmit, type Published,
+  type PublishOptions
 } from './bin/server.ts'
 export {
   ERRORS, HoldfastError, type Auth, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode,

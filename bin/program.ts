@@ -1,6 +1,9 @@
 /** The program around the server, as a publisher: it is trusted, whatever access control says of others. */
 import { CLIENT_ID_MARK } from '../bridge/socketio/translation/translate.ts'
-import type { Auth, Broker, ClientId, Principal, QoS } from '../broker/index.ts'
+import type { SocketioBridge } from '../bridge/socketio/server.ts'
+import {
+  ANONYMOUS, HoldfastError, type Auth, type Broker, type ClientId, type Principal, type QoS
+} from '../broker/index.ts'
 
 export interface PublishOptions {
   readonly topic: string
@@ -15,6 +18,35 @@ export interface PublishOptions {
    * messages with one topic and id [G4], as far as docs/envelope.md says. Default none.
    */
   readonly id?: string
+}
+
+export interface Published {
+  /**
+   * For how many sessions that are kept the message is in the log; one whose filters overlap counts for each that
+   * matches. With 0 nobody who is away gets it, only who is connected now (QoS 0: always 0).
+   */
+  readonly sessions: number
+}
+
+/** A session that is made before its client comes. */
+export interface NewSession {
+  /** As the client will give it. */
+  readonly clientId: string
+  /** For a client of Socket.IO: the namespace that it will open. Default: one of MQTT. */
+  readonly namespace?: string
+  /** Besides those that Socket.IO and its rules give a client of this name; a text is a filter at QoS 1. */
+  readonly filters?: ReadonlyArray<string | { readonly filter: string, readonly qos: QoS }>
+  /** What authentication will find: nobody else gets the session [G7]. Default: `anonymous`. */
+  readonly principal?: string
+  /** With `io`: the user whom the program will have authenticated, where it says who that is. */
+  readonly owner?: string
+  /** How long it waits. Default: socketioSessionExpiryMs with `namespace`, else mqttSessionExpiryMs. */
+  readonly expiryMs?: number
+}
+
+export interface Expiries {
+  readonly mqttSessionExpiryMs: number
+  readonly socketioSessionExpiryMs: number
 }
 
 export const PROGRAM = { clientId: '$program' as ClientId, principal: '$program' as Principal }
@@ -36,11 +68,30 @@ export function trustingTheProgram (auth: Auth): Auth {
 /** Resolves when the message is durable [G1]; rejects with HoldfastError where it is not kept. */
 export function publish (
   broker: Broker, { topic, payload, qos = 1, retain = false, id = '' }: PublishOptions
-): Promise<void> {
+): Promise<Published> {
   return new Promise((resolve, reject) => {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.copyBytesFrom(payload)
     const marked = id === '' ? '' : CLIENT_ID_MARK + id
     broker.publish(PROGRAM, { topic, payload: bytes, qos, retain, id: marked },
-      (error) => error === undefined ? resolve() : reject(error))
+      (error, sessions = 0) => error === undefined ? resolve({ sessions }) : reject(error))
   })
+}
+
+/** As Holdfast.createSession(). */
+export async function createSession (
+  broker: Broker, bridge: Pick<SocketioBridge, 'placeOf'>, expiries: Expiries, asked: NewSession
+): Promise<boolean> {
+  const { clientId: name, namespace, filters: more = [], owner } = asked
+  const principal = (asked.principal ?? ANONYMOUS) as Principal
+  const place = namespace === undefined
+    ? { clientId: name as ClientId, filters: [] }
+    : bridge.placeOf(namespace, name, principal)
+  if (place === undefined) {
+    throw new HoldfastError('NOT_AUTHORIZED', `the rules let nobody into the namespace ${JSON.stringify(namespace)}`)
+  }
+  const { mqttSessionExpiryMs, socketioSessionExpiryMs } = expiries
+  const expiryMs = asked.expiryMs ?? (namespace === undefined ? mqttSessionExpiryMs : socketioSessionExpiryMs)
+  const filters = [...place.filters, ...more]
+    .map((one) => typeof one === 'string' ? { filter: one, qos: 1 as QoS } : one)
+  return await broker.provision({ clientId: place.clientId, principal, owner, expiryMs, filters })
 }

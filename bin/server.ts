@@ -21,13 +21,15 @@ import { narrate, narrateRecovery } from './narrate.ts'
 import { type HoldfastOptions, configOf, limitsOf, programsHttp } from './options.ts'
 import { createOriginGate } from './origins.ts'
 import { createOwnHttp } from './own-http.ts'
-import { type PublishOptions, PROGRAM, publish, trustingTheProgram } from './program.ts'
+import {
+  type NewSession, type PublishOptions, type Published, PROGRAM, createSession, publish, trustingTheProgram
+} from './program.ts'
 import { rulesOf } from './rules.ts'
 import { safeLogger } from './safe-logger.ts'
 
 export { ListenError, type Address } from './listen.ts'
 export type { Durable, HoldfastOptions, Identified, Identify, ProgramEmit } from './options.ts'
-export type { PublishOptions } from './program.ts'
+export type { NewSession, PublishOptions, Published } from './program.ts'
 
 export interface HoldfastAddresses {
   readonly mqtt?: Address
@@ -46,10 +48,20 @@ export interface Holdfast {
   /** Where it can be reached now. */
   readonly addresses: HoldfastAddresses
   readonly events: Broker['events']
-  /** Resolves when the message is durable [G1] (QoS 0: passed on). Rejects with HoldfastError: then it is not kept. */
-  publish (message: PublishOptions): Promise<void>
+  /**
+   * Resolves when the message is durable [G1] (QoS 0: passed on), with for how many sessions. Rejects with
+   * HoldfastError: then it is not kept.
+   */
+  publish (message: PublishOptions): Promise<Published>
   stats (): HoldfastStats
   sessions (): IterableIterator<SessionInfo>
+  /**
+   * Makes a session for a client that has not come yet, so that messages wait for it. It counts for sessionsMax and
+   * expires like any other. Resolves to true when it is on disk, with its filters; to false, with nothing changed, if
+   * the client has one. Rejects with HoldfastError: NOT_AUTHORIZED where the principal may not subscribe,
+   * SESSION_FOREIGN where the session is somebody else's [G7], and whatever a client would be refused for.
+   */
+  createSession (session: NewSession): Promise<boolean>
   /**
    * Ends a session for good, as an administrator [G5]: its connection is closed, its filters and its backlog are gone.
    * `clientId` is as `sessions()` names it (`io:<namespace>:<clientId>` for Socket.IO). Resolves to false if there is
@@ -201,6 +213,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
         socketio: bridge.tallies
       }),
       sessions: () => broker.sessions(),
+      createSession: (session) => createSession(broker, bridge, config, session),
       endSession: (clientId) => broker.end(clientId as ClientId),
       aside: (clientId) => broker.aside(clientId as ClientId),
       dropAside: (clientId, id) => broker.dropAside(clientId as ClientId, id),

@@ -50,11 +50,16 @@ export interface ConnectRequest {
    * with the session, as durable as it is. Called in the turn of this request with the tag of the request before (of
    * a session that was there already, else undefined); returns the one from now on. Without it the session has none.
    */
-  readonly tag?: ((previous: string | undefined) => string) | undefined
+  readonly tag?: ((previous: string | undefined) => string | undefined) | undefined
   /** Where the client is; for the operator. */
   readonly remoteAddress?: string | undefined
   /** False once the connection that asks is gone: it takes no session over then. */
   readonly isWanted?: (() => boolean) | undefined
+}
+
+/** A session that is to wait for its client; see ConnectRequest. */
+export interface Provision extends Pick<ConnectRequest, 'clientId' | 'principal' | 'owner' | 'expiryMs'> {
+  readonly filters: ReadonlyArray<{ readonly filter: string, readonly qos: QoS }>
 }
 
 export interface Connected {
@@ -158,6 +163,13 @@ export interface Broker {
   connect (request: ConnectRequest): Promise<Connected>
 
   /**
+   * Makes a session before its client ever came: what is published from then on waits for it, until it expires.
+   * Durable, with its filters, when it resolves to true; to false, with nothing changed, if that principal has one.
+   * Rights are asked for the principal [G7]. Throws as connect() and subscribe(); then there is none.
+   */
+  provision (session: Provision): Promise<boolean>
+
+  /**
    * Starts delivery: what is in flight first (original identifiers, DUP), then the backlog, then live messages [G3].
    * A link that was attached before is closed with 'taken-over'.
    */
@@ -186,9 +198,11 @@ export interface Broker {
   /**
    * `receipt` is called once: without an error as soon as the message is durable [G1] (QoS 0: passed on), with one if
    * it is not kept; where that is retriable it must be sent again. Receipts of one publisher come in the order of the
-   * calls.
+   * calls. `keepers`: for how many sessions that are kept it was stored, where one whose filters overlap counts for
+   * each filter; with 0, or left out, nobody who is away will get it.
    */
-  publish (publisher: Publisher, request: PublishRequest, receipt: (error?: HoldfastError) => void): void
+  publish (publisher: Publisher, request: PublishRequest,
+    receipt: (error?: HoldfastError, keepers?: number) => void): void
 
   /**
    * QoS 2: as publish(), and a packet identifier that was received before and not released is a duplicate: it gets a

@@ -16,6 +16,7 @@ import { Log, type Receipt } from './log/log.ts'
 import { Timeline } from './log/timeline.ts'
 import { ORIGIN, type AsideMessage, type ClientId, type Message, type PacketId, type QoS } from './message.ts'
 import { OwnTime } from './own-time.ts'
+import { provision } from './provision.ts'
 import { Publishing, checkSize } from './publishing.ts'
 import { Retained } from './retained.ts'
 import { Follower } from './session/follower.ts'
@@ -31,8 +32,8 @@ import { Takeovers } from './takeovers.ts'
 import { checkTopic } from './topics.ts'
 import { Wills } from './wills.ts'
 import type {
-  AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Publisher, PublishRequest, SessionInfo,
-  SubscribeOptions
+  AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Provision, Publisher, PublishRequest,
+  SessionInfo, SubscribeOptions
 } from './broker.ts'
 
 /** How often it is asked whether there is room in memory: more comes in than a sweep may wait for. */
@@ -242,6 +243,11 @@ export class HoldfastBroker implements Broker {
     this.#assertOpen()
     await this.#takeovers.turn(this.#sessions.get(request.clientId), request)
     return await this.#sessions.connect(request)
+  }
+
+  async provision (session: Provision): Promise<boolean> {
+    this.#assertOpen()
+    return await provision(this, session)
   }
 
   #assertOpen (): void {

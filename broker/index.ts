@@ -1,7 +1,8 @@
 /** The door of the broker; nothing else is imported from outside. */
 export { createBroker } from './holdfast-broker.ts'
 export type {
-  AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, Publisher, PublishRequest, SessionInfo
+  AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, Provision, Publisher, PublishRequest,
+  SessionInfo
 } from './broker.ts'
 export { lookAtSessions, type LogRecords, type SessionsLook } from './look.ts'
 export type { Session } from './session/session.ts'

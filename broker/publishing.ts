@@ -171,7 +171,8 @@ export class Publishing {
       receipt()
       return
     }
-    const isKept = message.qos > 0 && this.#index.isWanted(message.topic)
+    const keepers = message.qos > 0 ? this.#index.keepers(message.topic) : 0
+    const isKept = keepers > 0
     if (isKept && this.#index.bytes + messageBytes(message) > this.#limits.logBytesMax) { // [G6]
       receipt(new HoldfastError('LOG_FULL',
         `logBytesMax = ${this.#limits.logBytesMax}; sessions that stay away hold it, see their expiry`))
@@ -191,7 +192,7 @@ export class Publishing {
       }
     }
     this.published++
-    this.#log.publish(message, isKept, receipt, all)
+    this.#log.publish(message, keepers, receipt, all)
   }
 }
 

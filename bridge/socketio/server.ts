@@ -25,6 +25,7 @@ import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import { NO_RULES, type RuleSet } from './rules/rule.ts'
 import { Rules } from './rules/rules.ts'
 import { Tally, type Tallies } from './tally.ts'
+import { sessionId } from './translation/names.ts'
 import { keepAdapter } from './wire/adapter.ts'
 import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './wire/engine.ts'
@@ -104,10 +105,20 @@ export type { Durable, ProgramEmit } from './durable.ts'
 export type { Tallies } from './tally.ts'
 export type { OriginGate } from './wire/own-io.ts'
 
+export interface Place {
+  readonly clientId: ClientId
+  readonly filters: readonly string[]
+}
+
 export interface SocketioBridge {
   /** Connections that are open now; each can have several namespaces. */
   readonly connections: number
   readonly tallies: Tallies
+  /**
+   * The session that a client of this name has in the namespace, and what it is subscribed to when it comes. Undefined
+   * where the rules let nobody in.
+   */
+  placeOf (namespace: string, name: string, principal: Principal): Place | undefined
   /**
    * Takes nothing more; what was taken gets its answer, for CLOSE_GRACE_MS at most; then closes the connections, with
    * CLOSE_FLUSH_MS for what is written. The HTTP server stays open.
@@ -276,6 +287,11 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   return {
     get connections () { return engine.clientsCount },
     get tallies () { return tally.counts },
+    placeOf (namespace, name, principal) {
+      const here = rules.namespace(namespace)
+      if (!here.allowed) return undefined
+      return { clientId: sessionId(here.name, name) as ClientId, filters: here.filters({ name, principal }) }
+    },
     async close () {
       admission.closed = true
       await atMost(CLOSE_GRACE_MS, [clients.stop()])

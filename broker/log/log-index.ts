@@ -92,11 +92,15 @@ export class LogIndex<S extends Subscriber> {
     return log === undefined ? this.filters.match(topic) : this.#routesOf(log)
   }
 
-  /** Must a message on this topic be stored? Only if a session that is kept wants it. */
-  isWanted (topic: string): boolean {
+  /**
+   * For how many sessions that are kept a message on this topic is stored; for none, it need not be. One whose filters
+   * overlap counts for each of those that match, so that nobody looks at sessions here.
+   */
+  keepers (topic: string): number {
     const routes = this.match(topic)
-    for (let i = 0; i < routes.length; i++) if (routes[i].durable > 0) return true
-    return false
+    let keepers = 0
+    for (let i = 0; i < routes.length; i++) keepers += routes[i].durable
+    return keepers
   }
 
   #routesOf (log: TopicLog<Route<S>>): ReadonlyArray<Route<S>> {

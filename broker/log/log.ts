@@ -19,7 +19,8 @@ export interface RecordChange {
   readonly value: Buffer | null
 }
 
-export type Receipt = (error?: HoldfastError) => void
+/** @param keepers as publish() was told; 0 or left out where nothing is stored */
+export type Receipt = (error?: HoldfastError, keepers?: number) => void
 /** @param at the position of the log at which the change counts */
 export type Applied = (error: HoldfastError | undefined, at: Offset) => void
 
@@ -44,7 +45,7 @@ const RECORD = 1
 const TURN = 2
 
 type Item =
-  | { readonly kind: typeof PUBLISH, readonly message: Message, readonly keep: boolean,
+  | { readonly kind: typeof PUBLISH, readonly message: Message, readonly keepers: number,
     readonly changes: readonly RecordChange[], readonly receipt: Receipt }
   | { readonly kind: typeof RECORD, readonly changes: readonly RecordChange[], readonly applied: Applied }
   | { readonly kind: typeof TURN, readonly changes: readonly RecordChange[], readonly receipt: Receipt }
@@ -79,11 +80,11 @@ export class Log {
   get failing (): boolean { return this.#failing }
 
   /**
-   * @param keep false where no session that is kept wants it: it takes its turn, but is not stored
+   * @param keepers how many sessions that are kept want it; with 0 it takes its turn, but is not stored
    * @param changes records that become durable with it, or not at all
    */
-  publish (message: Message, keep: boolean, receipt: Receipt, changes: readonly RecordChange[] = NO_CHANGES): void {
-    this.#queue.push({ kind: PUBLISH, message, keep, changes, receipt })
+  publish (message: Message, keepers: number, receipt: Receipt, changes: readonly RecordChange[] = NO_CHANGES): void {
+    this.#queue.push({ kind: PUBLISH, message, keepers, changes, receipt })
     this.#start()
   }
 
@@ -162,7 +163,7 @@ export class Log {
     let count = 0
     while (count < queue.length && bytes < this.#batchBytesMax) {
       const item = queue[count++]
-      if (item.kind === PUBLISH && item.keep) bytes += messageBytes(item.message)
+      if (item.kind === PUBLISH && item.keepers > 0) bytes += messageBytes(item.message)
     }
     if (count === queue.length) {
       this.#queue = []
@@ -176,7 +177,7 @@ export class Log {
     const messages: Message[] = []
     const changes: Change[] = []
     for (const item of items) {
-      if (item.kind === PUBLISH && item.keep) messages.push(item.message)
+      if (item.kind === PUBLISH && item.keepers > 0) messages.push(item.message)
       for (const change of item.changes) changes.push({ ...change, after: messages.length })
     }
     const trim = this.#events.mayTrim() ? this.#trim : NO_OFFSETS
@@ -192,7 +193,7 @@ export class Log {
     let next = 0
     for (const item of items) {
       if (item.kind === TURN) continue
-      const entry = item.kind === PUBLISH && item.keep && error === undefined ? entries[next++] : undefined
+      const entry = item.kind === PUBLISH && item.keepers > 0 && error === undefined ? entries[next++] : undefined
       if (entry !== undefined) this.#tail = at = entry.offset
       this.#apply(item, entry, error, at)
       const turn = this.#events.turn()
@@ -206,15 +207,16 @@ export class Log {
   #apply (item: Item, entry: Entry | undefined, error: HoldfastError | undefined, at: Offset): void {
     if (entry !== undefined) this.#events.deliver(entry, at)
     else if (item.kind === RECORD) item.applied(item.changes.length === 0 ? undefined : error, at)
-    else if (item.kind === PUBLISH && !item.keep && (error === undefined || item.changes.length === 0)) {
+    else if (item.kind === PUBLISH && item.keepers === 0 && (error === undefined || item.changes.length === 0)) {
       this.#events.deliver(item.message, at)
     }
   }
 }
 
 function acknowledge (item: Item, error: HoldfastError | undefined): void {
-  if (item.kind === PUBLISH) item.receipt(item.keep || item.changes.length > 0 ? error : undefined)
-  else if (item.kind === TURN) item.receipt()
+  if (item.kind === PUBLISH) {
+    item.receipt(item.keepers > 0 || item.changes.length > 0 ? error : undefined, item.keepers)
+  } else if (item.kind === TURN) item.receipt()
 }
 
 function asStoreError (cause: unknown): HoldfastError {

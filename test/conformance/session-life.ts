@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import type { ClientId, Principal } from '../../broker/message.ts'
+import { until } from '../helpers/wait.ts'
 import { DAY_MS, numbers, Server, type World, type WorldFactory } from './session-words.ts'
 
 export function lifeSuite (name: string, factory: WorldFactory): void {
@@ -28,6 +29,22 @@ export function lifeSuite (name: string, factory: WorldFactory): void {
       const next = await server.crashed(t)
       t.same([...next.broker.sessions()].map(({ clientId }) => clientId), ['b'], 'on the disk, too')
     })
+
+  check('[G2] a session made before its client came outlives refused attempts and crashes', async (t, world) => {
+    const server = await Server.start(t, world)
+    const provision = {
+      clientId: 'a' as ClientId, principal: 'me' as Principal, owner: undefined, expiryMs: DAY_MS,
+      filters: [{ filter: 't', qos: 1 as const }]
+    }
+    t.equal(await server.broker.provision(provision), true)
+    server.broker.release(await server.session('a'), { endsNew: true })
+    await server.publish('t', 'one')
+    const next = await server.crashed(t)
+    t.equal(await next.broker.provision({ ...provision, filters: [] }), false, 'there is one')
+    const link = await next.back('a')
+    await until(() => link.got.length === 1, 'what waited')
+    t.same(link.got, ['one'])
+  })
 
   check('[G7] a session belongs to the first owner that is told, over a crash too', async (t, world) => {
     const server = await Server.start(t, world)

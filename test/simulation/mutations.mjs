@@ -6,13 +6,13 @@ export const MUTATIONS = [
   {
     name: 'a receipt is given before the sync',
     file: 'broker/log/log.ts',
-    from: 'this.#queue.push({ kind: PUBLISH, message, keep, changes, receipt })',
-    to: 'receipt(); this.#queue.push({ kind: PUBLISH, message, keep, changes, receipt: () => {} })'
+    from: 'this.#queue.push({ kind: PUBLISH, message, keepers, changes, receipt })',
+    to: 'receipt(); this.#queue.push({ kind: PUBLISH, message, keepers, changes, receipt: () => {} })'
   },
   {
     name: 'a receipt is given though the write failed',
     file: 'broker/log/log.ts',
-    from: 'item.receipt(item.keep || item.changes.length > 0 ? error : undefined)',
+    from: 'item.receipt(item.keepers > 0 || item.changes.length > 0 ? error : undefined, item.keepers)',
     to: 'item.receipt(undefined)'
   },
   {

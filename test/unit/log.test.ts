@@ -57,9 +57,9 @@ const receipt = (out: string[], name: string) => (error?: HoldfastError): void =
 
 t.test('[G1] [G3] one turn shares a sync; entries come out before the receipts, both in order', async t => {
   const { log, batches, out } = await begin()
-  log.publish(message('a'), true, receipt(out, 'a'))
+  log.publish(message('a'), 1, receipt(out, 'a'))
   log.record([change('k')], (error, at) => { out.push(`record at ${at} ${error?.code ?? 'ok'}`) })
-  log.publish(message('b'), true, receipt(out, 'b'))
+  log.publish(message('b'), 1, receipt(out, 'b'))
   t.same(out, [], 'nothing before it is durable')
   await log.settled()
   t.equal(batches.length, 1)
@@ -69,21 +69,21 @@ t.test('[G1] [G3] one turn shares a sync; entries come out before the receipts, 
 
 t.test('a record is stamped with the messages before it, not with those after', async t => {
   const { log, disk } = await begin()
-  log.publish(message('a'), true, () => {})
+  log.publish(message('a'), 1, () => {})
   log.record([change('k')], () => {})
-  log.publish(message('b'), true, () => {})
+  log.publish(message('b'), 1, () => {})
   await log.settled()
   t.equal(disk.records.meta.get('k')?.at, 1)
 })
 
 t.test('what nobody durable wants takes its turn and is not stored', async t => {
   const { log, batches, out } = await begin()
-  log.publish(message('a'), true, receipt(out, 'a'))
-  log.publish(message('b'), false, receipt(out, 'b'))
-  log.publish(message('c'), true, receipt(out, 'c'))
+  log.publish(message('a'), 1, receipt(out, 'a'))
+  log.publish(message('b'), 0, receipt(out, 'b'))
+  log.publish(message('c'), 1, receipt(out, 'c'))
   await log.settled()
   t.same(out.slice(0, 3), ['entry 1 a', 'passing b after 1', 'entry 2 c'])
-  log.publish(message('d'), false, receipt(out, 'd'))
+  log.publish(message('d'), 0, receipt(out, 'd'))
   await log.settled()
   t.equal(batches.length, 1, 'alone it needs no write')
 })
@@ -96,7 +96,7 @@ t.test('what is handed over in any turn after the last receipt is taken up at on
       await log.recorded([change('second')])
     }
     await new Promise<void>((resolve, reject) => {
-      log.publish(message('a'), true, () => {
+      log.publish(message('a'), 1, () => {
         within(later(), `the second, ${turns} turns later`, 200).then(resolve, reject)
       })
     })
@@ -106,7 +106,7 @@ t.test('what is handed over in any turn after the last receipt is taken up at on
 
 t.test('a batch ends at its bound of bytes', async t => {
   const { log, batches } = await begin()
-  for (let i = 0; i < 5; i++) log.publish(message(Buffer.alloc(400)), true, () => {})
+  for (let i = 0; i < 5; i++) log.publish(message(Buffer.alloc(400)), 1, () => {})
   await log.settled()
   t.same(batches.map(({ messages }) => messages.length), [3, 2])
 })
@@ -114,9 +114,9 @@ t.test('a batch ends at its bound of bytes', async t => {
 t.test('while the store fails nobody gets a receipt, and nothing is delivered [G1]', async t => {
   const { log, disk, out } = await begin()
   disk.failing = true
-  log.publish(message('a'), true, receipt(out, 'a'))
-  log.publish(message('b'), false, receipt(out, 'b'), [change('k')])
-  log.publish(message('c'), false, receipt(out, 'c'))
+  log.publish(message('a'), 1, receipt(out, 'a'))
+  log.publish(message('b'), 0, receipt(out, 'b'), [change('k')])
+  log.publish(message('c'), 0, receipt(out, 'c'))
   log.record([change('k')], (error) => { out.push(`record ${error?.code ?? 'ok'}`) })
   log.record([], (error) => { out.push(`empty record ${error?.code ?? 'ok'}`) })
   await log.settled()
@@ -132,11 +132,11 @@ t.test('it says once that the store fails and once that it is back; then all is 
   const { log, disk, out } = await begin()
   disk.failing = true
   for (const name of ['a', 'b']) {
-    log.publish(message(name), true, receipt(out, name))
+    log.publish(message(name), 1, receipt(out, name))
     await log.settled()
   }
   disk.failing = false
-  log.publish(message('c'), true, receipt(out, 'c'))
+  log.publish(message('c'), 1, receipt(out, 'c'))
   await log.settled()
   t.same(out.filter(one => one !== 'delivered'), [
     'failed', 'receipt a STORE_UNAVAILABLE', 'receipt b STORE_UNAVAILABLE', 'recovered', 'entry 1 c', 'receipt c'
@@ -145,7 +145,7 @@ t.test('it says once that the store fails and once that it is back; then all is 
 
 t.test('what is to be trimmed waits for a write that succeeds', async t => {
   const { log, disk } = await begin()
-  for (const name of ['a', 'b', 'c']) log.publish(message(name), true, () => {})
+  for (const name of ['a', 'b', 'c']) log.publish(message(name), 1, () => {})
   await log.settled()
   disk.failing = true
   log.trim([2 as Offset])
@@ -154,14 +154,14 @@ t.test('what is to be trimmed waits for a write that succeeds', async t => {
   await log.settled()
   t.equal(disk.entries.size, 3)
   disk.failing = false
-  log.publish(message('d'), true, () => {})
+  log.publish(message('d'), 1, () => {})
   await log.settled()
   t.same([...disk.entries.keys()], [3, 4])
 })
 
 t.test('settled waits for what is handed over meanwhile, too', async t => {
   const { log, out } = await begin()
-  log.publish(message('a'), true, () => { log.publish(message('b'), true, receipt(out, 'b')) })
+  log.publish(message('a'), 1, () => { log.publish(message('b'), 1, receipt(out, 'b')) })
   await log.settled()
   t.equal(out.at(-1), 'receipt b')
 })
@@ -169,18 +169,18 @@ t.test('settled waits for what is handed over meanwhile, too', async t => {
 t.test('nothing is trimmed while something ended is still on the disk; what was asked for goes with the next batch',
   async t => {
     const { log, batches, gate, disk } = await begin()
-    log.publish(message('a'), true, () => {})
-    log.publish(message('b'), true, () => {})
+    log.publish(message('a'), 1, () => {})
+    log.publish(message('b'), 1, () => {})
     await log.settled()
     gate.mayTrim = false
     log.trim([1 as Offset])
     await log.settled()
     t.equal(disk.entries.size, 2, 'kept')
-    log.publish(message('c'), true, () => {})
+    log.publish(message('c'), 1, () => {})
     await log.settled()
     t.equal(disk.entries.size, 3, 'kept beside a write')
     gate.mayTrim = true
-    log.publish(message('d'), true, () => {})
+    log.publish(message('d'), 1, () => {})
     await log.settled()
     t.same([...disk.entries.keys()], [2, 3, 4])
     t.same(batches.at(-1)?.trim, [1])
@@ -192,12 +192,12 @@ t.test('[G8] [G3] a batch is delivered in slices where it is asked for; its rece
     ? new Promise((resolve) => { goOn = resolve })
     : undefined)
   const { log, out } = begun
-  for (const name of ['a', 'b', 'c']) log.publish(message(name), true, receipt(out, name))
+  for (const name of ['a', 'b', 'c']) log.publish(message(name), 1, receipt(out, name))
   const isSettled = log.settled()
   await new Promise(resolve => setImmediate(resolve))
   t.same(out, ['entry 1 a', 'entry 2 b'], 'others have their turn')
   t.equal(log.tail, 2, 'whoever looks now finds what was delivered')
-  log.publish(message('d'), true, receipt(out, 'd'))
+  log.publish(message('d'), 1, receipt(out, 'd'))
   goOn()
   await isSettled
   t.same(out, ['entry 1 a', 'entry 2 b', 'entry 3 c', 'delivered', 'receipt a', 'receipt b', 'receipt c',

@@ -1,0 +1,116 @@
+/** A program makes sessions for clients that have not come yet, and hears for how many a message is kept. */
+import { connectAsync, connect as createClient } from 'mqtt'
+import { io } from 'socket.io-client'
+import t, { type Test } from 'tap'
+import { silent } from '../../broker/logger.ts'
+import { createMemoryStore } from '../../broker/store/memory.ts'
+import { type Auth, type Holdfast, type HoldfastOptions, type Principal, createHoldfast } from '../../index.ts'
+import { tempFolder } from '../helpers/temp.ts'
+import { until } from '../helpers/wait.ts'
+
+async function start (t: Test, options: HoldfastOptions = {}): Promise<Holdfast> {
+  const store = options.data === undefined ? { store: createMemoryStore() } : {}
+  const holdfast = await createHoldfast({ mqttPort: 0, httpPort: 0, logger: silent, ...store, ...options })
+  t.teardown(() => holdfast.close())
+  return holdfast
+}
+
+/** What the MQTT client gets when it comes for the first time; `count` of them. */
+async function firstCome (t: Test, { addresses: { mqtt } }: Holdfast, clientId: string, count: number,
+  username?: string): Promise<{ got: string[], present: boolean }> {
+  const got: string[] = []
+  let present = false
+  const client = createClient(`mqtt://127.0.0.1:${mqtt!.port}`, { clientId, username, clean: false })
+  t.teardown(() => { client.end(true) })
+  client.on('connect', ({ sessionPresent }) => { present = sessionPresent })
+  client.on('message', (_topic, payload) => { got.push(payload.toString()) })
+  await until(() => got.length >= count && client.connected, `${count} messages for ${clientId}`)
+  return { got, present }
+}
+
+/** By user name alone; each user subscribes below their own name only. */
+const byName: Auth = {
+  anonymous: false,
+  authenticate: async ({ username }) => username as Principal | undefined,
+  mayPublish: () => true,
+  maySubscribe: (principal, _clientId, filter) => filter.startsWith(`${principal}/`)
+}
+
+t.test('publish tells for how many kept sessions a message is in the log', async (t) => {
+  const holdfast = await start(t)
+  t.same(await holdfast.publish({ topic: 'a/b', payload: 'nobody' }), { sessions: 0 })
+  t.same(await holdfast.publish({ topic: 'a/b', payload: 'nobody', retain: true }), { sessions: 0 })
+  const url = `mqtt://127.0.0.1:${holdfast.addresses.mqtt!.port}`
+  const passing = await connectAsync(url, { clientId: 'passing', clean: true })
+  const staying = await connectAsync(url, { clientId: 'staying', clean: false })
+  for (const client of [passing, staying]) await client.subscribeAsync(['a/b', 'a/zero'], { qos: 1 })
+  await staying.subscribeAsync('zero', { qos: 0 })
+  t.same(await holdfast.publish({ topic: 'a/b', payload: 'one' }), { sessions: 1 }, 'a clean session keeps nothing')
+  t.same(await holdfast.publish({ topic: 'zero', payload: '' }), { sessions: 0 }, 'nor does a filter at QoS 0')
+  t.same(await holdfast.publish({ topic: 'a/b', payload: '', qos: 0 }), { sessions: 0 }, 'nor anybody at QoS 0')
+  await holdfast.createSession({ clientId: 'other', filters: ['+/b'] })
+  t.same(await holdfast.publish({ topic: 'a/b', payload: 'two' }), { sessions: 2 })
+  await staying.subscribeAsync('a/#', { qos: 1 })
+  t.same(await holdfast.publish({ topic: 'a/b', payload: 'two' }), { sessions: 3 }, 'filters that overlap count each')
+  for (const client of [passing, staying]) await client.endAsync(true)
+})
+
+t.test('[G2] what is published before a client ever came waits for it, over a restart too', async (t) => {
+  const data = tempFolder(t)
+  const first = await start(t, { data })
+  t.equal(await first.createSession({ clientId: 'dev1', filters: ['a/+', { filter: 'b', qos: 2 }] }), true)
+  t.equal(await first.createSession({ clientId: 'dev1', filters: ['c'] }), false, 'there is one')
+  t.match([...first.sessions()], [{
+    clientId: 'dev1', principal: 'anonymous', clean: false, attached: false, detachedAt: Number,
+    filters: [{ filter: 'a/+', qos: 1 }, { filter: 'b', qos: 2 }]
+  }])
+  t.same(await first.publish({ topic: 'a/1', payload: 'one' }), { sessions: 1 })
+  await first.publish({ topic: 'b', payload: 'two', qos: 2 })
+  await first.publish({ topic: 'c', payload: 'not for it' })
+  await first.close()
+  t.same(await firstCome(t, await start(t, { data }), 'dev1', 2), { got: ['one', 'two'], present: true })
+})
+
+t.test('[G2] a client of Socket.IO finds at its first connect what it was sent by name, room and all', async (t) => {
+  const holdfast = await start(t)
+  const created = { clientId: 'newbie:1', namespace: '/chat', filters: ['io/chat/room/lobby/+'] }
+  t.equal(await holdfast.createSession(created), true)
+  for (const to of ['user/newbie:1', 'room/lobby', 'all']) {
+    t.same(await holdfast.publish({ topic: `io/chat/${to}/said`, payload: JSON.stringify(to) }), { sessions: 1 })
+  }
+  const got: unknown[] = []
+  const client = io(`http://127.0.0.1:${holdfast.addresses.http!.port}/chat`, { auth: { clientId: 'newbie:1' } })
+  t.teardown(() => { client.close() })
+  client.on('said', (what) => { got.push(what) })
+  await until(() => got.length === 3, 'all three')
+  t.same(got, ['user/newbie:1', 'room/lobby', 'all'])
+  t.equal([...holdfast.sessions()].length, 1)
+})
+
+t.test('[G7] a session made beforehand belongs to its principal, with the rights of that one', async (t) => {
+  const holdfast = await start(t, { auth: byName })
+  await t.rejects(holdfast.createSession({ clientId: 'd', principal: 'anna', filters: ['anna/x', 'ben/x'] }),
+    { code: 'NOT_AUTHORIZED' })
+  await t.rejects(holdfast.createSession({ clientId: 'd', principal: 'anna', filters: ['anna/#/x'] }),
+    { code: 'FILTER_INVALID' })
+  t.same([...holdfast.sessions()], [], 'nothing is left of what was refused')
+  t.equal(await holdfast.createSession({ clientId: 'd', principal: 'anna', filters: ['anna/x'] }), true)
+  await t.rejects(holdfast.createSession({ clientId: 'd', principal: 'ben', filters: ['ben/x'] }),
+    { code: 'SESSION_FOREIGN' })
+  await holdfast.publish({ topic: 'anna/x', payload: 'for anna' })
+  const url = `mqtt://127.0.0.1:${holdfast.addresses.mqtt!.port}`
+  await t.rejects(connectAsync(url, { clientId: 'd', username: 'ben', clean: false, reconnectPeriod: 0 }))
+  t.match([...holdfast.sessions()], [{ clientId: 'd', principal: 'anna', backlogMessages: 1 }])
+  t.same((await firstCome(t, holdfast, 'd', 1, 'anna')).got, ['for anna'])
+})
+
+t.test('[G6] sessions made beforehand count for sessionsMax, and expire', async (t) => {
+  const holdfast = await start(t, { sessionsMax: 2, sweepMs: 10 })
+  t.equal(await holdfast.createSession({ clientId: 'kept' }), true)
+  const expired = new Promise((resolve) => { holdfast.events.on('session-ended', resolve) })
+  t.equal(await holdfast.createSession({ clientId: 'brief', expiryMs: 1 }), true)
+  t.match(await expired, { clientId: 'brief', reason: 'expired' })
+  t.equal(await holdfast.createSession({ clientId: 'second' }), true)
+  await t.rejects(holdfast.createSession({ clientId: 'third' }), { code: 'SESSIONS_FULL' })
+  await t.rejects(holdfast.createSession({ clientId: '' }), { code: 'CLIENT_ID_INVALID' })
+})
