@@ -178,8 +178,8 @@ t.test('the package, installed in an empty folder', async (t) => {
 
   t.test('without socket.io the command says to install it', async (t) => {
     renameSync(join(folder, 'node_modules/socket.io'), join(folder, 'socket.io'))
-    const args = ['--no-install', 'holdfast', 'start', ...FLAGS, '--data', join(folder, 'data')]
-    await t.rejects(run(folder, 'npx', args, RUN_MS_MAX),
+    const command = join(folder, 'node_modules/holdfast/dist/bin/holdfast.js')
+    await t.rejects(run(folder, process.execPath, [command, 'start', ...FLAGS], RUN_MS_MAX),
       { code: 1, stderr: /^holdfast: socket\.io is not installed: npm install "socket\.io@>=4[^\n]*"\n$/ })
   })
 })
