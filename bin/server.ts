@@ -70,6 +70,13 @@ export interface Holdfast {
    */
   endSession (clientId: string): Promise<boolean>
   /**
+   * Closes the connection of a session, as when its token has expired or a right was withdrawn: its client has to
+   * authenticate anew. A kept session goes on, and what comes meanwhile waits for it [G2]; a clean one ends. Several
+   * namespaces of a Socket.IO client share a connection. False if the session has no connection, or there is none.
+   * Throws HoldfastError CLOSED once the server stops.
+   */
+  disconnect (clientId: string): boolean
+  /**
    * The messages that were set aside for a session, the oldest first: their delivery broke its connection again and
    * again (redeliveriesMax). To deliver one after all, publish it again, then drop it.
    */
@@ -215,6 +222,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       sessions: () => broker.sessions(),
       createSession: (session) => createSession(broker, bridge, config, session),
       endSession: (clientId) => broker.end(clientId as ClientId),
+      disconnect: (clientId) => broker.disconnect(clientId as ClientId),
       aside: (clientId) => broker.aside(clientId as ClientId),
       dropAside: (clientId, id) => broker.dropAside(clientId as ClientId, id),
       close () {

@@ -261,6 +261,11 @@ export interface Broker {
    * CLOSED.
    */
   end (clientId: ClientId, reason?: 'administrator' | 'left'): Promise<boolean>
+  /**
+   * Closes the connection of a session with 'disconnected'; a kept session goes on, and what comes waits for it [G2].
+   * False if it has none. Throws CLOSED.
+   */
+  disconnect (clientId: ClientId): boolean
   sessions (): IterableIterator<SessionInfo>
   session (clientId: ClientId): SessionInfo | undefined
   stats (): BrokerStats

@@ -287,6 +287,14 @@ export class HoldfastBroker implements Broker {
     return true
   }
 
+  disconnect (clientId: ClientId): boolean {
+    this.#assertOpen()
+    const session = this.#sessions.get(clientId)
+    if (session?.live === undefined) return false
+    this.#cut(session, 'disconnected')
+    return true
+  }
+
   // --- messages that were set aside
 
   async setAside (session: Session, delivery: Delivery, attempts: number): Promise<boolean> {

@@ -38,6 +38,9 @@ export interface SocketLinkOptions {
 /** What is gathered for one write. Used again and again: no link is called while another one is. */
 const batch: EncodedEvent[] = []
 
+/** The server ends the whole connection: no message is to blame for that. */
+const ON_PURPOSE: ReadonlySet<CloseReason> = new Set(['disconnected', 'store-unavailable', 'shutdown'])
+
 export class SocketLink implements Link, Channel {
   readonly namespace: string
   connectSent = false
@@ -253,7 +256,7 @@ export class SocketLink implements Link, Channel {
     // Closing tells the session that the connection is gone; a link must not do that while the session calls it.
     if (reason === 'taken-over') this.#connection.superseded()
     const isDeaf = reason === 'taken-over' && this.#connection.inDoubt // and no message is to blame
-    this.#over(isDeaf || reason === 'ended' || reason === 'store-unavailable' || reason === 'shutdown')
+    this.#over(isDeaf || reason === 'ended' || ON_PURPOSE.has(reason))
     setImmediate(() => this.#close(reason))
   }
 
@@ -340,6 +343,7 @@ export class SocketLink implements Link, Channel {
       case 'stalled':
         this.#connection.cut()
         break
+      case 'disconnected': // its client comes back by itself, and asks its application for new credentials
       case 'store-unavailable':
       case 'shutdown':
         this.#connection.close()

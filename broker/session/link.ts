@@ -19,6 +19,7 @@ export const CLOSE_REASONS = [
   'taken-over', // another connection took the session
   'stalled', // did not take bytes, or did not acknowledge, for too long
   'ended', // the session was ended by its owner, an administrator or a bound
+  'disconnected', // a program asked for it; the session goes on
   'store-unavailable', // what it sent could not be made durable
   'protocol', // it broke the protocol
   'shutdown'

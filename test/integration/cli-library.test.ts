@@ -104,6 +104,26 @@ t.test('events, sessions and stats are there for the program', async (t) => {
   await client.endAsync(true)
 })
 
+t.test('[G2] disconnect closes the connection of a client; it comes back, and what came meanwhile waits', async (t) => {
+  const holdfast = await start(t)
+  const mqtt = await connectAsync(mqttUrl(holdfast), { clientId: 'U1', clean: false, reconnectPeriod: 0 })
+  await mqtt.subscribeAsync('a', { qos: 1 })
+  const cut = new Promise<void>((resolve) => { mqtt.once('close', () => resolve()) })
+  t.equal(holdfast.disconnect('U1'), true)
+  await within(cut, 'the end of the connection')
+  t.equal(holdfast.disconnect('U1'), false, 'it has none now')
+  t.equal(holdfast.disconnect('nobody'), false)
+  await holdfast.publish({ topic: 'a', payload: 'meanwhile' })
+  const message = new Promise<string>((resolve) => {
+    mqtt.once('message', (_topic, payload) => resolve(payload.toString()))
+  })
+  mqtt.reconnect()
+  t.equal(await within(message, 'what waits'), 'meanwhile')
+  await mqtt.endAsync(true)
+  await holdfast.close()
+  t.throws(() => holdfast.disconnect('U1'), { code: 'CLOSED' })
+})
+
 t.test('[G5] endSession ends a session for good: cut, told, its backlog gone, and gone after a restart', async (t) => {
   const data = tempFolder(t)
   const first = await start(t, { data })
