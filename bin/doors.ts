@@ -39,12 +39,13 @@ export interface Opened extends Asked {
   /** Of MQTT over TCP, where that is open. */
   readonly mqttAddress: Address | undefined
   readonly mqttPath: string
+  readonly socketioPath: string
   readonly http: Server
 }
 
 /** One line: which doors are open, where, who may come in, and which are closed. */
 export function sayDoors (opened: Opened, log: Logger): void {
-  const { doors, mqttAddress, mqttPath, http, io, auth } = opened
+  const { doors, mqttAddress, mqttPath, socketioPath, http, io, auth } = opened
   const where = addressOf(http)
   const at = where !== undefined
     ? authority(where)
@@ -54,7 +55,7 @@ export function sayDoors (opened: Opened, log: Logger): void {
   const open = [
     ...doors.mqtt ? [`MQTT at ${authority(mqttAddress!)} (${who})`] : [],
     ...doors.mqttWebsocket ? [`MQTT over WebSocket at ${at}${mqttPath} (${who})`] : [],
-    `Socket.IO at ${at}${io?.path() ?? '/socket.io'}/ (${io === undefined ? who : byProgram})`
+    `Socket.IO at ${at}${io?.path() ?? socketioPath}/ (${io === undefined ? who : byProgram})`
   ]
   const closed = [
     ...doors.mqtt ? [] : ['MQTT (mqttPort)'], ...doors.mqttWebsocket ? [] : ['MQTT over WebSocket (mqttWebsocket)']

@@ -15,6 +15,8 @@ export interface FrontOptions {
   readonly own: boolean
   /** Undefined where MQTT over WebSocket is closed: then that path is nothing of ours. */
   readonly mqttPath: string | undefined
+  /** Of a server of ours. */
+  readonly ownSocketioPath: string
   /** The program's own Socket.IO server, which has attached itself to `http` already. */
   readonly program?: SocketioServer | undefined
   /** Which pages may connect. */
@@ -34,13 +36,13 @@ export interface Front {
   detach (): void
 }
 
-const SOCKETIO_PATH = '/socket.io'
 const HEALTH_PATHS = ['/healthz', '/readyz']
 
-export function createFront ({ http, own, mqttPath, program, origins, notReady, upgrade }: FrontOptions): Front {
+export function createFront (options: FrontOptions): Front {
+  const { http, own, mqttPath, ownSocketioPath, program, origins, notReady, upgrade } = options
   let refusal: string | undefined = 'starting'
   let attached = true
-  const socketioPath = program?.path() ?? SOCKETIO_PATH
+  const socketioPath = program?.path() ?? ownSocketioPath
   // of Engine.IO, which does not answer for other paths
   const upgradersOfIo = program?.engine.opts.transports?.includes('websocket') === true ? 1 : 0
   let upgradersOfOurs = 1 + upgradersOfIo

@@ -147,6 +147,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     http,
     own: ownHttp !== undefined,
     mqttPath: doors.mqttWebsocket ? config.mqttPath : undefined,
+    ownSocketioPath: config.socketioPath,
     program: io,
     origins,
     notReady: () => exposure?.reason ?? notReady(broker),
@@ -185,6 +186,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       broker,
       turns,
       http,
+      path: `${config.socketioPath}/`,
       program: io && { io, publisher: PROGRAM, durable },
       trusted: PROGRAM.principal,
       log,
@@ -207,7 +209,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     })
     started.push(() => bridge.close())
     front.open()
-    sayDoors({ ...asked, doors, mqttAddress, mqttPath: config.mqttPath, http }, log)
+    sayDoors({ ...asked, doors, mqttAddress, mqttPath: config.mqttPath, socketioPath: config.socketioPath, http }, log)
     let closing: Promise<void> | undefined
     return {
       get addresses () { return { mqtt: closing === undefined ? mqttAddress : undefined, http: addressOf(http) } },

@@ -11,13 +11,14 @@ export interface Places {
 
 /** Where a client on this machine connects; each line `[name, URL]`. */
 export function urls (
-  { mqtt, http }: Places, { mqttPath, mqttWebsocket }: Pick<Config, 'mqttPath' | 'mqttWebsocket'>
+  { mqtt, http }: Places,
+  { mqttPath, mqttWebsocket, socketioPath }: Pick<Config, 'mqttPath' | 'mqttWebsocket' | 'socketioPath'>
 ): Array<[string, string]> {
   const web = authority(reachable(http))
   return [
     ['MQTT', `mqtt://${authority(reachable(mqtt))}`],
     ['MQTT over WebSocket', mqttWebsocket ? `ws://${web}${mqttPath}` : 'closed (mqttWebsocket)'],
-    ['Socket.IO', `http://${web}/socket.io/`],
+    ['Socket.IO', `http://${web}${socketioPath}/`],
     ['Health', `http://${web}/healthz and http://${web}/readyz`]
   ]
 }

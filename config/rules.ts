@@ -26,6 +26,18 @@ const RULES: readonly Rule[] = [
       : undefined
   },
   {
+    options: ['mqttPath', 'socketioPath'],
+    broken: ({ mqttPath, socketioPath }) => `${mqttPath}/`.startsWith(`${socketioPath}/`)
+      ? `${mqttPath} is below ${socketioPath}, which belongs to Socket.IO; choose two`
+      : undefined
+  },
+  {
+    options: ['socketioPath'],
+    broken: ({ socketioPath }) => ['/healthz', '/readyz'].includes(socketioPath)
+      ? `${socketioPath} says how the server is; choose another`
+      : undefined
+  },
+  {
     options: ['connectPacketBytesMax', 'packetBytesMax'],
     broken: (config) => config.connectPacketBytesMax > config.packetBytesMax
       ? `before CONNECT is accepted ${count(config.connectPacketBytesMax)} bytes would be let in, and after it only ` +

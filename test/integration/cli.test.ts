@@ -5,9 +5,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { io } from 'socket.io-client'
 import t, { type Test } from 'tap'
 import { startServer } from '../helpers/server.ts'
 import { tempFolder } from '../helpers/temp.ts'
+import { within } from '../helpers/wait.ts'
 
 const COMMAND = fileURLToPath(new URL('../../dist/bin/holdfast.js', import.meta.url))
 const ANY_PORTS = ['--mqtt-port', '0', '--http-port', '0']
@@ -83,6 +85,22 @@ t.test('HTTP says in plain words what is there', async (t) => {
   t.equal((await fetch(`${http}/m`)).status, 426)
   t.equal((await fetch(`${http}/healthz`, { method: 'POST' })).status, 405)
   t.equal((await fetch(`${http}/socket.io/?EIO=4&transport=polling&t=1`)).status, 200)
+})
+
+t.test('Socket.IO can have another path, as behind a proxy that hands on /chat/... as it is', async (t) => {
+  const server = await startServer(t, { flags: ['--mqtt-path', '/chat/mqtt', '--socketio-path', '/chat/socket.io'] })
+  const http = `http://${server.http.host}:${server.http.port}`
+  t.equal((await fetch(`${http}/chat/socket.io/?EIO=4&transport=polling`)).status, 200)
+  t.equal((await fetch(`${http}/chat/mqtt`)).status, 426)
+  const missing = await fetch(`${http}/socket.io/?EIO=4&transport=polling`)
+  t.equal(missing.status, 404)
+  t.match(await missing.text(), /Socket\.IO at \/chat\/socket\.io\//)
+  t.match(server.stdout, /http:\/\/[^ ]+\/chat\/socket\.io\//)
+  for (const transport of ['websocket', 'polling'] as const) {
+    const client = io(http, { path: '/chat/socket.io', transports: [transport], forceNew: true })
+    t.teardown(() => client.close())
+    await within(new Promise<void>(resolve => client.once('connect', () => resolve())), transport)
+  }
 })
 
 t.test('SIGTERM and SIGINT stop it with code 0, and it starts again on the same data', async (t) => {

@@ -145,6 +145,7 @@ t.test('a bad value is shown with what is allowed', async (t) => {
   t.same(lines(() => load({ args: ['--host', '[::1]'] })),
     ['--host: "[::1]" must be a host name or an IP address, without brackets or port'])
   t.match(lines(() => load({ args: ['--mqtt-path', '/socket.io/'] })), [/^--mqtt-path: .* belongs to Socket.IO/])
+  t.match(lines(() => load({ args: ['--mqtt-path', '/c/io', '--socketio-path', '/c/io'] })), [/belongs to Socket.IO/])
   t.same(lines(() => load({ args: ['--config', 'a.json'], files: { 'a.json': '{"mqttPort": "1883"}' } })),
     ['a.json: mqttPort: "1883" must be a whole number from 0 to 65,535'])
 })
