@@ -41,9 +41,15 @@ export function checkTopic (topic: string, limits: TopicLimits, allowReserved = 
   if (wrong !== undefined) throw new HoldfastError('TOPIC_INVALID', `${show(topic)}: ${wrong}`)
 }
 
+/**
+ * First levels by which other brokers share a subscription or give it other rules. Taken for a name they would be
+ * granted and bring nothing, for ever.
+ */
+const SPECIAL_PREFIXES = ['$share/', '$queue/', '$exclusive/', '$delayed/']
+
 /** Throws FILTER_INVALID with what is wrong [MQTT-4.7.1-2, MQTT-4.7.1-3, MQTT-4.7.3-1]. */
 export function checkFilter (filter: string, limits: TopicLimits): void {
-  let wrong = malformed(filter, limits)
+  let wrong = malformed(filter, limits) ?? special(filter)
   if (wrong === undefined && (filter.includes('+') || filter.includes('#'))) {
     const levels = filter.split('/')
     for (let i = 0; i < levels.length && wrong === undefined; i++) {
@@ -67,6 +73,11 @@ function malformed (topic: string, limits: TopicLimits): string | undefined {
     return `it has more levels than topicLevelsMax = ${limits.topicLevelsMax}`
   }
   return undefined
+}
+
+function special (filter: string): string | undefined {
+  const prefix = filter.charCodeAt(0) === 36 ? SPECIAL_PREFIXES.find((one) => filter.startsWith(one)) : undefined
+  return prefix && `${prefix}... is not served here: each session gets all that its filters match. Leave the prefix out`
 }
 
 export function isReserved (topic: string): boolean {

@@ -37,6 +37,14 @@ t.test('[MQTT-3.9.3-2] a filter that is malformed, long or deep gets 0x80, its n
   }
 })
 
+t.test('[G2] a subscription that would bring nothing is not granted: shared ones, and other brokers\' own', async t => {
+  const { client } = await connectWire(t, await startInProcess(t))
+  for (const filter of ['$share/group/a/+', '$share/', '$queue/a', '$exclusive/a', '$delayed/5/a']) {
+    t.same(await subscribe(client, [['a', 1], [filter, 1]]), [1, 0x80], filter)
+  }
+  t.same(await subscribe(client, [['$shared/a', 1], ['$SYS/#', 1], ['share/$share/a', 1]]), [1, 1, 1])
+})
+
 t.test('a filter that access control refuses gets 0x80, and nothing of it is delivered [MQTT-3.9.3-2]', async t => {
   const auth = { ...anonymous, maySubscribe: async (_who: string, _id: string, filter: string) => filter !== 'no/#' }
   const server = await startInProcess(t, { auth })
