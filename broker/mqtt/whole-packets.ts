@@ -13,10 +13,13 @@ export interface WholePacketsOptions {
   readonly isOver: () => boolean
 }
 
+const NO_BYTES = Buffer.alloc(0)
+
 export class WholePackets {
   readonly #options: WholePacketsOptions
-  /** Of a packet that is not whole yet. */
-  #parts: Buffer[] = []
+  /** What has come of a packet that is not whole yet, and room for as much again: in however small pieces it comes, it
+   * takes no more than twice its bytes [G6]. */
+  #held = NO_BYTES
   #bytes = 0
   /** So many bytes of it are needed to go on. */
   #bytesWanted = 0
@@ -26,18 +29,18 @@ export class WholePackets {
     this.#options = options
   }
 
-  /** The next bytes, however they are cut. */
+  /** The next bytes, however they are cut. What is held of them is a copy. */
   take (chunk: Buffer): void {
     if (this.#isBroken) return
-    if (this.#parts.length === 0) {
+    if (this.#bytes === 0) {
       this.#takeFrom(chunk)
       return
     }
-    this.#parts.push(chunk)
-    this.#bytes += chunk.length
+    this.#hold(chunk)
     if (this.#bytes < this.#bytesWanted) return
-    const joined = Buffer.concat(this.#parts, this.#bytes)
-    this.#parts = []
+    const joined = this.#held.subarray(0, this.#bytes)
+    this.#held = NO_BYTES
+    this.#bytes = 0
     this.#takeFrom(joined)
   }
 
@@ -55,7 +58,8 @@ export class WholePackets {
       const isCut = byte >= 0x80
       const end = body + length
       if (isCut || end > chunk.length) {
-        this.#keep(chunk.subarray(at), isCut ? chunk.length - at + 1 : end - at)
+        this.#bytesWanted = isCut ? chunk.length - at + 1 : end - at
+        this.#hold(chunk.subarray(at))
         break
       }
       wrong = malformed(chunk, at, body, end)
@@ -67,9 +71,14 @@ export class WholePackets {
     if (!this.#options.isOver()) this.#options.refuse(wrong)
   }
 
-  #keep (bytes: Buffer, bytesWanted: number): void {
-    this.#parts = [bytes]
-    this.#bytes = bytes.length
-    this.#bytesWanted = bytesWanted
+  #hold (bytes: Buffer): void {
+    const needed = this.#bytes + bytes.length
+    if (needed > this.#held.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * needed, this.#bytesWanted)))
+      this.#held.copy(larger, 0, 0, this.#bytes)
+      this.#held = larger
+    }
+    bytes.copy(this.#held, this.#bytes)
+    this.#bytes = needed
   }
 }
