@@ -178,7 +178,8 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       turns,
       tcpSessionExpiryMs: config.mqttSessionExpiryMs,
       websocketSessionExpiryMs: config.websocketSessionExpiryMs,
-      refusedMessages: config.refusedMessages
+      refusedMessages: config.refusedMessages,
+      qos0Messages: config.qos0Messages
     })
     started.push(() => mqttServer.close())
     const mqttAddress = doors.mqtt ? await listenMqtt(mqttServer, config) : undefined

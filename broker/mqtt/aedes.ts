@@ -31,10 +31,14 @@ import {
   SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
 } from './persistence.ts'
 
+/** pass: to whoever is connected; keep: as if it had come at QoS 1, without a receipt. */
+export type Qos0Messages = 'pass' | 'keep'
+
 export interface AedesOptions {
   readonly broker: Broker
   readonly log: Logger
   readonly refusals: Refusals
+  readonly qos0Messages: Qos0Messages
   readonly makeId: () => string
   readonly turns: Turns
   sessionExpiryMs (via: 'mqtt' | 'websocket'): number
@@ -68,9 +72,10 @@ const RETURN_CODES: Partial<Record<ErrorCode, number>> = {
 }
 
 export async function createAedes (
-  { broker, log, refusals, turns, makeId, sessionExpiryMs }: AedesOptions
+  { broker, log, refusals, qos0Messages, turns, makeId, sessionExpiryMs }: AedesOptions
 ): Promise<AedesServer> {
   const { limits } = broker
+  const keepsQos0 = qos0Messages === 'keep'
   /** Set for the one call of subscriptionsByClient that follows in the same turn. */
   let isPresent = false
 
@@ -252,7 +257,7 @@ export async function createAedes (
     const bytes = topic.length + payload.length + MESSAGE_OVERHEAD_BYTES
     const receipt = receiptOf(client, { topic, qos, packetId, bytes }, done)
     if (qos === 2) broker.publishOnce(connection.session!, packetId as PacketId, request, receipt)
-    else broker.publish(connection.session!, request, receipt)
+    else broker.publish(connection.session!, qos === 0 && keepsQos0 ? { ...request, qos: 1 } : request, receipt)
   }
 
   /** A message of so many bytes in memory is on its way; what is done when it has arrived, or was refused. */

@@ -7,7 +7,7 @@ import { WebSocketServer } from 'ws'
 import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
 import { Turns } from '../turns.ts'
-import { createAedes } from './aedes.ts'
+import { createAedes, type Qos0Messages } from './aedes.ts'
 import { MqttConnection, type Wire } from './connection.ts'
 import { Refusals, type RefusedMessages } from './refusals.ts'
 import { Violations } from './violations.ts'
@@ -26,6 +26,8 @@ export interface MqttServerOptions {
   readonly websocketSessionExpiryMs: number
   /** What becomes of a message that can never be taken; default: acknowledge. */
   readonly refusedMessages?: RefusedMessages | undefined
+  /** What becomes of messages that clients publish at QoS 0; default: pass. */
+  readonly qos0Messages?: Qos0Messages | undefined
   /** Shared with whatever else reads from clients of the same process. */
   readonly turns?: Turns
 }
@@ -50,6 +52,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     broker,
     log,
     refusals: new Refusals({ clock, log, refusedMessages: options.refusedMessages ?? 'acknowledge' }),
+    qos0Messages: options.qos0Messages ?? 'pass',
     turns: options.turns ?? new Turns(),
     makeId: () => `auto-${randomUUID()}`,
     sessionExpiryMs: (via) => via === 'mqtt' ? options.tcpSessionExpiryMs : options.websocketSessionExpiryMs

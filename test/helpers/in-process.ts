@@ -14,6 +14,7 @@ export interface InProcessOptions {
   readonly log?: Logger
   readonly sessionExpiryMs?: number
   readonly refusedMessages?: 'acknowledge' | 'disconnect'
+  readonly qos0Messages?: 'pass' | 'keep'
   readonly turns?: Turns
 }
 
@@ -45,6 +46,7 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
     tcpSessionExpiryMs: expiryMs,
     websocketSessionExpiryMs: expiryMs,
     refusedMessages: options.refusedMessages,
+    qos0Messages: options.qos0Messages,
     turns: options.turns
   })
   const address: AddressInfo = await server.listen('127.0.0.1', 0)

@@ -38,6 +38,27 @@ t.test('[G2] a persistent session gets what came while it was away, at QoS 1 and
   t.same(await back.untilPong(), [])
 })
 
+for (const [qos0Messages, received] of [['pass', []], ['keep', ['one', 'two']]] as const) {
+  t.test(`[G2] what came at QoS 0 while a session was away: ${qos0Messages}`, async t => {
+    const server = await startInProcess(t, { qos0Messages })
+    const clientId = uniqueId()
+    const { client } = await connectWire(t, server, { clientId, clean: false })
+    await subscribe(client, { 'a/#': 1 })
+    const detached = once(server.broker.events, 'detached')
+    client.destroy()
+    await detached
+    const { client: sensor } = await connectWire(t, server)
+    for (const payload of ['one', 'two']) sensor.send(publishPacket('a/1', payload, { qos: 0 }))
+    t.same(await sensor.untilPong(), [], 'no receipt')
+    await publish1(sensor, 'b', 'all before it was taken')
+    const { client: back } = await connectWire(t, server, { clientId, clean: false })
+    const got = await back.messages(received.length)
+    t.same(texts(got), received)
+    t.ok(got.every(({ qos }) => qos === 1))
+    t.same(await back.untilPong(), [])
+  })
+}
+
 t.test('[MQTT-4.4.0-1] the unacknowledged comes again: same identifiers, DUP, same order [G3] [G4]', async t => {
   const server = await startInProcess(t)
   const clientId = uniqueId()
