@@ -129,7 +129,7 @@ function emitRule (rule: EmitRuleOption, path: string, reader: Reader): EmitRule
   const action = reader.oneOf(rule, EMIT_ACTIONS)
   if (action !== 'topic') reader.beside(rule, ['payload', 'args', 'value', 'qos', 'retain', 'echo', 'id'], 'topic')
   const scope: Scope = { known: EMIT_NAMES, captured, args: true }
-  return { path, namespace, event, action: emitAction(rule, action, scope, reader) }
+  return { path, namespace, event, answer: rule.answer ?? 'status', action: emitAction(rule, action, scope, reader) }
 }
 
 function emitAction (

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { didYouMean } from './near.ts'
 import type { InnerProblem } from './option.ts'
-import { PAYLOAD_FORMS, PROOF_LEVELS } from './rule.ts'
+import { ANSWER_FORMS, PAYLOAD_FORMS, PROOF_LEVELS } from './rule.ts'
 import { TEXT_LENGTH_MAX } from './rule-text.ts'
 import { shown } from './shown.ts'
 
@@ -46,7 +46,8 @@ export const EMIT = z.strictObject({
   list: z.union([z.literal(true), text], { error: 'must be true, or a filter with one {name}' }).optional(),
   ignore: yes.optional(),
   refuse: text.optional(),
-  run: run.optional()
+  run: run.optional(),
+  answer: oneOf(ANSWER_FORMS).optional()
 }, { error: shapeOf('a rule', '{ "event": "say", "topic": "chat/{0}" }') })
 
 export const DELIVER = z.strictObject({

@@ -49,6 +49,14 @@ export type PayloadForm = typeof PAYLOAD_FORMS[number]
 /** How bytes are read; `auto` as docs/envelope.md says. */
 export type PayloadReading = PayloadForm | 'auto'
 
+/**
+ * What an emit's ack callback is called with. status: `{ status: 'ok' }` or `{ status: 'error', code, message }`;
+ * error-first: `null` and what there is to tell, or `{ code, message }`, where a first argument is taken for an error.
+ */
+export const ANSWER_FORMS = ['status', 'error-first'] as const
+
+export type AnswerForm = typeof ANSWER_FORMS[number]
+
 export const PROOF_LEVELS = ['handled', 'received', 'ack'] as const
 /** What must be known before a message counts as delivered. */
 export type ProofLevel = typeof PROOF_LEVELS[number]
@@ -67,6 +75,7 @@ export interface EmitRule {
   readonly path: string
   readonly namespace: TextPattern | undefined
   readonly event: TextPattern
+  readonly answer: AnswerForm
   readonly action: EmitAction
 }
 
@@ -166,6 +175,8 @@ export interface EmitRuleOption {
   readonly ignore?: true
   readonly refuse?: string
   readonly run?: (context: EmitContext) => EmitOutcome
+  /** Default: status. */
+  readonly answer?: AnswerForm
 }
 
 /** With exactly one of `event`, `ignore`, `run`. */

@@ -62,10 +62,10 @@ export const SERVER_OPTIONS = {
     'acknowledge: it gets its receipt and is dropped, counted and logged, and a will that can never be taken is left ' +
     'out; disconnect: its connection ends without a receipt, so that a client that sends it again sends nothing else.'),
   qos0Messages: choice('incoming', ['pass', 'keep'], 'pass',
-    'What becomes of a message that a client publishes at QoS 0 over MQTT. pass: it goes to whoever is connected, and is ' +
-    'never stored. keep: it is taken as if it had come at QoS 1, but without a receipt, for devices that can publish ' +
-    'at QoS 0 alone: sessions with a filter of QoS 1 or 2 get it at QoS 1, also those that were away. Wills are not ' +
-    'concerned.'),
+    'What becomes of a message that a client publishes at QoS 0 over MQTT. pass: it goes to whoever is connected, ' +
+    'and is never stored. keep: it is taken as if it had come at QoS 1, but without a receipt, for devices that can ' +
+    'publish at QoS 0 alone: sessions with a filter of QoS 1 or 2 get it at QoS 1, also those that were away. Wills ' +
+    'are not concerned.'),
 
   mqttSessionExpiryMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, DAY_MS,
     'How long a session from MQTT over TCP is kept after its connection is gone. Then it ends, with what waited for ' +

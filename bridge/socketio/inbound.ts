@@ -16,12 +16,13 @@ export type Answer =
   | { readonly status: 'ok', readonly rooms: readonly string[] }
   | { readonly status: 'error', readonly code: string, readonly message: string }
 
-type Ack = (answer: Answer) => void
+type Ack = (...answer: readonly unknown[]) => void
 
 interface Slot {
   /** The name, shortened. */
   readonly event: string
   readonly ack: Ack | undefined
+  readonly isErrorFirst: boolean
   readonly bytes: number
   /** Undefined while it is under way; 'none' where no answer may be given. */
   answer: Answer | 'none' | undefined
@@ -75,7 +76,8 @@ export class Inbound {
     const command = rules.command({ packet: asks ? packet.slice(0, -1) : packet, asks, name, principal })
     if (this.#options.leavesUnruled && command.kind === 'refused' && command.code === 'NO_RULE') return false
     const bytes = OVERHEAD_BYTES + size(command)
-    const slot: Slot = { event: String(packet[0]).slice(0, 80), ack, bytes, answer: undefined }
+    const isErrorFirst = command.isErrorFirst === true
+    const slot: Slot = { event: String(packet[0]).slice(0, 80), ack, isErrorFirst, bytes, answer: undefined }
     this.#slots.push(slot)
     connection.take(bytes)
     const step = (): void | Promise<void> => this.#carryOut(command, slot)
@@ -183,13 +185,19 @@ export class Inbound {
     if (this.#slots.length === 0) this.#idle?.()
   }
 
-  #send ({ event, ack }: Slot, answer: Answer): void {
-    if (ack !== undefined) ack(answer)
+  #send ({ event, ack, isErrorFirst }: Slot, answer: Answer): void {
+    if (ack !== undefined && isErrorFirst) ack(...errorFirst(answer))
+    else if (ack !== undefined) ack(answer)
     else if (answer.status === 'error') {
       // Nobody waits for an answer, and still it is not refused in silence.
       this.#options.socket.emit(`${OWN_EVENTS}error`, { event, code: answer.code, message: answer.message })
     }
   }
+}
+
+function errorFirst (answer: Answer): readonly unknown[] {
+  if (answer.status === 'error') return [{ code: answer.code, message: answer.message }]
+  return 'rooms' in answer ? [null, answer.rooms] : [null]
 }
 
 function size (command: Command): number {

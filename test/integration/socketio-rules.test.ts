@@ -204,6 +204,29 @@ t.test('a rule can subscribe, unsubscribe, list, ignore and refuse', async t => 
   t.match(await page.emitWithAck('say', { no: 'text' }), { status: 'error', code: 'ARGUMENTS_INVALID' })
 })
 
+t.test('a page whose callbacks take an error first sees success as success, and a refusal as an error', async t => {
+  const answer = 'error-first'
+  const { url } = await startRuled(t, {
+    emit: [
+      { event: 'enter', subscribe: 'chat/{0}/said', answer },
+      { event: 'where', list: 'chat/{room}/said', answer },
+      { event: 'say', topic: 'chat/{0}/said', answer },
+      { event: 'order', run: ({ args }) => args[0] === 'x' ? { refuse: 'no x' } : { topic: 'orders' }, answer },
+      { event: 'admin', refuse: 'not from here', answer }
+    ]
+  })
+  const page = await connectClient(t, url, { auth: { clientId: 'P1' } })
+  const called = async (...emit: [string, ...unknown[]]): Promise<unknown[]> =>
+    await within(new Promise(resolve => { page.emit(...emit, (...given: unknown[]) => { resolve(given) }) }), emit[0])
+  t.same(await called('enter', 'a'), [null])
+  t.same(await called('say', 'a', 'hello'), [null])
+  t.same(await called('where'), [null, ['a']])
+  t.same(await called('order', 'y'), [null])
+  t.same(await called('order', 'x'), [{ code: 'REFUSED', message: 'no x' }])
+  t.same(await called('admin'), [{ code: 'REFUSED', message: 'not from here' }])
+  t.match(await called('say', { no: 'text' }), [{ code: 'ARGUMENTS_INVALID' }])
+})
+
 t.test('rooms lists the rooms, behind every join before it, and after a restart of the connection too', async t => {
   const { url } = await startBridged(t)
   const page = await connectClient(t, url, { auth: { clientId: 'P1' } })

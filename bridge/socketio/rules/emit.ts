@@ -63,8 +63,9 @@ export class EmitRules {
       const found = this.#find(emit.event, after)
       if (found === undefined) return undefined
       const command = this.#carryOut(found.candidate.rule, new EmitSource(emit, found.captured))
-      if (command !== 'next') return command
-      after = found.candidate.order
+      const { rule, order } = found.candidate
+      if (command !== 'next') return rule.answer === 'error-first' ? { ...command, isErrorFirst: true } : command
+      after = order
     }
   }
 

@@ -4,7 +4,12 @@ import { makeEnvelope, type Made } from './made.ts'
 import { eventTopic, roomFilterAround, scopeFilter, type Scope } from './names.ts'
 import { isReservedEvent } from './translate.ts'
 
-export type Command =
+export type Command = Asked & {
+  /** Its ack callback takes an error first, null where there is none. */
+  readonly isErrorFirst?: true
+}
+
+type Asked =
   | PublishCommand
   | { readonly kind: 'subscribe' | 'unsubscribe', readonly filters: readonly string[] }
   /** What stands between `before` and `after` in each filter of the session, decoded; one level. */
