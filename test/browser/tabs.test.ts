@@ -100,6 +100,18 @@ async function twoTabs (
   return { name: `${version}/${transport}`, count: load.count, tabs: [first, second] }
 }
 
+/**
+ * Of the browser, by its cookie. A page that is slow to start may have given up a first connection before it heard of a
+ * cookie: then that one has left a session of its own behind, which nobody comes for.
+ */
+function slots (broker: Broker): string[] {
+  const sessions = [...broker.sessions()]
+  const deviceOf = (clientId: ClientId): string => clientId.slice(0, clientId.lastIndexOf(':'))
+  const device = deviceOf(sessions.find(({ attached }) => attached)!.clientId)
+  return sessions.filter(({ clientId }) => deviceOf(clientId) === device)
+    .map(({ clientId }) => clientId.slice(device.length + 1)).sort()
+}
+
 t.test('two tabs known by the cookie alone are two sessions; a reload goes on in its own [G2] [G3] [G7]', async t => {
   const browser = await startChromium(t)
   const transports = Object.keys(TRANSPORTS) as Transport[]
@@ -114,7 +126,7 @@ t.test('two tabs known by the cookie alone are two sessions; a reload goes on in
       const first = seen.filter((n, index) => seen.indexOf(n) === index)
       t.same(first, [...first].sort((a, b) => a - b), `${name}: tab ${number} sees them in order`)
     }
-    t.equal([...bridged.broker.sessions()].length, 2, `${name}: two sessions`)
+    t.same(slots(bridged.broker), ['0', '1'], `${name}: two sessions`)
     const reasons = tabs.flatMap(({ disconnects }) => disconnects)
     t.notOk(reasons.includes('io server disconnect'), `${name}: nobody is thrown out`)
     t.comment(`${name}: ${count} messages, ${tabs.map(({ seen }) => seen.length - count).join(' and ')} seen twice`)
