@@ -24,7 +24,7 @@ import { type Sample, samples } from '../helpers/samples.ts'
 import { ROOT } from '../helpers/sources.ts'
 import { tempFolder } from '../helpers/temp.ts'
 import { until, within } from '../helpers/wait.ts'
-import { connectClient, newClient, refused } from './socketio-harness.ts'
+import { connectClient, connected, newClient, refused } from './socketio-harness.ts'
 
 const all = samples()
 const of = (...languages: string[]): Sample[] => all.filter(({ language }) => languages.includes(language))
@@ -217,9 +217,10 @@ const RUNNERS: ReadonlyArray<readonly [page: string, begins: string, runner: Run
     for (const auth of [{}, { clientId: 'U1' }, { token: 'constructor' }]) {
       t.match(await refused(newClient(t, url, { auth })), { message: 'who are you?' })
     }
-    const client = await connectClient(t, url, { auth: { token: 't1', clientId: 'U2' } })
+    const client = newClient(t, url, { auth: { token: 't1', clientId: 'U2' } })
     const post = new Promise(resolve => { client.on('post', (room, text) => resolve([room, text])) })
     const session = new Promise<unknown>(resolve => { client.on('holdfast:session', resolve) })
+    await connected(client)
     client.emit('enter', 'red')
     client.emit('post', 'red', 'hello')
     t.same(await within(post, 'the post'), ['red', 'hello'])
