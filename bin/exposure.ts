@@ -1,7 +1,7 @@
 /** A program's own HTTP server that others may reach, while nobody has to say who they are: it lets nobody in. */
 import { type Server, ServerResponse } from 'node:http'
 import type { OriginGate } from '../bridge/socketio/server.ts'
-import type { Logger } from '../broker/index.ts'
+import type { Logger, Refusals } from '../broker/index.ts'
 import { isLoopback } from '../config/loopback.ts'
 import { answer, refuseUpgrade } from './answer.ts'
 import { addressOf } from './listen.ts'
@@ -34,12 +34,18 @@ export function watchExposure (http: Server, log: Logger): Exposure {
   return { get reason () { return reason }, detach () { http.off('listening', look) } }
 }
 
-export function unlessExposed (exposure: Exposure, gate: OriginGate): OriginGate {
+export function unlessExposed (exposure: Exposure, gate: OriginGate, refusals: Refusals): OriginGate {
   return {
     allows: (request, isOpenedByGet) => exposure.reason === undefined && gate.allows(request, isOpenedByGet),
     refuse (request, to) {
-      if (exposure.reason === undefined) gate.refuse(request, to)
-      else if (to instanceof ServerResponse) answer(to, 403, `${NOT_OPEN}\n`)
+      if (exposure.reason === undefined) return gate.refuse(request, to)
+      refusals.note({
+        kind: 'origins',
+        who: { remoteAddress: request.socket.remoteAddress },
+        what: 'a client was refused, as nobody is let in where others reach the server and nobody has to say who he is',
+        toDo: 'hand over auth, set allowAnonymous, or have the server listen on 127.0.0.1'
+      })
+      if (to instanceof ServerResponse) answer(to, 403, `${NOT_OPEN}\n`)
       else refuseUpgrade(to, '403 Forbidden', `${NOT_OPEN}\n`)
     }
   }

@@ -7,6 +7,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Duplex } from 'node:stream'
 import type { Server as SocketioServer } from 'socket.io'
 import type { OriginGate } from '../bridge/socketio/server.ts'
+import type { Refusals } from '../broker/index.ts'
 import { answer, answerJson, refuseUpgrade } from './answer.ts'
 
 export interface FrontOptions {
@@ -21,6 +22,7 @@ export interface FrontOptions {
   readonly program?: SocketioServer | undefined
   /** Which pages may connect. */
   readonly origins: OriginGate
+  readonly refusals: Refusals
   /** Why the server is not ready, or undefined where it is. */
   readonly notReady: () => string | undefined
   /** Takes an upgrade to MQTT over WebSocket; called once the server has started, until it stops. */
@@ -39,7 +41,7 @@ export interface Front {
 const HEALTH_PATHS = ['/healthz', '/readyz']
 
 export function createFront (options: FrontOptions): Front {
-  const { http, own, mqttPath, ownSocketioPath, program, origins, notReady, upgrade } = options
+  const { http, own, mqttPath, ownSocketioPath, program, origins, refusals, notReady, upgrade } = options
   let refusal: string | undefined = 'starting'
   let attached = true
   const socketioPath = program?.path() ?? ownSocketioPath
@@ -49,10 +51,24 @@ export function createFront (options: FrontOptions): Front {
   const programs = http.listeners('request') as RequestListener[]
   const upgradersBefore = http.listenerCount('upgrade')
 
+  function tell (kind: 'paths' | 'requests', request: IncomingMessage, what: string, toDo: string): void {
+    const { method, headers: { upgrade }, socket: { remoteAddress } } = request
+    const path = pathOf(request)
+    const about = { method, path, upgrade }
+    refusals.note({ kind, who: { remoteAddress }, about, sameAs: `${what} ${path}`, what, toDo })
+  }
+
+  function tellPath (request: IncomingMessage, what: string): void {
+    tell('paths', request, what, 'correct the path in the client, or in the proxy, or set mqttPath or socketioPath to what ' +
+      `it asks for. There is ${places(mqttPath, socketioPath)}`)
+  }
+
   function onRequest (request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request)
     if (attached && HEALTH_PATHS.includes(path)) answerHealth(path, request, response)
     else if (attached && path === mqttPath) {
+      tell('requests', request, 'a request for mqttPath asks for no WebSocket',
+        'let the client connect with ws://, or have the proxy hand on Upgrade and Connection')
       answer(response, 426, 'MQTT over WebSocket is here: connect with ws, subprotocol mqtt.\n',
         { Upgrade: 'websocket' })
     } else if (!own) {
@@ -60,12 +76,14 @@ export function createFront (options: FrontOptions): Front {
     } else if (refusal !== undefined) {
       answer(response, 503, `The server is ${refusal}. Try again soon.\n`, { 'Retry-After': '1' })
     } else {
+      tellPath(request, 'there is nothing at the path of a request')
       answer(response, 404, `There is nothing at ${path.slice(0, 200)}. There is ${places(mqttPath, socketioPath)}.\n`)
     }
   }
 
   function answerHealth (path: string, request: IncomingMessage, response: ServerResponse): void {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
+      tell('requests', request, 'health can only be read', 'let whoever asks use GET')
       answer(response, 405, `${path} can only be read.\n`, { Allow: 'GET, HEAD' })
     } else if (path === '/healthz') {
       answerJson(response, 200, { status: 'ok' })
@@ -87,6 +105,7 @@ export function createFront (options: FrontOptions): Front {
         refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
       }
     } else if (own || http.listenerCount('upgrade') <= upgradersOfOurs) {
+      tellPath(request, 'there is nothing at the path of a WebSocket')
       // with no other listener nobody would ever answer: the socket would stay open for good
       refuseUpgrade(socket, '404 Not Found',
         `There is nothing at this path. There is ${places(mqttPath, socketioPath)}.\n`)

@@ -6,7 +6,7 @@
 import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
 import type { OriginGate } from '../bridge/socketio/server.ts'
-import type { Clock, Logger } from '../broker/index.ts'
+import type { Refusals } from '../broker/index.ts'
 import { isLoopback } from '../config/loopback.ts'
 import { shown } from '../config/shown.ts'
 import { answer, refuseUpgrade } from './answer.ts'
@@ -18,34 +18,17 @@ export interface OriginRules {
   readonly anonymous: boolean
 }
 
-/** In this time each refused origin gets one line in the log, up to LOG_ORIGINS_MAX of them; the rest is counted. */
-export const LOG_WINDOW_MS = 10_000
-export const LOG_ORIGINS_MAX = 20
-const LOG_CHARS_MAX = 200
-
 /** Answers a page that may not connect with 403 and one sentence, and says so in the log. */
-export function createOriginGate (rules: OriginRules, clock: Clock, log: Logger): OriginGate {
-  const logged = new Set<string>()
-  let windowEndMs = 0
-  let notLogged = 0
-
-  function tell (request: IncomingMessage): void {
-    const { origin = 'none' } = request.headers
-    const nowMs = clock.now()
-    // a clock that was put back must not silence the log
-    if (nowMs >= windowEndMs || nowMs < windowEndMs - LOG_WINDOW_MS) {
-      windowEndMs = nowMs + LOG_WINDOW_MS
-      logged.clear()
-    }
-    if (logged.has(origin) || logged.size >= LOG_ORIGINS_MAX) {
-      notLogged++
-      return
-    }
-    logged.add(origin)
-    const { headers: { host }, socket: { remoteAddress } } = request
-    log.warn({ origin: origin.slice(0, LOG_CHARS_MAX), host: host?.slice(0, LOG_CHARS_MAX), remoteAddress, notLogged },
-      'a page was refused: its origin is not one of allowedOrigins')
-    notLogged = 0
+export function createOriginGate (rules: OriginRules, refusals: Refusals): OriginGate {
+  function tell ({ headers: { origin = 'none', host }, socket: { remoteAddress } }: IncomingMessage): void {
+    refusals.note({
+      kind: 'origins',
+      who: { remoteAddress },
+      about: { origin, host },
+      sameAs: origin,
+      what: 'a page was refused, as its origin is not one of allowedOrigins',
+      toDo: 'add the origin to allowedOrigins if it is yours'
+    })
   }
 
   return {

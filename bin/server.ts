@@ -6,8 +6,8 @@ import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { createSocketioBridge, type Tallies } from '../bridge/socketio/server.ts'
 import {
-  type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type SessionInfo, anonymous,
-  Turns, createBroker, createMqttServer, processHeap, systemClock
+  type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type RefusalCounts, type SessionInfo,
+  anonymous, Refusals, Turns, createBroker, createMqttServer, processHeap, systemClock
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import type { Config } from '../config/schema.ts'
@@ -38,8 +38,8 @@ export interface HoldfastAddresses {
 
 export interface HoldfastStats extends BrokerStats {
   readonly connections: { readonly mqtt: number, readonly socketio: number }
-  /** `violations`: connections that were closed since start, as their clients broke the protocol; logged likewise. */
-  readonly mqtt: { readonly violations: number }
+  /** What was refused since the start, by kind; the log tells of it once in a while (docs/errors.md). */
+  readonly refusals: RefusalCounts
   /** What happened on the side of Socket.IO since start, and is logged once in a while. */
   readonly socketio: Tallies
 }
@@ -110,6 +110,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   const config = configOf(rest, auth, programs, doors)
   const rules = await rulesOf(config)
   const log = logger === undefined ? createLog(config) : safeLogger(logger)
+  const refusals = new Refusals({ clock: systemClock, log })
   const data = resolve(config.data)
   /** What was started, and must be stopped in the opposite order. */
   const started: Array<() => Promise<void>> = []
@@ -125,7 +126,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     if (failures.length > 0) throw failures[0]
   }
 
-  const ownHttp = programs === undefined ? createOwnHttp(config, log) : undefined
+  const ownHttp = programs === undefined ? createOwnHttp(config, refusals) : undefined
   const http = programs ?? ownHttp!.server
   const heap = processHeap()
   const store = given ?? createEmbeddedStore({
@@ -139,9 +140,9 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, heap, makeId: randomUUID
   })
   narrate(broker.events, log)
-  const pages = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, systemClock, log)
+  const pages = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, refusals)
   const exposure = doors.strangersByHttp && !config.allowAnonymous ? watchExposure(http, log) : undefined
-  const origins = exposure === undefined ? pages : unlessExposed(exposure, pages)
+  const origins = exposure === undefined ? pages : unlessExposed(exposure, pages, refusals)
   let mqtt: MqttServer | undefined
   const front = createFront({
     http,
@@ -150,6 +151,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     ownSocketioPath: config.socketioPath,
     program: io,
     origins,
+    refusals,
     notReady: () => exposure?.reason ?? notReady(broker),
     upgrade: (request, socket, head) => mqtt?.upgrade(request, socket, head)
   })
@@ -175,6 +177,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     const mqttServer = mqtt = await createMqttServer({
       broker,
       log,
+      refusals,
       turns,
       tcpSessionExpiryMs: config.mqttSessionExpiryMs,
       websocketSessionExpiryMs: config.websocketSessionExpiryMs,
@@ -191,6 +194,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       program: io && { io, publisher: PROGRAM, durable },
       trusted: PROGRAM.principal,
       log,
+      refusals,
       origins: io === undefined ? origins : undefined, // a program's own server says by itself which pages may come
       sessionExpiryMs: config.socketioSessionExpiryMs,
       recoveryExpiryMs: config.recoveryExpiryMs,
@@ -219,7 +223,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       stats: () => ({
         ...broker.stats(),
         connections: { mqtt: mqttServer.connections, socketio: bridge.connections },
-        mqtt: { violations: mqttServer.violations },
+        refusals: refusals.counts,
         socketio: bridge.tallies
       }),
       sessions: () => broker.sessions(),

@@ -24,13 +24,27 @@ export class Seldom {
   }
 }
 
-/** The same for each of several, of which the one that was told longest ago is forgotten beyond a number. */
+/** Of all that belongs to it, `toldMax` are told in a pause. */
+export interface SeldomGroup {
+  readonly name: string
+  readonly toldMax: number
+}
+
+interface Told { atMs: number, untold: number }
+
+/**
+ * The same for each of many, whose keys strangers may make up: of a group only so many are told in a pause. Beyond
+ * `knownMax` the key that was told longest ago is forgotten.
+ */
 export class SeldomEach {
   readonly #clock: Clock
   readonly #pauseMs: number
   readonly #knownMax: number
   /** In the order in which they were told. */
-  readonly #known = new Map<string, Seldom>()
+  readonly #known = new Map<string, Told>()
+  /** How many were told in this pause; no more groups than that. */
+  readonly #byGroup = new Map<string, number>()
+  #beganAtMs = -Infinity
 
   constructor (clock: Clock, pauseMs: number, knownMax: number) {
     this.#clock = clock
@@ -40,13 +54,23 @@ export class SeldomEach {
 
   get size (): number { return this.#known.size }
 
-  happened (key: string): number {
-    const seldom = this.#known.get(key) ?? new Seldom(this.#clock, this.#pauseMs)
-    const times = seldom.happened()
-    if (times === 0) return 0
+  /** As in Seldom. */
+  happened (key: string, groups: readonly SeldomGroup[]): number {
+    const nowMs = this.#clock.now()
+    if (Math.abs(nowMs - this.#beganAtMs) >= this.#pauseMs) {
+      this.#beganAtMs = nowMs
+      this.#byGroup.clear()
+    }
+    const before = this.#known.get(key)
+    const isQuiet = before !== undefined && Math.abs(nowMs - before.atMs) < this.#pauseMs
+    if (isQuiet || groups.some(({ name, toldMax }) => (this.#byGroup.get(name) ?? 0) >= toldMax)) {
+      if (before !== undefined) before.untold++
+      return 0
+    }
+    for (const { name } of groups) this.#byGroup.set(name, (this.#byGroup.get(name) ?? 0) + 1)
     this.#known.delete(key)
-    this.#known.set(key, seldom)
+    this.#known.set(key, { atMs: nowMs, untold: 0 })
     if (this.#known.size > this.#knownMax) this.#known.delete(this.#known.keys().next().value!)
-    return times
+    return 1 + (before?.untold ?? 0)
   }
 }

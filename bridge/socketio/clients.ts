@@ -1,6 +1,6 @@
 /** Clients that were let in: what begins when a namespace opens, and ends with it. */
 import type { Namespace, Socket } from 'socket.io'
-import type { Broker, Logger, Offset, Session } from '../../broker/index.ts'
+import type { Broker, Logger, Offset, Refusals, Session } from '../../broker/index.ts'
 import type { Admitted } from './admission/admission.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import type { Holders } from './admission/liveness.ts'
@@ -21,6 +21,7 @@ import type { Strangers } from './wire/strangers.ts'
 export interface ClientsOptions {
   readonly broker: Broker
   readonly log: Logger
+  readonly refusals: Refusals
   readonly connections: WeakMap<EngineSocket, Connection>
   /** Told when sessions of clients without a name have a connection. */
   readonly holders: Holders
@@ -99,7 +100,9 @@ export class Clients {
       rename(socket, sid, pid, recovered)
       this.#bySid.set(sid, socket)
     }
-    strangers.accepted(connection.engine, socket.nsp.name, isProgram)
+    const { clientId, principal } = session
+    const who = { remoteAddress: connection.engine.remoteAddress, clientId, principal }
+    strangers.accepted(connection.engine, socket.nsp.name, who, isProgram)
     if (!isProgram) socket.handshake.auth = {} // nobody here asks for it again
     members.set(socket.id, { session, name })
     const carrier = carriers.get(socket.nsp)
@@ -183,8 +186,10 @@ export class Clients {
   }
 
   #newInbound (socket: Socket, { session, connection, rules, name }: Admitted): Inbound {
-    const { broker, retries, isProgram, log } = this.#options
-    return new Inbound({ socket, connection, session, broker, rules, name, retries, leavesUnruled: isProgram, log })
+    const { broker, retries, isProgram, log, refusals } = this.#options
+    return new Inbound({
+      socket, connection, session, broker, rules, name, retries, leavesUnruled: isProgram, log, refusals
+    })
   }
 
   /** [G2] */

@@ -1,6 +1,8 @@
 /** What a client emits, carried out in its order and answered in its order. */
 import type { Socket } from 'socket.io'
-import { HoldfastError, type Broker, type Logger, type Session } from '../../broker/index.ts'
+import {
+  HoldfastError, toDoAbout, type Broker, type Logger, type Refusals, type Session
+} from '../../broker/index.ts'
 import type { Connection } from './connection.ts'
 import type { RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
@@ -41,12 +43,18 @@ export interface InboundOptions {
   /** Emits that no rule is for are handlers' of a program, and not refused. */
   readonly leavesUnruled: boolean
   readonly log: Logger
+  readonly refusals: Refusals
 }
 
 /** Counted for every emit on top of its bytes, so that many small ones are bounded too. */
 const OVERHEAD_BYTES = 256
 /** What a filter that comes or goes costs, in units (broker/turns.ts). */
 const FILTER_UNITS = 16
+const TO_DO: Readonly<Record<string, string>> = {
+  NO_RULE: 'add a rule for the event (docs/rules.md), or keep the client from emitting it',
+  EVENT_INVALID: 'give the event another name in the client (docs/socketio.md)',
+  ARGUMENTS_INVALID: 'correct the arguments in the client (docs/socketio.md)'
+}
 /** So many filters are more work to list than an event is. */
 const LONG_LIST = 64
 
@@ -124,7 +132,7 @@ export class Inbound {
       case 'ignored':
         return this.#answer(slot, OK)
       case 'refused':
-        this.#answer(slot, { status: 'error', code: command.code, message: command.message })
+        this.#refuse(slot, command)
     }
   }
 
@@ -162,7 +170,7 @@ export class Inbound {
     if (error === undefined) {
       this.#answer(slot, OK) // [G1]
     } else if (error instanceof HoldfastError && !error.retriable) {
-      this.#answer(slot, { status: 'error', code: error.code, message: error.message })
+      this.#refuse(slot, error)
     } else {
       // No answer, which an ack callback would take for success; the connection breaks, so that the client knows.
       this.#options.log.warn({ session: this.#session.clientId, err: error },
@@ -171,6 +179,19 @@ export class Inbound {
       this.#options.connection.close()
       this.#answer(slot, 'none')
     }
+  }
+
+  #refuse (slot: Slot, { code, message }: { readonly code: string, readonly message: string }): void {
+    const { clientId, principal } = this.#session
+    this.#options.refusals.note({
+      kind: code.startsWith('FILTER') ? 'filters' : 'messages',
+      who: { remoteAddress: this.#options.connection.engine.remoteAddress, clientId, principal },
+      about: { event: slot.event, code, error: message },
+      sameAs: code,
+      what: 'what a Socket.IO client emitted was refused, and its client was told',
+      toDo: TO_DO[code] ?? toDoAbout(code)
+    })
+    this.#answer(slot, { status: 'error', code, message })
   }
 
   /** Answers go out in the order of the emits. */

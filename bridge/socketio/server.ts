@@ -5,7 +5,9 @@
 import { randomInt } from 'node:crypto'
 import { type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Namespace, Server } from 'socket.io'
-import { Turns, type Broker, type ClientId, type Logger, type Principal, type Publisher } from '../../broker/index.ts'
+import {
+  Refusals, Turns, type Broker, type ClientId, type Logger, type Principal, type Publisher
+} from '../../broker/index.ts'
 import { Admission } from './admission/admission.ts'
 import { DeviceCookies } from './admission/cookie.ts'
 import type { Identify } from './admission/identity.ts'
@@ -33,6 +35,7 @@ import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
 import { guardPolling } from './wire/guard.ts'
 import { Inlets } from './wire/inlets.ts'
 import { createOwnIo, guardProgramIo, type OriginGate } from './wire/own-io.ts'
+import { tellRefusedRequests } from './wire/refused-requests.ts'
 import { namespacesOf, privateOf } from './wire/socketio.ts'
 import { Strangers } from './wire/strangers.ts'
 import { Writing } from './wire/wire.ts'
@@ -56,6 +59,8 @@ export interface SocketioBridgeOptions {
   /** Who publishes for the program, whose events are what it means them to be. */
   readonly trusted?: Principal
   readonly log: Logger
+  /** Shared with whatever else lets clients in. */
+  readonly refusals?: Refusals | undefined
   /** Which pages may connect; default: all, of which those of other origins can't use polling. */
   readonly origins?: OriginGate
   /** How long the session of a client with a client id, or a device cookie, is kept after its connection is gone. */
@@ -141,6 +146,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const path = options.path ?? '/socket.io/'
   const makeId = options.makeId ?? randomIds(12)
   const tally = new Tally(broker.clock, log)
+  const refusals = options.refusals ?? new Refusals({ clock: broker.clock, log })
   const connections = new WeakMap<EngineSocket, Connection>()
   const suspects = new Suspects({
     clock: broker.clock,
@@ -178,7 +184,8 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     clear: clientIds => holders.clear(clientIds)
   })
   const admission = new Admission({
-    broker, connections, rules, seats, cookies, identify: options.identify, isProgram: program !== undefined, log
+    broker, connections, rules, seats, cookies, identify: options.identify, isProgram: program !== undefined, log,
+    refusals
   })
   const members = new Map<string, Member>()
   /** Gone with their namespaces, whose names clients may choose. */
@@ -211,16 +218,26 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const strangers = new Strangers({
     engine,
     connectPacketBytesMax: broker.limits.connectPacketBytesMax,
-    refused: ({ id, remoteAddress }, sentence) => {
-      tally.note('strangers', { connection: id, remoteAddress }, `a Socket.IO connection was closed: ${sentence}`)
-    }
+    inLimit: programs === undefined ? 'packetBytesMax' : 'maxHttpBufferSize',
+    oversize: (who, error, limit) => refusals.note({
+      kind: 'oversize',
+      who,
+      about: { error },
+      sameAs: error,
+      what: 'a Socket.IO client sent more at once than is taken',
+      toDo: `let it send less at once, or raise ${limit}`
+    }),
+    violation: (who, error) => refusals.note({
+      kind: 'violations', who, about: { error }, what: 'a Socket.IO client broke the protocol and was cut',
+      toDo: 'update or mend the client'
+    })
   })
   engine.on('connection', socket => {
     strangers.watch(socket)
     const connection = new Connection(socket, connectionOptions, broker.clock, log)
     connections.set(socket, connection)
   })
-  engine.on('connection_error', error => logRefused(log, error))
+  tellRefusedRequests(engine, refusals)
   if (origins !== undefined) {
     engine.use((request, response, next) => {
       if (origins.allows(request, isOpenedByGet(request._query))) next()
@@ -233,6 +250,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     engine,
     inlets,
     log,
+    refusals,
     answerBytesMax: broker.limits.writeBufferBytesMax,
     stepOf: socket => connections.get(socket)?.step
   })
@@ -248,6 +266,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const clients = new Clients({
     broker,
     log,
+    refusals,
     connections,
     holders,
     leftovers: new Leftovers(),
@@ -315,9 +334,4 @@ async function flushed (socket: EngineSocket): Promise<void> {
     socket.on('close', () => resolve())
     socket.close()
   })
-}
-
-function logRefused (log: Logger, error: { req: EngineRequest, code: number, message: string, context: object }): void {
-  const fields = { code: error.code, ...error.context, remoteAddress: error.req.socket.remoteAddress }
-  log.info(fields, `a Socket.IO connection was refused: ${error.message}`)
 }

@@ -12,9 +12,7 @@ export const TALLIES = [
   /** Emits of the program that its option `durable` had no answer for; they were kept. */
   'undecided',
   /** Messages that a client of version 2 would have taken for events of its own life. */
-  'forged',
-  /** Connections that were closed since they sent too much for somebody who is not let in. */
-  'strangers'
+  'forged'
 ] as const
 export type TallyKind = typeof TALLIES[number]
 export type Tallies = Readonly<Record<TallyKind, number>>

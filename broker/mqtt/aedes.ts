@@ -19,6 +19,7 @@ import type { Broker, PublishRequest } from '../broker.ts'
 import { HoldfastError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../message.ts'
+import type { Who } from '../refusals.ts'
 import { breaksProtocol, isBridgeNotice, show } from '../topics.ts'
 import type { Turns } from '../turns.ts'
 import type { MqttConnection } from './connection.ts'
@@ -26,7 +27,7 @@ import {
   CONNECTION, EARLY_PACKETS_MAX, openClient, type Callback, type EngineClientOptions, type InnerClient
 } from './engine-client.ts'
 import { REFUSED_FILTER, REPEATED_FILTER } from './packet-gate.ts'
-import type { RefusedClient, Refusals } from './refusals.ts'
+import type { MqttRefusals } from './refusals.ts'
 import {
   SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
 } from './persistence.ts'
@@ -37,7 +38,7 @@ export type Qos0Messages = 'pass' | 'keep'
 export interface AedesOptions {
   readonly broker: Broker
   readonly log: Logger
-  readonly refusals: Refusals
+  readonly refusals: MqttRefusals
   readonly qos0Messages: Qos0Messages
   readonly makeId: () => string
   readonly turns: Turns
@@ -148,10 +149,13 @@ export async function createAedes (
       }, (error: Error) => {
         if (connection.isClosed) return
         const known = error instanceof HoldfastError ? RETURN_CODES[error.code] : undefined
-        const code = known ?? REFUSED.unavailable
-        log.warn({ clientId: client.id, remoteAddress: connection.wire.remoteAddress, error: error.message },
-          'connection refused')
-        done(Object.assign(error, { returnCode: connection.refusal ?? code }) as Parameters<typeof done>[0], null)
+        const returnCode = connection.refusal ?? known ?? REFUSED.unavailable
+        const code = error instanceof HoldfastError ? error.code : 'INTERNAL'
+        // one that has a later connection, or comes while the server stops, was not refused
+        if (code !== 'CLOSED') {
+          refusals.client(toldOf(client as InnerClient), { code, message: error.message }, returnCode)
+        }
+        done(Object.assign(error, { returnCode }) as Parameters<typeof done>[0], null)
       })
     },
 
@@ -286,11 +290,12 @@ export async function createAedes (
     if (!connection.isDead) connection.attachment = broker.attach(connection.session, connection)
     queueMicrotask(() => { connection.gate?.open() }) // when Aedes has noted it, before anything else is read
   })
+  // What is refused has its line already, and anybody can have a connection that breaks.
   aedes.on('clientError', (client, error) => {
-    log.info({ clientId: client.id, error: error.message }, 'connection closed after an error')
+    log.debug({ clientId: client.id, error: error.message }, 'connection closed after an error')
   })
   aedes.on('connectionError', (client, error) => {
-    log.info({ remoteAddress: connectionOf(client)?.wire.remoteAddress, error: error.message },
+    log.debug({ remoteAddress: connectionOf(client)?.wire.remoteAddress, error: error.message },
       'connection closed before it had a session')
   })
   ;(aedes as unknown as NodeJS.EventEmitter).on('error', (error: Error) => {
@@ -335,8 +340,8 @@ export async function createAedes (
   }
 }
 
-function toldOf (client: InnerClient): RefusedClient {
-  return { clientId: client.id, remoteAddress: client[CONNECTION].wire.remoteAddress }
+function toldOf (client: InnerClient): Who {
+  return { ...client[CONNECTION].who, clientId: client.id }
 }
 
 /** Carries nothing: Aedes's own topics ($SYS) would tell everybody who is connected and what he subscribes to. */

@@ -5,13 +5,14 @@ import type { Intake } from '../intake.ts'
 import type { Limits } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { PacketId, TimeMs } from '../message.ts'
+import type { Who } from '../refusals.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../session/link.ts'
 import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../topics.ts'
 import { FrameGuard } from './frame-guard.ts'
 import type { PacketGate } from './packet-gate.ts'
 import { pubrel, writePublishes, writeReceipts } from './encode.ts'
-import type { Violations } from './violations.ts'
+import type { MqttRefusals } from './refusals.ts'
 
 /** A byte stream and what the transport below it knows. */
 export interface Wire {
@@ -31,7 +32,7 @@ export interface ConnectionOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: Logger
-  readonly violations: Violations
+  readonly refusals: MqttRefusals
   /** The session was found, but the connection is gone before it was attached. */
   release (session: Session): void
   /** Nothing is left of it: the socket is closed, and what came before was carried out. */
@@ -51,6 +52,7 @@ export class MqttConnection implements Link {
   /** Why CONNECT is to be refused: a return code of CONNACK (3.2.2.3). */
   refusal: number | undefined
   readonly guard: FrameGuard
+  readonly refusals: MqttRefusals
   gate: PacketGate | undefined
   intake: Intake | undefined
   heardAt: TimeMs
@@ -60,7 +62,6 @@ export class MqttConnection implements Link {
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #violations: Violations
   readonly #release: (session: Session) => void
   readonly #over: () => void
   #receipts: PendingReceipt[] = []
@@ -83,7 +84,7 @@ export class MqttConnection implements Link {
     this.#clock = options.clock
     this.heardAt = options.clock.now()
     this.#log = options.log
-    this.#violations = options.violations
+    this.refusals = options.refusals
     this.#release = (session) => { options.release(session) }
     this.#over = () => { options.over() }
     this.#socket.on('drain', () => {
@@ -94,7 +95,7 @@ export class MqttConnection implements Link {
     })
     this.#socket.on('error', (error: Error) => {
       if (this.#isClosed) return
-      this.#log.info({ clientId: this.session?.clientId, error: error.message }, 'connection closed after an error')
+      this.#log.debug({ clientId: this.session?.clientId, error: error.message }, 'connection closed after an error')
     })
     this.wire.onClose(() => {
       this.#isDead = true
@@ -106,6 +107,12 @@ export class MqttConnection implements Link {
   // --- from the session to the client
 
   get remoteAddress (): string { return this.wire.remoteAddress }
+
+  /** Its name is known when CONNECT was accepted. */
+  get who (): Who {
+    const { session, remoteAddress } = this
+    return { remoteAddress, clientId: session?.clientId, principal: session?.principal }
+  }
 
   get writable (): boolean {
     return !this.#isClosed && !this.#isDead && this.wire.bufferedBytes() < this.#limits.writeBufferBytesMax
@@ -214,12 +221,6 @@ export class MqttConnection implements Link {
   }
 
   // --- its end
-
-  /** The client broke the protocol; whoever says so ends the connection. */
-  violated (sentence: string): void {
-    const { remoteAddress } = this.wire
-    this.#violations.happened({ clientId: this.session?.clientId, remoteAddress }, sentence)
-  }
 
   /** The socket is gone: nothing can be answered. What was received is carried out all the same. */
   get isDead (): boolean { return this.#isDead }

@@ -27,6 +27,7 @@ import type { MqttConnection } from './connection.ts'
 import { takeDirectly, type DirectHandlers } from './direct.ts'
 import { Ending } from './ending.ts'
 import { EngineStream } from './engine-stream.ts'
+import { FirstBytes } from './foreign.ts'
 import { PacketGate, type GatedPacket, type GateOptions } from './packet-gate.ts'
 import type { ContractPacket } from './persistence.ts'
 import { SkippedPublish, headerEnd } from './skipped-publish.ts'
@@ -69,6 +70,8 @@ export interface EngineClientOptions {
 }
 
 const NO_BYTES = Buffer.alloc(0)
+const NO_HTTP = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n' +
+  'MQTT is spoken here. HTTP, WebSockets and Socket.IO have a port of their own (httpPort).\n'
 
 /** Packets that may follow CONNECT before CONNACK; they come of a turn or two, as reading stops meanwhile. */
 export const EARLY_PACKETS_MAX = 4_096
@@ -131,7 +134,7 @@ function isAbandoned ({ gate, intake }: MqttConnection): boolean {
 function makeIntake (client: InnerClient, connection: MqttConnection, options: EngineClientOptions,
   ending: Ending): Intake {
   const { broker, turns, publish } = options
-  const { guard, wire: { stream } } = connection
+  const { guard, refusals, wire: { stream } } = connection
   const isOver = (): boolean => client.closed || client._disconnected
   const packets = new WholePackets({
     parse: (bytes) => { client._parser.parse(bytes) },
@@ -140,6 +143,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
   })
   /** A fixed header of which more is to come. */
   let header = NO_BYTES
+  const first = new FirstBytes()
   let skipped: SkippedPublish | undefined
   const skip = (bytes: Buffer): number => {
     const packet = skipped!
@@ -177,6 +181,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
         return end + skip(bytes.subarray(end))
       }
       // a CONNECT of 200 MB costs its sender five bytes, not us 200 MB
+      refusals.oversize(connection.who, wrong, connection.gate!.isOpen ? 'packetBytesMax' : 'connectPacketBytesMax')
       client.emit('error', new HoldfastError('MESSAGE_TOO_LARGE', wrong))
       return bytes.length
     },
@@ -194,6 +199,15 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
       connection.heard()
       if (turn.left <= 0) return 0
       if (skipped !== undefined) return skip(chunk)
+      const foreign = first.feed(chunk)
+      if (foreign !== undefined) {
+        refusals.foreign(connection.who, foreign)
+        if (foreign.name !== 'MQTT') { // of MQTT, another version is answered
+          if (foreign.name === 'HTTP') stream.write(NO_HTTP) // for a person with a browser
+          client.emit('error', new Error(`it speaks ${foreign.name}`))
+          return chunk.length
+        }
+      }
       const open = guard.feedOpen(chunk)
       if (open > 0) {
         turn.left -= copyUnits(open)
@@ -234,7 +248,8 @@ function refuseSkipped (client: InnerClient, packet: SkippedPublish, { refuse }:
 
 /** The client broke the protocol: its connection ends without an answer [MQTT-4.8.0-1]. */
 function endFor (client: InnerClient, sentence: string): void {
-  client[CONNECTION].violated(sentence)
+  const connection = client[CONNECTION]
+  connection.refusals.violation(connection.who, sentence)
   client.emit('error', new Error(sentence))
 }
 
@@ -250,11 +265,13 @@ function makeGate (client: InnerClient, connection: MqttConnection, limits: Limi
     pass: (packet) => { handle.call(parser, packet) },
     ...begins,
     refuse: (sentence) => { endFor(client, sentence) },
-    wrongFilter: (filter) => {
+    mayFilter: (filter) => {
       try {
         checkFilter(filter, limits)
+        return true
       } catch (error) {
-        return (error as Error).message
+        connection.refusals.filter(connection.who, filter, error as HoldfastError)
+        return false
       }
     },
     waitingMax: EARLY_PACKETS_MAX

@@ -22,8 +22,8 @@ export interface GateOptions {
   readonly leave: () => void
   /** The client broke the protocol: its connection ends. */
   readonly refuse: (sentence: string) => void
-  /** What is wrong with a filter; undefined if nothing is. */
-  readonly wrongFilter: (filter: string) => string | undefined
+  /** Is a filter one? Where it is not, that is told. */
+  readonly mayFilter: (filter: string) => boolean
   /** Packets that may wait for CONNACK; reading stops meanwhile. */
   readonly waitingMax: number
 }
@@ -80,7 +80,7 @@ export class PacketGate {
       this.#options.leave()
       return
     }
-    if (packet.subscriptions !== undefined) markFilters(packet, this.#options.wrongFilter)
+    if (packet.subscriptions !== undefined) markFilters(packet, this.#options.mayFilter)
     this.#options.pass(packet)
   }
 
@@ -91,13 +91,13 @@ export class PacketGate {
   }
 }
 
-function markFilters (packet: GatedPacket, wrongFilter: GateOptions['wrongFilter']): void {
+function markFilters (packet: GatedPacket, mayFilter: GateOptions['mayFilter']): void {
   const subscriptions = packet.subscriptions!
   const lastOf = new Map<string, number>()
   for (let i = 0; i < subscriptions.length; i++) lastOf.set(subscriptions[i].topic, i)
   for (let i = 0; i < subscriptions.length; i++) {
     const { topic } = subscriptions[i]
-    if (wrongFilter(topic) !== undefined) subscriptions[i].topic = REFUSED_FILTER + i
+    if (!mayFilter(topic)) subscriptions[i].topic = REFUSED_FILTER + i
     else if (lastOf.get(topic) !== i) subscriptions[i].topic = REPEATED_FILTER + i
   }
 }

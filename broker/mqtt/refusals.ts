@@ -1,50 +1,38 @@
 /**
- * What becomes of a message that was refused. MQTT 3.1.1 has no word for it, and a client that is cut sends it again,
- * for ever, and before all that comes behind it. So one that can never be taken gets its receipt and is dropped.
+ * What MQTT refuses, as the log is to tell it, and what becomes of a message that was refused. MQTT 3.1.1 has no word
+ * for that, and a client that is cut sends it again, for ever, and before all that comes behind it. So one that can
+ * never be taken gets its receipt and is dropped.
  */
-import type { Clock } from '../clock.ts'
 import type { ErrorCode, HoldfastError } from '../errors.ts'
-import type { Logger } from '../logger.ts'
-import { SeldomEach } from '../seldom.ts'
+import { type Refusals, type Who, toDoAbout } from '../refusals.ts'
 import { breaksProtocol, show } from '../topics.ts'
+import type { Foreign } from './foreign.ts'
 
 /** acknowledge: a receipt, and the connection goes on; disconnect: no receipt, and the connection ends. */
 export type RefusedMessages = 'acknowledge' | 'disconnect'
 
-export interface RefusalsOptions {
-  readonly clock: Clock
-  readonly log: Logger
+export interface MqttRefusalsOptions {
+  readonly refusals: Refusals
   readonly refusedMessages: RefusedMessages
 }
 
-export interface RefusedClient {
-  readonly clientId: string
-  readonly remoteAddress: string
+type ToDo = Partial<Record<ErrorCode, string>>
+const MESSAGE_TO_DO: ToDo = { NOT_AUTHORIZED: 'allow it (mayPublish), or keep the client from publishing there' }
+const FILTER_TO_DO: ToDo = { NOT_AUTHORIZED: 'allow it (maySubscribe), or keep the client from subscribing there' }
+const FOREIGN_TO_DO: Record<Foreign['name'], string> = {
+  TLS: 'have the client connect without TLS (mqtt://), or put something before this port that ends TLS',
+  HTTP: 'HTTP, WebSockets and Socket.IO have a port of their own (httpPort)',
+  'PROXY protocol': 'turn it off in the proxy (as send-proxy of HAProxy, proxy_protocol of nginx)',
+  MQTT: 'set MQTT 3.1.1 in the client (protocol version 4); it was told so by return code 1'
 }
 
-/** Each client and code is logged once in this time. */
-const TOLD_PAUSE_MS = 60_000
-const TOLD_MAX = 1_000
+export class MqttRefusals {
+  readonly #refusals: Refusals
+  readonly #refusedMessages: RefusedMessages
 
-const WHAT_TO_DO: Partial<Record<ErrorCode, string>> = {
-  NOT_AUTHORIZED: 'allow it (mayPublish), or keep the client from publishing there',
-  TOPIC_INVALID: 'correct the topic in the client, or raise the limit that the error names',
-  MESSAGE_TOO_LARGE: 'let the client send less at once, or raise packetBytesMax'
-}
-
-const FILTER_TO_DO: typeof WHAT_TO_DO = {
-  NOT_AUTHORIZED: 'allow it (maySubscribe), or keep the client from subscribing there',
-  FILTER_INVALID: 'correct the filter in the client, or raise the limit that the error names',
-  FILTERS_FULL: 'let the client subscribe to less, by wildcards, or raise filtersPerSessionMax'
-}
-
-export class Refusals {
-  readonly #options: RefusalsOptions
-  readonly #seldom: SeldomEach
-
-  constructor (options: RefusalsOptions) {
-    this.#options = options
-    this.#seldom = new SeldomEach(options.clock, TOLD_PAUSE_MS, TOLD_MAX)
+  constructor ({ refusals, refusedMessages }: MqttRefusalsOptions) {
+    this.#refusals = refusals
+    this.#refusedMessages = refusedMessages
   }
 
   /**
@@ -55,36 +43,87 @@ export class Refusals {
     return !error.retriable && this.isAcknowledging && !breaksProtocol(topic)
   }
 
-  get isAcknowledging (): boolean { return this.#options.refusedMessages === 'acknowledge' }
+  get isAcknowledging (): boolean { return this.#refusedMessages === 'acknowledge' }
 
-  message (client: RefusedClient, topic: string, error: HoldfastError): boolean {
+  message (who: Who, topic: string, error: HoldfastError): boolean {
     const isAcknowledged = this.isAcknowledged(topic, error)
-    this.#tell(client, topic, error, isAcknowledged
+    this.#about('messages', who, topic, error, MESSAGE_TO_DO, isAcknowledged
       ? 'a message was refused for good: it is dropped, and its publisher got a receipt'
       : 'message refused; its publisher is disconnected without a receipt')
     return isAcknowledged
   }
 
   /** A will costs itself alone. */
-  will (client: RefusedClient, topic: string, error: HoldfastError): boolean {
+  will (who: Who, topic: string, error: HoldfastError): boolean {
     const isDropped = this.isAcknowledged(topic, error)
-    this.#tell(client, topic, error, isDropped
+    this.#about('wills', who, topic, error, MESSAGE_TO_DO, isDropped
       ? 'a will was refused: the client is let in without it'
       : 'a will was refused, and its client with it')
     return isDropped
   }
 
   /** Answered with 0x80, or with the end of the connection where it may pass later (3.9.3). */
-  filter (client: RefusedClient, filter: string, error: HoldfastError): void {
-    this.#tell(client, filter, error, 'a subscription was refused', FILTER_TO_DO)
+  filter (who: Who, filter: string, error: HoldfastError): void {
+    this.#about('filters', who, filter, error, FILTER_TO_DO, 'a subscription was refused')
   }
 
-  #tell ({ clientId, remoteAddress }: RefusedClient, topic: string, error: HoldfastError, sentence: string,
-    whatToDo = WHAT_TO_DO): void {
-    const times = this.#seldom.happened(`${sentence} ${error.code} ${clientId}`)
-    if (times === 0) return
-    const todo = whatToDo[error.code]
-    this.#options.log.warn({ clientId, remoteAddress, topic: show(topic), error: error.message, times },
-      todo === undefined ? sentence : `${sentence}; ${todo}`)
+  /** CONNECT, with the return code that says so (3.2.2.3). */
+  client (who: Who, { code, message }: { readonly code: string, readonly message: string }, returnCode: number): void {
+    const about = { error: message, returnCode }
+    this.#refusals.note({
+      kind: 'clients', who, about, sameAs: code, what: 'an MQTT client was refused', toDo: toDoAbout(code)
+    })
+  }
+
+  /** `sentence` names the statement of MQTT 3.1.1 that was broken. */
+  violation (who: Who, sentence: string): void {
+    this.#refusals.note({
+      kind: 'violations',
+      who,
+      about: { broken: sentence },
+      sameAs: sentence,
+      what: 'a client broke the protocol and was cut, as MQTT wants it',
+      toDo: 'update or mend the client'
+    })
+  }
+
+  /** Its first bytes are no MQTT 3.1.1. */
+  foreign (who: Who, { name, level }: Foreign): void {
+    const spoken = level === undefined ? name : level === 5 ? 'MQTT 5' : `MQTT of protocol level ${level}`
+    this.#refusals.note({
+      kind: 'foreign', who, what: `somebody speaks ${spoken} where MQTT 3.1.1 is spoken`, toDo: FOREIGN_TO_DO[name]
+    })
+  }
+
+  /** The connection ends: nothing behind such a packet can be read. `limit` is the option to raise. */
+  oversize (who: Who, error: string, limit: 'packetBytesMax' | 'connectPacketBytesMax'): void {
+    this.#refusals.note({
+      kind: 'oversize',
+      who,
+      about: { error },
+      sameAs: limit,
+      what: 'a client sent more at once than is taken and was cut',
+      toDo: `let it send less at once, or raise ${limit}`
+    })
+  }
+
+  /** What came over a WebSocket is none (RFC 6455). */
+  websocket (who: Who, error: string): void {
+    this.#refusals.note({
+      kind: 'violations', who, about: { error }, what: 'a client broke the protocol of WebSockets and was cut',
+      toDo: 'update or mend the client, or what stands between'
+    })
+  }
+
+  #about (kind: 'messages' | 'wills' | 'filters', who: Who, topic: string, { code, message }: HoldfastError, toDo: ToDo,
+    what: string): void {
+    this.#refusals.note({
+      kind,
+      who,
+      about: { topic: show(topic), error: message },
+      sameAs: `${what} ${code}`,
+      what,
+      toDo: toDo[code] ?? toDoAbout(code)
+    })
   }
 }

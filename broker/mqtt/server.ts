@@ -6,15 +6,18 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
+import { Refusals, type Who } from '../refusals.ts'
 import { Turns } from '../turns.ts'
 import { createAedes, type Qos0Messages } from './aedes.ts'
 import { MqttConnection, type Wire } from './connection.ts'
-import { Refusals, type RefusedMessages } from './refusals.ts'
-import { Violations } from './violations.ts'
+import { MqttRefusals, type RefusedMessages } from './refusals.ts'
 import { tcpWire, websocketWire } from './wires.ts'
 
 /** The subprotocol of MQTT over WebSocket [MQTT-6.0.0-3], and the name older clients offer. */
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1']
+/** Codes of ws's errors. */
+const OF_WS = 'WS_ERR_'
+const TOO_LARGE = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
 /** A frame may hold the header of the packet besides its payload, and packets behind it. */
 const FRAME_SLACK_BYTES = 65_536
 
@@ -24,6 +27,8 @@ export interface MqttServerOptions {
   /** How long a session is kept after its connection is gone, by the way it came in. */
   readonly tcpSessionExpiryMs: number
   readonly websocketSessionExpiryMs: number
+  /** Shared with whatever else lets clients in. */
+  readonly refusals?: Refusals | undefined
   /** What becomes of a message that can never be taken; default: acknowledge. */
   readonly refusedMessages?: RefusedMessages | undefined
   /** What becomes of messages that clients publish at QoS 0; default: pass. */
@@ -39,8 +44,6 @@ export interface MqttServer {
   upgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void
   /** Connections that are open now. */
   readonly connections: number
-  /** Connections that were closed since the start, as their clients broke the protocol. */
-  readonly violations: number
   /** Stops accepting; publishes in progress get their receipts; then closes the connections. */
   close (): Promise<void>
 }
@@ -48,10 +51,12 @@ export interface MqttServer {
 export async function createMqttServer (options: MqttServerOptions): Promise<MqttServer> {
   const { broker, log } = options
   const { limits, clock } = broker
+  const room = options.refusals ?? new Refusals({ clock, log })
+  const refusals = new MqttRefusals({ refusals: room, refusedMessages: options.refusedMessages ?? 'acknowledge' })
   const aedes = await createAedes({
     broker,
     log,
-    refusals: new Refusals({ clock, log, refusedMessages: options.refusedMessages ?? 'acknowledge' }),
+    refusals,
     qos0Messages: options.qos0Messages ?? 'pass',
     turns: options.turns ?? new Turns(),
     makeId: () => `auto-${randomUUID()}`,
@@ -64,36 +69,64 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     maxPayload: limits.packetBytesMax + FRAME_SLACK_BYTES,
     handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false
   })
+  websockets.on('wsClientError', (error, socket, { socket: { remoteAddress } }) => {
+    room.note({
+      kind: 'requests',
+      who: { remoteAddress },
+      about: { error: error.message },
+      sameAs: error.message,
+      what: 'a request for a WebSocket was refused, as it makes none (RFC 6455)',
+      toDo: 'update or mend the client, or what stands between'
+    })
+    socket.on('error', () => {}) // the client may be gone already
+    socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nSec-WebSocket-Version: 13, 8\r\n' +
+      'Content-Length: 0\r\n\r\n', () => { socket.destroy() })
+  })
   const connections = new Set<MqttConnection>()
-  const violations = new Violations({ log, clock })
   let isClosing = false
 
-  function handle (wire: Wire): void {
+  function handle (wire: Wire): MqttConnection {
     const connection = new MqttConnection({
       wire,
       limits,
       clock,
       log,
-      violations,
+      refusals,
       release: (session) => { broker.release(session) },
       over: () => { connections.delete(connection) }
     })
     connections.add(connection)
     aedes.handle(connection)
+    return connection
   }
 
-  function isFull (): boolean {
+  function isFull ({ remoteAddress }: Who): boolean {
     if (connections.size < limits.connectionsMax) return false
-    log.warn({ connections: connections.size, connectionsMax: limits.connectionsMax },
-      'connection refused: there are too many')
+    room.note({
+      kind: 'connections',
+      who: { remoteAddress },
+      about: { connections: connections.size },
+      what: 'a connection of MQTT was refused, as there are connectionsMax already',
+      toDo: 'raise connectionsMax, or find out who opens so many'
+    })
     return true
   }
 
   tcp.on('connection', (socket) => {
-    if (isClosing || isFull()) socket.destroy()
+    if (isClosing || isFull(socket)) socket.destroy()
     else handle(tcpWire(socket))
   })
-  tcp.on('error', (error) => { log.error({ error: error.message }, 'MQTT listener') })
+  tcp.on('error', (error) => { // before it listens, whoever asked for that is told
+    if (tcp.listening) {
+      room.note({
+        kind: 'connections',
+        who: {},
+        about: { error: error.message },
+        what: 'a connection of MQTT could not be taken from the system',
+        toDo: 'let the process have more open files (ulimit -n), or look at what the error says'
+      })
+    }
+  })
 
   return {
     async listen (host, port, backlog) {
@@ -107,17 +140,21 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       return tcp.address() as AddressInfo
     },
     upgrade (request, socket, head) {
-      if (isClosing || isFull()) {
+      if (isClosing || isFull(request.socket)) {
         socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
         return
       }
       websockets.handleUpgrade(request, socket, head, (websocket) => {
-        websocket.on('error', (error) => { log.info({ error: error.message }, 'WebSocket closed after an error') })
-        handle(websocketWire(websocket, request))
+        const connection = handle(websocketWire(websocket, request))
+        websocket.on('error', (error: NodeJS.ErrnoException) => {
+          if (error.code === TOO_LARGE) {
+            refusals.oversize(connection.who,
+              `a WebSocket message of more than packetBytesMax = ${limits.packetBytesMax} bytes`, 'packetBytesMax')
+          } else if (error.code?.startsWith(OF_WS)) refusals.websocket(connection.who, error.message)
+        })
       })
     },
     get connections () { return connections.size },
-    get violations () { return violations.count },
     async close () {
       isClosing = true
       const listening = tcp.listening ? new Promise<void>((resolve) => { tcp.close(() => { resolve() }) }) : undefined

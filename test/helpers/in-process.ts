@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import {
-  anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, silent, systemClock,
+  anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, Refusals, silent, systemClock,
   type Auth, type Broker, type Limits, type Logger, type MqttServer, type Store, type Turns
 } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
@@ -21,6 +21,7 @@ export interface InProcessOptions {
 export interface InProcess {
   readonly broker: Broker
   readonly server: MqttServer
+  readonly refusals: Refusals
   readonly host: string
   readonly port: number
   close (): Promise<void>
@@ -40,9 +41,12 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
   })
   await broker.open()
   const expiryMs = options.sessionExpiryMs ?? DAY_MS
+  const log = options.log ?? silent
+  const refusals = new Refusals({ clock: systemClock, log })
   const server = await createMqttServer({
     broker,
-    log: options.log ?? silent,
+    log,
+    refusals,
     tcpSessionExpiryMs: expiryMs,
     websocketSessionExpiryMs: expiryMs,
     refusedMessages: options.refusedMessages,
@@ -58,5 +62,5 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
     await broker.close()
   }
   t.teardown(close)
-  return { broker, server, host: '127.0.0.1', port: address.port, close }
+  return { broker, server, refusals, host: '127.0.0.1', port: address.port, close }
 }

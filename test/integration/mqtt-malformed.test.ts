@@ -131,7 +131,7 @@ t.test('[MQTT-4.8.0-1] a malformed CONNECT is closed without an answer, and nobo
     }
   }
   t.same(asked, [])
-  t.equal(server.server.violations, 3 * CONNECTS.length, 'each is counted')
+  t.equal(server.refusals.counts.violations, 3 * CONNECTS.length, 'each is counted')
   t.same([...server.broker.sessions()], [], 'and nothing is left of it')
 })
 
@@ -143,7 +143,7 @@ t.test('a violation is logged with who, what and how often, once in a while', as
     client.write(hex('c0 01 00'))
     await client.closed
   }
-  t.equal(server.server.violations, 3)
+  t.equal(server.refusals.counts.violations, 3)
   t.equal(lines.length, 1)
   t.match(lines[0], { clientId: 'worn-sensor', remoteAddress: /127.0.0.1/, broken: /^PINGREQ .*4.8.0-1/, times: 1 })
 })

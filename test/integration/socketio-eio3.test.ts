@@ -4,7 +4,7 @@ import { request as httpRequest } from 'node:http'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { createOriginGate } from '../../bin/origins.ts'
-import { silent, systemClock, type Broker, type ClientId } from '../../broker/index.ts'
+import { Refusals, silent, systemClock, type Broker, type ClientId } from '../../broker/index.ts'
 import { legacyClient } from '../helpers/socketio-clients.ts'
 import { until, within } from '../helpers/wait.ts'
 import { connectMqtt, startBridged } from './socketio-harness.ts'
@@ -155,7 +155,8 @@ t.test('JSONP is refused, with what to use instead', async t => {
 
 t.test('a page of a name that was pointed here gets nothing by a GET alone (DNS rebinding)', async t => {
   const gate = (anonymous: boolean): ReturnType<typeof createOriginGate> => {
-    return createOriginGate({ allowed: ['same-host', 'https://app.example.com'], anonymous }, systemClock, silent)
+    return createOriginGate({ allowed: ['same-host', 'https://app.example.com'], anonymous },
+      new Refusals({ clock: systemClock, log: silent }))
   }
   const { port } = await startBridged(t, { bridge: { origins: gate(true) } })
   const named = await startBridged(t, { bridge: { origins: gate(false) } })

@@ -6,7 +6,9 @@ import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
-import { silent, Turns, type Auth, type Broker, type Limits, type Logger, type Store } from '../../broker/index.ts'
+import {
+  silent, Turns, type Auth, type Broker, type Limits, type Logger, type Refusals, type Store
+} from '../../broker/index.ts'
 import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { createSocketioBridge, type SocketioBridge, type SocketioBridgeOptions } from '../../bridge/socketio/server.ts'
 import { startInProcess } from '../helpers/in-process.ts'
@@ -19,6 +21,7 @@ export interface Bridged {
   readonly url: string
   readonly port: number
   readonly mqttUrl: string
+  readonly refusals: Refusals
 }
 
 export interface BridgedOptions {
@@ -34,10 +37,11 @@ export interface BridgedOptions {
 
 export async function startBridged (t: Test, options: BridgedOptions = {}): Promise<Bridged> {
   const turns = new Turns()
-  const { broker, port: mqttPort } = await startInProcess(t, { ...options, turns })
+  const { broker, refusals, port: mqttPort } = await startInProcess(t, { ...options, turns })
   const http = createServer((_request, response) => { response.writeHead(404).end('elsewhere') })
   const bridge = createSocketioBridge({
     broker,
+    refusals,
     http,
     log: options.log ?? silent,
     turns,
@@ -55,7 +59,8 @@ export async function startBridged (t: Test, options: BridgedOptions = {}): Prom
     http.close()
   })
   const { port } = http.address() as AddressInfo
-  return { broker, bridge, http, port, url: `http://127.0.0.1:${port}`, mqttUrl: `mqtt://127.0.0.1:${mqttPort}` }
+  const [url, mqttUrl] = [`http://127.0.0.1:${port}`, `mqtt://127.0.0.1:${mqttPort}`]
+  return { broker, refusals, bridge, http, port, url, mqttUrl }
 }
 
 export type ClientOptions = Partial<ManagerOptions & SocketOptions>

@@ -31,10 +31,10 @@ for (const version of VERSIONS) {
 
 t.test('[G8] a client that is refused again and again writes a line in the log once in a while', async t => {
   const lines: object[] = []
-  const info = (fields: object, message: string): void => {
+  const warn = (fields: object, message: string): void => {
     if (message.startsWith('a Socket.IO client was refused')) lines.push(fields)
   }
-  const { port } = await startBridged(t, { log: { ...silent, info } })
+  const { port } = await startBridged(t, { log: { ...silent, warn } })
   const socket = await openRaw(t, port)
   const last = nextPacket(socket, '44/last')
   const namespace = 'x'.repeat(300)

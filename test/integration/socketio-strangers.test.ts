@@ -86,7 +86,7 @@ t.test('[G6] auth is dropped when a client was let in; a program\'s own server k
     t.teardown(() => socket.disconnect())
     await within(new Promise<void>(resolve => socket.on('connect', () => resolve())), namespace)
   }
-  t.equal(bridged.bridge.tallies.strangers, 0)
+  t.match(bridged.refusals.counts, { oversize: 0, violations: 0 })
 
   const { io, url, holdfast } = await startProgram(t, io => {
     io.of('/a')
@@ -98,5 +98,5 @@ t.test('[G6] auth is dropped when a client was let in; a program\'s own server k
   const two = one.io.socket('/a', { auth: { token: WORKS } })
   t.teardown(() => two.disconnect())
   await within(ended, 'the end')
-  t.equal(holdfast.stats().socketio.strangers, 1)
+  t.equal(holdfast.stats().refusals.oversize, 1)
 })

@@ -8,7 +8,7 @@ import { anyLines, importsOf, ROOT, sources, type Source } from '../helpers/sour
  * Seams (types with a few constants) count as leaves: whoever implements or uses one needs nothing of the other side.
  */
 const LEAF = 'broker/(message|topics|errors|limits|clock|own-time|heap|heap-guard|table-bytes|events|logger|seldom|' +
-  'in-time|turns|intake|session/link|store/keys)\\.ts'
+  'refusals|in-time|turns|intake|session/link|store/keys)\\.ts'
 const AUTH = 'broker/auth/.*'
 const STORE_SEAM = 'broker/store/store\\.ts'
 const LOG = 'broker/log/.*'

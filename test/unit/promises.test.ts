@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ERRORS } from '../../broker/errors.ts'
+import { REFUSAL_KINDS } from '../../broker/refusals.ts'
 import { ROOT, sources } from '../helpers/sources.ts'
 
 const GUARANTEES = ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8']
@@ -41,6 +42,11 @@ t.test('every guarantee is cited where the code keeps it', async t => {
 t.test('docs/errors.md has a row for every error code, and none for a code that does not exist', async t => {
   const rows = [...doc('errors.md').matchAll(/^\|\s*`?([A-Z][A-Z0-9_]+)`?\s*\|/gm)].map(([, code]) => code)
   t.same([...rows].sort(), [...CODES].sort())
+})
+
+t.test('docs/errors.md has a row for every kind of refusal, in their order', async t => {
+  const [, section = ''] = doc('errors.md').split('## What is refused')
+  t.same([...section.matchAll(/^\| `([a-z]+)` \|/gmi)].map(([, kind]) => kind), REFUSAL_KINDS)
 })
 
 t.test('an error code is one word for one thing', async t => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { silent, Turns } from '../../broker/index.ts'
+import { Refusals, silent, systemClock, Turns } from '../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from '../../bridge/socketio/wire/engine.ts'
 import {
   guardPolling, MISSING_T, OLDER_REQUESTS_MAX, REPEATS_MAX, T_CHARS_MAX
@@ -53,6 +53,7 @@ function setUp (bytesMax = BYTES_MAX, protocol: 3 | 4 = 4) {
     engine: engine as unknown as EngineServer,
     inlets: new Inlets(new Turns()),
     log: silent,
+    refusals: new Refusals({ clock: systemClock, log: silent }),
     answerBytesMax: bytesMax,
     stepOf: () => step
   })

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'socket.io'
 import {
-  HoldfastError, inTime, SeldomEach, type Broker, type Connected, type Logger, type Offset
+  HoldfastError, inTime, toDoAbout, type Broker, type Connected, type Logger, type Offset, type Refusals
 } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 import { readToken } from '../proof/recovery-offset.ts'
@@ -12,6 +12,7 @@ import type { NamespaceRules, Rules } from '../rules/rules.ts'
 import { isEio3 } from '../wire/eio3.ts'
 import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from '../wire/engine.ts'
 import { MISSING_T } from '../wire/guard.ts'
+import { STOPPING, TOO_MANY } from '../wire/refused-requests.ts'
 import type { DeviceCookies } from './cookie.ts'
 import { IdentityError, ownerOf, readIdentity, shownBy, type Identify, type Identified, type Identity
 } from './identity.ts'
@@ -58,24 +59,30 @@ export interface AdmissionOptions {
   /** A program's own server: its middlewares have run, and may have said who this is. */
   readonly isProgram: boolean
   readonly log: Logger
+  readonly refusals: Refusals
 }
 
 /** Sessions that one connection can open. */
 export const NAMESPACES_PER_CONNECTION_MAX = 32
 
-/** A client that is refused may try again at once: a code and an address are logged once in this time. */
-const REFUSED_LOG_MS = 10_000
-const REFUSED_KNOWN_MAX = 1_000
+const TO_DO: Readonly<Record<string, string>> = {
+  NAMESPACE_INVALID: 'correct the namespace in the client, or let it in by the rules (namespaces)',
+  NAMESPACES_FULL: 'let the client open more connections (forceNew: true), or use fewer namespaces',
+  PROTOCOL: 'let the client connect to a namespace once, and wait for the answer'
+}
 
 const OLD_PROTOCOL = 3
 
 /** Refused for a reason that the client is told as `connect_error`, with a code in `error.data.code`. */
 class RefusedError extends Error {
   readonly data: { readonly code: string }
+  /** For the log alone. */
+  override readonly cause: string | undefined
 
-  constructor (code: string, message: string) {
+  constructor (code: string, message: string, cause?: string) {
     super(message)
     this.data = { code }
+    this.cause = cause
   }
 }
 
@@ -83,20 +90,17 @@ export class Admission {
   readonly #options: AdmissionOptions
   /** Namespaces of a connection that were asked for and are not open yet. */
   readonly #opening = new WeakMap<Connection, Set<string>>()
-  /** By code and address. */
-  readonly #refused: SeldomEach
   closed = false
 
   constructor (options: AdmissionOptions) {
     this.#options = options
-    this.#refused = new SeldomEach(options.broker.clock, REFUSED_LOG_MS, REFUSED_KNOWN_MAX)
   }
 
   /** Socket.IO's allowRequest: asked once for each connection, before anything is kept for it. */
   mayConnect (request: EngineRequest, engine: EngineServer): string | undefined {
     const { connectionsMax } = this.#options.broker.limits
-    if (this.closed) return 'the server is shutting down'
-    if (engine.clientsCount >= connectionsMax) return `too many connections (connectionsMax = ${connectionsMax})`
+    if (this.closed) return STOPPING
+    if (engine.clientsCount >= connectionsMax) return `${TOO_MANY} (connectionsMax = ${connectionsMax})`
     const { transport, t } = request._query
     if (transport === 'polling' && t === undefined && isEio3(request._query)) return MISSING_T
     return undefined
@@ -149,9 +153,8 @@ export class Admission {
         `identify gave no answer within connectTimeoutMs = ${limits.connectTimeoutMs}`))
     } catch (error) {
       if (error instanceof HoldfastError) throw error
-      this.#options.log.warn({ err: error, remoteAddress: address },
-        'the program\'s identify() refused a Socket.IO client with an exception')
-      throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
+      const { message } = error instanceof Error ? error : new Error(String(error))
+      throw new RefusedError('NOT_AUTHORIZED', 'not allowed', `identify() of the program threw: ${message}`)
     }
   }
 
@@ -262,15 +265,25 @@ export class Admission {
     return () => isOpening.delete(namespace)
   }
 
+  #tell ({ nsp, handshake: { address, auth } }: Socket, code: string, { message, cause }: Error): void {
+    const { clientId } = auth as { readonly clientId?: unknown }
+    this.#options.refusals.note({
+      kind: 'clients',
+      who: { remoteAddress: address, clientId: typeof clientId === 'string' ? clientId : undefined },
+      about: { namespace: nsp.name, code, error: typeof cause === 'string' ? cause : message },
+      sameAs: code,
+      what: 'a Socket.IO client was refused',
+      toDo: TO_DO[code] ?? toDoAbout(code)
+    })
+  }
+
   #refusal (socket: Socket, error: unknown): Error {
     const fields = { namespace: socket.nsp.name.slice(0, 80), remoteAddress: socket.handshake.address }
     const isToldAsItIs = error instanceof RefusedError || error instanceof IdentityError
     if (isToldAsItIs || error instanceof HoldfastError) {
       const code = isToldAsItIs ? error.data.code : error.code
-      const times = this.#refused.happened(`${code} ${fields.remoteAddress}`)
-      if (times > 0) {
-        this.#options.log.info({ ...fields, code, times }, `a Socket.IO client was refused: ${error.message}`)
-      }
+      // one whose connection has gone, or that comes while the server stops, was not refused
+      if (code !== 'CLOSED') this.#tell(socket, code, error)
       return isToldAsItIs ? error : new RefusedError(code, error.message)
     }
     this.#options.log.error({ ...fields, err: error }, 'a Socket.IO client could not be let in')

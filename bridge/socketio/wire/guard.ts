@@ -14,10 +14,11 @@
  * can't have had the answer to the one before. Engine.IO 3 has no such proof: its polls need `t`.
  */
 import type { ServerResponse } from 'node:http'
-import type { Logger } from '../../../broker/index.ts'
+import type { Logger, Refusals } from '../../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 import type { Inlets } from './inlets.ts'
 import type { LockStep } from './lock-step.ts'
+import { whoOf } from './refused-requests.ts'
 
 /** A browser tries again twice at most; one `t` for ever would be the same events for ever. */
 export const REPEATS_MAX = 2
@@ -38,12 +39,13 @@ export interface GuardOptions {
   readonly engine: EngineServer
   readonly inlets: Inlets
   readonly log: Logger
+  readonly refusals: Refusals
   /** What is kept of a connection, until its next request; 0 keeps nothing. */
   readonly answerBytesMax: number
   stepOf (connection: EngineSocket): LockStep | undefined
 }
 
-export function guardPolling ({ engine, inlets, log, answerBytesMax, stepOf }: GuardOptions): void {
+export function guardPolling ({ engine, inlets, log, refusals, answerBytesMax, stepOf }: GuardOptions): void {
   const seen = new WeakMap<EngineSocket, Record<'GET' | 'POST', Requests>>()
 
   engine.use((request, response, next) => {
@@ -83,7 +85,14 @@ export function guardPolling ({ engine, inlets, log, answerBytesMax, stepOf }: G
     }
     refuse(response, verdict)
     if (verdict === STALE) return log.debug(fields, `long polling: ${verdict}; it is refused`)
-    log.info(fields, `long polling: ${verdict}; the connection is closed`)
+    refusals.note({
+      kind: 'requests',
+      who: whoOf(request),
+      about: { ...fields, reason: verdict },
+      sameAs: verdict,
+      what: 'a request of long polling was refused, and its connection closed',
+      toDo: 'the client connects anew by itself; if it goes on so, update it, or look at what stands between'
+    })
     connection.close(true)
   })
 }

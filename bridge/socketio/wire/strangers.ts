@@ -6,6 +6,7 @@
  * A WebSocket begins with the small limit of the server that makes it, long polling when its connection is made; both
  * get the usual one when the client is let in.
  */
+import type { Who } from '../../../broker/index.ts'
 import type { EngineServer, EngineSocket, EngineTransport } from './engine.ts'
 
 /** Type digit of a Socket.IO CONNECT packet: `0{"token":"..."}`, `0/chat,{"token":"..."}` (protocol 5). */
@@ -15,12 +16,22 @@ export interface StrangersOptions {
   readonly engine: EngineServer
   /** What one packet may take before CONNECT is accepted, and all CONNECT packets that are in force together. */
   readonly connectPacketBytesMax: number
-  /** The connection is closed; the sentence says why. */
-  refused (socket: EngineSocket, sentence: string): void
+  /** The option that bounds a packet of who was let in. */
+  readonly inLimit: string
+  /** More came at once than is taken: the connection is closed, unless only a request was refused. */
+  oversize (who: Who, error: string, limit: string): void
+  /** It began with something else than CONNECT, and is closed. */
+  violation (who: Who, error: string): void
 }
 
+/** How ws calls it. */
+const TOO_LARGE = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+const CONTENT_TOO_LARGE = 413
+const STRANGERS_LIMIT = 'connectPacketBytesMax'
+
 interface Stranger {
-  isIn: boolean
+  /** When it was let in. */
+  who: Who | undefined
   /** Of CONNECT packets in force, by namespace. */
   readonly bytes: Map<string, number>
   total: number
@@ -36,30 +47,43 @@ export class Strangers {
     this.#options = options
     this.#bytesMax = Math.min(connectPacketBytesMax, engine.opts.maxHttpBufferSize)
     if (engine.ws?.options !== undefined) engine.ws.options.maxPayload = this.#bytesMax
+    engine.use((request, response, next) => { // whatever Engine.IO answers
+      const { sid = '' } = request._query
+      const socket = Object.hasOwn(engine.clients, sid) ? engine.clients[sid] : undefined
+      if (request.method === 'POST' && socket !== undefined) {
+        response.once('close', () => {
+          if (response.statusCode !== CONTENT_TOO_LARGE) return
+          this.#oversize(request.socket.remoteAddress, this.#known.get(socket), 'the body of a polling request')
+        })
+      }
+      next()
+    })
   }
 
   /** A connection was made; before anybody else listens to its packets. */
   watch (socket: EngineSocket): void {
-    const stranger: Stranger = { isIn: false, bytes: new Map(), total: 0 }
+    const stranger: Stranger = { who: undefined, bytes: new Map(), total: 0 }
     this.#known.set(socket, stranger)
     if (socket.transport.name === 'polling') socket.transport.maxHttpBufferSize = this.#bytesMax
+    else this.#listen(socket, stranger, socket.transport)
     socket.on('packet', ({ type, data }) => {
       if (type !== 'message' || data === undefined) return
-      const wrong = this.#wrongWith(stranger, data)
-      if (wrong === undefined) return
-      this.#options.refused(socket, wrong)
+      if (this.#mayPass(socket, stranger, data)) return
       socket.close(true) // before Socket.IO reads it
     })
-    socket.on('upgrading', transport => { if (stranger.isIn) this.#open(transport) })
+    socket.on('upgrading', transport => {
+      if (stranger.who !== undefined) this.#open(transport)
+      this.#listen(socket, stranger, transport)
+    })
   }
 
   /** A namespace was opened. `isKept`: its auth stays in memory. */
-  accepted (socket: EngineSocket, namespace: string, isKept: boolean): void {
+  accepted (socket: EngineSocket, namespace: string, who: Who, isKept: boolean): void {
     const stranger = this.#known.get(socket)
     if (stranger === undefined) return
     if (!isKept) this.left(socket, namespace)
-    if (stranger.isIn) return
-    stranger.isIn = true
+    if (stranger.who !== undefined) return
+    stranger.who = who
     this.#open(socket.transport)
   }
 
@@ -82,18 +106,40 @@ export class Strangers {
     if (deflate !== undefined) deflate._maxPayload = maxHttpBufferSize
   }
 
-  #wrongWith (stranger: Stranger, data: string | Buffer): string | undefined {
+  #listen ({ remoteAddress }: EngineSocket, stranger: Stranger, transport: EngineTransport): void {
+    if (transport.name !== 'websocket') return
+    transport.socket.on('error', ({ code }) => {
+      if (code === TOO_LARGE) this.#oversize(remoteAddress, stranger, 'a packet over a WebSocket')
+    })
+  }
+
+  #oversize (remoteAddress: string | undefined, stranger: Stranger | undefined, what: string): void {
+    const { engine, inLimit, oversize } = this.#options
+    if (stranger?.who === undefined) {
+      oversize({ remoteAddress }, `${what} of more than ${STRANGERS_LIMIT} = ${this.#bytesMax} bytes, before a ` +
+        'CONNECT was accepted', STRANGERS_LIMIT)
+    } else {
+      oversize(stranger.who, `${what} of more than ${inLimit} = ${engine.opts.maxHttpBufferSize} bytes`, inLimit)
+    }
+  }
+
+  #mayPass (socket: EngineSocket, stranger: Stranger, data: string | Buffer): boolean {
+    const who = stranger.who ?? { remoteAddress: socket.remoteAddress }
     if (typeof data !== 'string' || !data.startsWith(CONNECT)) {
-      return stranger.isIn ? undefined : 'something else came before its CONNECT was accepted'
+      if (stranger.who !== undefined) return true
+      this.#options.violation(who, 'something else came before its CONNECT was accepted')
+      return false
     }
     const [, namespace = '/'] = /^0(\/[^,]*)/.exec(data) ?? []
     const before = stranger.bytes.get(namespace) ?? 0
     const total = stranger.total - before + data.length
     if (total > this.#bytesMax) {
-      return `its CONNECT packets take more than ${this.#bytesMax} bytes together (connectPacketBytesMax)`
+      this.#options.oversize(who, `its CONNECT packets take more than ${STRANGERS_LIMIT} = ${this.#bytesMax} bytes ` +
+        'together', STRANGERS_LIMIT)
+      return false
     }
     stranger.total = total
     stranger.bytes.set(namespace, data.length)
-    return undefined
+    return true
   }
 }

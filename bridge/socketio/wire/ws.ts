@@ -27,6 +27,7 @@ export interface EngineWebSocket {
   /** `sent` is called when the system has taken it. */
   ping (payload: string, mask: false, sent: () => void): void
   on (event: 'pong', listener: (payload: Buffer) => void): this
+  on (event: 'error', listener: (error: NodeJS.ErrnoException) => void): this
 }
 
 /** The module, as far as it is looked at. */
