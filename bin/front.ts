@@ -59,8 +59,8 @@ export function createFront (options: FrontOptions): Front {
   }
 
   function tellPath (request: IncomingMessage, what: string): void {
-    tell('paths', request, what, 'correct the path in the client, or in the proxy, or set mqttPath or socketioPath to what ' +
-      `it asks for. There is ${places(mqttPath, socketioPath)}`)
+    tell('paths', request, what, 'correct the path in the client, or in the proxy, or set mqttPath or socketioPath ' +
+      `to what it asks for. There is ${places(mqttPath, socketioPath)}`)
   }
 
   function onRequest (request: IncomingMessage, response: ServerResponse): void {

@@ -6,8 +6,8 @@ import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { createSocketioBridge, type Tallies } from '../bridge/socketio/server.ts'
 import {
-  type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type RefusalCounts, type SessionInfo,
-  anonymous, Refusals, Turns, createBroker, createMqttServer, processHeap, systemClock
+  type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type RefusalCounts,
+  type SessionInfo, anonymous, Refusals, Turns, createBroker, createMqttServer, processHeap, systemClock
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import type { Config } from '../config/schema.ts'

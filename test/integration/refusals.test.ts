@@ -184,8 +184,7 @@ t.test('Socket.IO: clients, emits, and what comes before CONNECT', async t => {
   t.equal(answer.status, 'error')
   t.match(await line('messages', /emitted was refused.*credentials/), { clientId: 'io:_:good', event: 'send' })
   await begin(t, httpPort, '42["x"]')
-  t.match(await line('violations', /broke the protocol/, { error: 'something else came before its CONNECT was accepted' }),
-    who)
+  t.match(await line('violations', /broke the protocol/), { ...who, error: /before its CONNECT was accepted/ })
   t.match(holdfast.stats().refusals, { clients: 1, messages: 1, violations: 1 })
 })
 
