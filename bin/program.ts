@@ -1,4 +1,4 @@
-/** The program around the server, as a publisher: it is trusted, whatever access control says of others. */
+/** The program around the server: it is trusted, whatever access control says of others. */
 import { CLIENT_ID_MARK } from '../bridge/socketio/translation/translate.ts'
 import type { SocketioBridge } from '../bridge/socketio/server.ts'
 import {
@@ -51,17 +51,19 @@ export interface Expiries {
 
 export const PROGRAM = { clientId: '$program' as ClientId, principal: '$program' as Principal }
 
-/** Access control that lets the program publish, and nobody else be taken for the program [G7]. */
+/** Access control that lets the program do all, and nobody else be taken for the program [G7]. */
 export function trustingTheProgram (auth: Auth): Auth {
   return {
     anonymous: auth.anonymous,
     async authenticate (credentials) {
+      if (credentials.clientId.startsWith(PROGRAM.clientId)) return undefined // subscriptions of the program
       const principal = await auth.authenticate(credentials)
       return principal === PROGRAM.principal ? undefined : principal
     },
     mayPublish: (principal, clientId, topic) =>
       principal === PROGRAM.principal || auth.mayPublish(principal, clientId, topic),
-    maySubscribe: (principal, clientId, filter) => auth.maySubscribe(principal, clientId, filter)
+    maySubscribe: (principal, clientId, filter) =>
+      principal === PROGRAM.principal || auth.maySubscribe(principal, clientId, filter)
   }
 }
 

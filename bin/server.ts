@@ -26,10 +26,12 @@ import {
 } from './program.ts'
 import { rulesOf } from './rules.ts'
 import { safeLogger } from './safe-logger.ts'
+import { type Subscribe, createSubscribe } from './subscription.ts'
 
 export { ListenError, type Address } from './listen.ts'
 export type { Durable, HoldfastOptions, Identified, Identify, ProgramEmit } from './options.ts'
 export type { NewSession, PublishOptions, Published } from './program.ts'
+export type { ReceivedMessage, Subscription, SubscriptionOptions } from './subscription.ts'
 
 export interface HoldfastAddresses {
   readonly mqtt?: Address
@@ -53,6 +55,14 @@ export interface Holdfast {
    * HoldfastError: then it is not kept.
    */
   publish (message: PublishOptions): Promise<Published>
+  /**
+   * Messages of these topic filters, for this process: `for await (const message of await holdfast.subscribe('a/#'))`.
+   * With a `name` they wait while nobody reads, over a restart too [G2]; without one they are those that come once this
+   * has resolved. A slow reader holds up nobody [G8]: what waits for it is bounded like that of any other session, and
+   * `onGap` hears what it loses [G5]. Rejects with TypeError, or HoldfastError: FILTER_INVALID, NAME_IN_USE, and what a
+   * client would be refused for. Reading ends with the server; it throws where the session is ended.
+   */
+  readonly subscribe: Subscribe
   stats (): HoldfastStats
   sessions (): IterableIterator<SessionInfo>
   /**
@@ -220,6 +230,8 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       get addresses () { return { mqtt: closing === undefined ? mqttAddress : undefined, http: addressOf(http) } },
       events: broker.events,
       publish: (message) => publish(broker, message),
+      subscribe: createSubscribe(
+        { broker, program: PROGRAM, expiryMs: config.mqttSessionExpiryMs, makeId: randomUUID }),
       stats: () => ({
         ...broker.stats(),
         connections: { mqtt: mqttServer.connections, socketio: bridge.connections },

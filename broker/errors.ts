@@ -11,6 +11,7 @@ export const ERRORS = {
   DATA_DAMAGED: { retriable: false, says: 'the data folder is damaged beyond what can be recovered' },
   CLIENT_ID_INVALID: { retriable: false, says: 'the client identifier is empty, too long or malformed' },
   SESSION_FOREIGN: { retriable: false, says: 'the session belongs to another principal' },
+  NAME_IN_USE: { retriable: true, says: 'the program reads under this name already' },
   SESSIONS_FULL: { retriable: true, says: 'the number of sessions has reached its limit' },
   FILTER_INVALID: { retriable: false, says: 'the topic filter is malformed, too long or too deep' },
   FILTERS_FULL: { retriable: false, says: 'the session has reached its number of filters' },

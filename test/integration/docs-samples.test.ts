@@ -208,6 +208,23 @@ const RUNNERS: ReadonlyArray<readonly [page: string, begins: string, runner: Run
     child.kill('SIGTERM')
     t.same(await within(once(child, 'exit'), 'the end'), [0, null])
   }],
+  ['README.md', 'for await', async (t, { code }) => {
+    const { holdfast } = await startHoldfast(t)
+    const saved: unknown[] = []
+    let isOver = (): void => {}
+    const save = (topic: string, payload: Buffer, duplicate: boolean): void => {
+      saved.push([topic, payload.toString(), duplicate])
+      isOver()
+    }
+    const first = new Promise<void>(resolve => { isOver = resolve })
+    const loop = inScope(code, { holdfast, save })
+    await until(() => [...holdfast.sessions()].length === 1, 'its session')
+    await holdfast.publish({ topic: 'sensors/a', payload: '21.5' })
+    await within(first, 'the message')
+    await holdfast.close()
+    await within(loop, 'the end of the loop')
+    t.same(saved, [['sensors/a', '21.5', false]])
+  }],
   ['docs/migrating.md', 'import { createServer }', async (t, { code }) => {
     const port = await freePort()
     const { said } = run(t, code, { PORT: String(port), USERS: '{"t1":"U1","t2":"U2"}' })
