@@ -49,7 +49,9 @@ export function createBroker (options: BrokerOptions): Broker {
 }
 
 /** For a link that comes when the broker is closing. */
-const DETACHED: Attachment = { position: ORIGIN, acknowledge () {}, async received () {}, drained () {}, detach () {} }
+const DETACHED: Attachment = {
+  position: ORIGIN, acknowledge () {}, async received () {}, awaits () { return undefined }, drained () {}, detach () {}
+}
 
 export class HoldfastBroker implements Broker {
   readonly events: Events

@@ -6,7 +6,7 @@ import type { Limits } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { PacketId, TimeMs } from '../message.ts'
 import type { Who } from '../refusals.ts'
-import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../session/link.ts'
+import type { Answer, Attachment, CloseReason, Delivery, GapReason, Link } from '../session/link.ts'
 import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../topics.ts'
 import { FrameGuard } from './frame-guard.ts'
@@ -157,6 +157,14 @@ export class MqttConnection implements Link {
     this.intake?.stop()
     this.#socket.destroy()
     this.closed()
+  }
+
+  /** What is out under an identifier asks for another answer; an answer to what is not out is nothing wrong. */
+  wrongAnswer (answer: Answer, packetId: PacketId): string | undefined {
+    const awaited = this.attachment?.awaits(packetId)
+    if (awaited === undefined || awaited === answer) return undefined
+    if (awaited === 'pubcomp' && answer === 'pubrec') return undefined // again: it has not seen PUBREL yet
+    return `${answer.toUpperCase()} for a message that waits for ${awaited.toUpperCase()} [MQTT-3.3.4-1]`
   }
 
   // --- from the broker to the publisher

@@ -162,7 +162,9 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
       publish(client, request, packetId)
       intake.turn.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
     },
-    acknowledge: (packetId) => { connection.attachment?.acknowledge(packetId as PacketId) },
+    acknowledge (packetId) {
+      if (connection.gate!.takesAnswer('puback', packetId)) connection.attachment?.acknowledge(packetId as PacketId)
+    },
     rest: (bytes) => { packets.take(bytes) },
     cut (bytes) {
       const end = headerEnd(bytes)
@@ -274,6 +276,7 @@ function makeGate (client: InnerClient, connection: MqttConnection, limits: Limi
         return false
       }
     },
+    wrongAnswer: (answer, packetId) => connection.wrongAnswer(answer, packetId as PacketId),
     waitingMax: EARLY_PACKETS_MAX
   })
   parser.on('packet', (packet: GatedPacket) => { gate.take(packet) })

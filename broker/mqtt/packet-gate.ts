@@ -5,6 +5,8 @@
  * Without the gate Aedes handles a packet that comes while CONNECT is still being authenticated: it would get its
  * receipt without having been appended [G1], or overtake those that came before it [G3].
  */
+import type { Answer } from '../session/link.ts'
+
 export interface GatedPacket {
   readonly cmd: string
   readonly qos?: number
@@ -24,6 +26,8 @@ export interface GateOptions {
   readonly refuse: (sentence: string) => void
   /** Is a filter one? Where it is not, that is told. */
   readonly mayFilter: (filter: string) => boolean
+  /** What is wrong with an answer to a message; undefined if nothing is. */
+  readonly wrongAnswer: (answer: Answer, packetId: number) => string | undefined
   /** Packets that may wait for CONNACK; reading stops meanwhile. */
   readonly waitingMax: number
 }
@@ -74,12 +78,21 @@ export class PacketGate {
     for (const packet of waiting) if (!this.#isOver) this.#pass(packet)
   }
 
+  /** False if it is not the answer that the message asked for: then the connection ends. */
+  takesAnswer (answer: Answer, packetId: number): boolean {
+    const wrong = this.#options.wrongAnswer(answer, packetId)
+    if (wrong === undefined) return true
+    this.#break(wrong)
+    return false
+  }
+
   #pass (packet: GatedPacket): void {
     if (packet.cmd === 'disconnect') {
       this.#isOver = true
       this.#options.leave()
       return
     }
+    if (isAnswer(packet.cmd) && !this.takesAnswer(packet.cmd, packet.messageId!)) return
     if (packet.subscriptions !== undefined) markFilters(packet, this.#options.mayFilter)
     this.#options.pass(packet)
   }
@@ -90,6 +103,8 @@ export class PacketGate {
     this.#options.refuse(sentence)
   }
 }
+
+function isAnswer (cmd: string): cmd is Answer { return cmd === 'puback' || cmd === 'pubrec' || cmd === 'pubcomp' }
 
 function markFilters (packet: GatedPacket, mayFilter: GateOptions['mayFilter']): void {
   const subscriptions = packet.subscriptions!

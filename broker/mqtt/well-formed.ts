@@ -112,6 +112,7 @@ function filters (name: string, optionBytes: 0 | 1, oneAtLeast: string): Check {
       if (filterEnd === undefined || filterEnd + optionBytes > end) {
         return `${name} that ends inside a filter [MQTT-4.8.0-1]`
       }
+      if (filterEnd === from + 2) return `filter of ${name}: it is empty [MQTT-4.7.3-1]`
       const wrong = wrongString(`filter of ${name}`, chunk, from, filterEnd)
       if (wrong !== undefined) return wrong
       if (optionBytes === 1 && chunk[filterEnd] > 2) return `${name} with reserved bits or QoS 3 [MQTT-3.8.3-4]`
@@ -151,10 +152,10 @@ function wrongFlags (flags: number): string | undefined {
 /** The payload of CONNECT (3.1.3): what its flags announce, in this order, and nothing else [MQTT-3.1.3-1]. */
 function wrongFields (flags: number, chunk: Buffer, from: number, end: number): string | undefined {
   const fields: ReadonlyArray<readonly [isThere: boolean, name: string, check: StringCheck | undefined]> = [
-    [true, 'client identifier', wrongString],
+    [true, 'client identifier', wrongName],
     [(flags & CONNECT.will) !== 0, 'topic of the will', wrongTopic],
     [(flags & CONNECT.will) !== 0, 'message of the will', undefined],
-    [(flags & CONNECT.userName) !== 0, 'user name', wrongString],
+    [(flags & CONNECT.userName) !== 0, 'user name', wrongName],
     [(flags & CONNECT.password) !== 0, 'password', undefined]
   ]
   let at = from
@@ -185,6 +186,19 @@ const wrongString: StringCheck = (what, chunk, from, end) => {
   const bytes = chunk.subarray(from + 2, end)
   if (!isUtf8(bytes)) return `${what}: not UTF-8 [MQTT-1.5.3-1]`
   return bytes.includes(0) ? `${what}: it holds U+0000 [MQTT-1.5.3-2]` : undefined
+}
+
+/**
+ * Who somebody is: a name that looks like another one, or that moves the cursor of whoever reads a log, is refused. The
+ * specification allows to close the connection for a control character in any string (1.5.3); topics may hold them.
+ */
+const wrongName: StringCheck = (what, chunk, from, end) => {
+  for (let i = from + 2; i < end; i++) {
+    const byte = chunk[i]
+    const isC1 = byte === 0xc2 && i + 1 < end && chunk[i + 1] < 0xa0 // U+0080 to U+009F
+    if ((byte > 0 && byte < 0x20) || byte === 0x7f || isC1) return `${what}: it holds a control character (1.5.3)`
+  }
+  return wrongString(what, chunk, from, end)
 }
 
 const wrongTopic: StringCheck = (what, chunk, from, end) => {

@@ -14,7 +14,7 @@ import type { HeapGuard } from '../heap-guard.ts'
 import type { Limits } from '../limits.ts'
 import type { Store } from '../store/store.ts'
 import { matches } from '../topics.ts'
-import type { Attachment, CloseReason, GapReason, Link } from './link.ts'
+import type { Answer, Attachment, CloseReason, GapReason, Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { NO_ENTRIES, Puller } from './puller.ts'
 import { cursorChange } from './records.ts'
@@ -319,6 +319,10 @@ class Attached implements Attachment {
   }
 
   acknowledge (packetId: PacketId): void { this.#follower.acknowledge(this.#session, this.#live, packetId) }
+
+  awaits (packetId: PacketId): Answer | undefined {
+    return this.#session.live === this.#live ? this.#session.window?.awaits(packetId) : undefined
+  }
 
   async received (packetId: PacketId): Promise<void> {
     await this.#follower.received(this.#session, this.#live, packetId)

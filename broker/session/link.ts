@@ -4,6 +4,9 @@
  */
 import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../message.ts'
 
+/** Of a client to a message (MQTT 3.3.4); it may answer PUBREC again once it has done so. */
+export type Answer = 'puback' | 'pubrec' | 'pubcomp'
+
 export interface Delivery {
   /** 0 for QoS 0. */
   readonly packetId: PacketId
@@ -74,6 +77,8 @@ export interface Attachment {
   acknowledge (packetId: PacketId): void
   /** PUBREC: resolves when it is durable that PUBREL may be sent (MQTT 4.3.3). */
   received (packetId: PacketId): Promise<void>
+  /** What the client has to answer to the message that is out under an identifier; undefined if none is. */
+  awaits (packetId: PacketId): Answer | undefined
   /** The link takes bytes again. */
   drained (): void
   /** The connection is gone. The session goes on by itself until it expires; a clean one ends. */

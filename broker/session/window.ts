@@ -3,7 +3,7 @@
  * Pure: no socket, disk or clock. (MQTT 3.1.1, 2.3.1, 4.3 and 4.4)
  */
 import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../message.ts'
-import type { Delivery } from './link.ts'
+import type { Answer, Delivery } from './link.ts'
 
 export const FLIGHT_SENT = 0
 /** PUBREC has come; PUBREL is out (QoS 2). */
@@ -92,6 +92,14 @@ export class Window {
 
   has (packetId: number): boolean { return this.#byId.has(packetId) }
   get (packetId: number): Flight | undefined { return this.#byId.get(packetId) }
+
+  /** Which answer to the message under an identifier comes next; undefined if it is not out. */
+  awaits (packetId: number): Answer | undefined {
+    const flight = this.#byId.get(packetId)
+    if (flight === undefined) return undefined
+    if (flight.qos < 2) return 'puback'
+    return flight.state === FLIGHT_SENT ? 'pubrec' : 'pubcomp'
+  }
 
   /** Takes an identifier that is not in use [MQTT-2.3.1-2]; the caller has looked at `room`. */
   send (message: Message | Entry, qos: QoS, offset: Offset, retain: boolean, dup: boolean, now: TimeMs): Flight {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { anonymous, silent, type Auth } from '../../broker/index.ts'
 import { startInProcess } from '../helpers/in-process.ts'
-import { connectWire, openWire, publish1, subscribe, take, text } from '../helpers/mqtt-wire.ts'
+import { connectWire, openWire, publish1, publish2, subscribe, take, text } from '../helpers/mqtt-wire.ts'
 import { within } from '../helpers/wait.ts'
 
 t.setTimeout(120_000)
@@ -39,6 +39,8 @@ const CLOSED: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-3.3.1-2] PUBLISH at QoS 0 with DUP', hex('38 06 0003 772f61 78')],
   ['[MQTT-1.5.3-2] SUBSCRIBE to a filter with U+0000', hex('82 08 0005 0003 610062 00')],
   ['[MQTT-1.5.3-2] UNSUBSCRIBE from a filter with U+0000', hex('a2 07 0005 0003 610062')],
+  ['[MQTT-4.7.3-1] SUBSCRIBE to an empty filter', hex('82 09 0005 0001 74 00 0000 00')],
+  ['[MQTT-4.7.3-1] UNSUBSCRIBE from an empty filter', hex('a2 04 0005 0000')],
   ['SUBSCRIBE without an identifier', hex('82 00')],
   ['UNSUBSCRIBE with half an identifier', hex('a2 01 00')],
   ['PUBACK without an identifier', hex('40 00')],
@@ -109,6 +111,8 @@ const CONNECTS: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-1.5.3-2] a user name with U+0000', connect('82', '0001 61 0003 610062')],
   ['[MQTT-1.5.3-1] a will topic that is not UTF-8', connect('06', '0001 61 0002 c328 0001 63')],
   ['[MQTT-1.5.3-2] a will topic with U+0000', connect('06', '0001 61 0003 610062 0001 63')],
+  ['a client identifier with a control character', connect('02', '0003 610762')],
+  ['a user name with a control character', connect('82', '0001 61 0003 61c29b')],
   ['[MQTT-4.7.3-1] an empty will topic', connect('06', '0001 61 0000 0001 63')],
   ['[MQTT-4.7.1-1] a will topic with a wildcard', connect('06', '0001 61 0003 612f23 0001 63')]
 ]
@@ -191,6 +195,35 @@ t.test('acknowledgements of what is not known do not end the connection', async 
       client.write(bytes)
       const answers = await client.untilPong()
       t.ok(answers.every(({ cmd }) => cmd === 'pubrel' || cmd === 'pubcomp'), `${what}, clean=${clean}`)
+    }
+  }
+})
+
+/** What a subscriber answers a message at a QoS with, in order; the last one is wrong. */
+const WRONG_ANSWERS: ReadonlyArray<readonly [qos: 1 | 2, answers: readonly string[]]> = [
+  [1, ['50']], [1, ['70']], [2, ['40']], [2, ['70']], [2, ['50', '40']], [2, ['50', '50', '40']]
+]
+
+t.test('[MQTT-3.3.4-1] who answers a message otherwise than its QoS asks for is closed, and keeps it', async t => {
+  const server = await startInProcess(t)
+  const { client: publisher } = await connectWire(t, server)
+  for (const [qos, answers] of WRONG_ANSWERS) {
+    for (const isCut of [false, true]) { // one by one, or such that the general parser sees all of them
+      const clientId = `answers-${qos}-${answers.join('-')}-${isCut}`
+      const { client } = await connectWire(t, server, { clientId, clean: false })
+      await subscribe(client, { [clientId]: qos })
+      await publish2(publisher, clientId, 'x')
+      const packet = await client.next()
+      for (const [i, answer] of answers.entries()) {
+        const bytes = hex(`${answer} 02 ${packet.messageId!.toString(16).padStart(4, '0')}`)
+        client.write(bytes.subarray(0, isCut ? 1 : 4))
+        if (isCut) client.write(bytes.subarray(1))
+        if (i < answers.length - 1) t.equal((await client.next()).cmd, 'pubrel')
+      }
+      await within(client.closed, `${clientId} to be closed`)
+      const { client: again } = await connectWire(t, server, { clientId, clean: false })
+      t.match(await again.next(), answers.length === 1 ? { cmd: 'publish', qos } : { cmd: 'pubrel' }, clientId)
+      again.destroy()
     }
   }
 })

@@ -51,6 +51,8 @@ const WRONG: ReadonlyArray<readonly [clause: string, packet: string]> = [
   ['MQTT-3.8.3-4', '82 0001 0001 61 00 0001 62 04'],
   ['MQTT-1.5.3-1', '82 0001 0001 ff 00'], ['MQTT-1.5.3-2', '82 0001 0001 61 00 0001 00 00'],
 
+  ['MQTT-4.7.3-1', '82 0001 0000 00'], ['MQTT-4.7.3-1', '82 0001 0001 61 00 0000 00'],
+  ['MQTT-4.7.3-1', 'a2 0001 0000'],
   ['MQTT-2.3.1-1', 'a2'], ['MQTT-2.3.1-1', 'a2 01'], ['MQTT-2.3.1-1', 'a2 0000 0001 61'], ['MQTT-3.10.3-2', 'a2 0001'],
   ['MQTT-4.8.0-1', 'a2 0001 0002 61'], ['MQTT-1.5.3-1', 'a2 0001 0001 ff'], ['MQTT-1.5.3-2', 'a2 0001 0001 00'],
 
@@ -89,7 +91,8 @@ t.test('[MQTT-4.8.0-1] each malformed packet breaks the statement that its sente
 /** Odd, and allowed. */
 const RIGHT: readonly string[] = [
   '30 0001 61', '32 0001 61 0001', '3a 0001 61 0001', '3d 0003 efbfbd 0001 78', '30 0003 efbbbf', // U+FFFD, U+FEFF
-  '30 0001 01', '82 0001 0000 00', '82 0001 0002 612b 00', 'a2 0001 0000',
+  '30 0001 01', '82 0001 0001 01 00', '82 0001 0002 612b 00', 'a2 0001 0002 c280',
+  '10 0004 4d515454 04 06 0000 0001 61 0001 01 0000', '10 0004 4d515454 04 82 0000 0001 61 0002 c2a0',
   '10 0004 4d515454 04 00 0000 0000', '10 0004 4d515454 04 c2 0000 0000 0000 0000',
   '10 0004 4d515454 04 82 0000 0001 61 0003 efbfbd', '10 0004 4d515454 04 06 0000 0001 61 0001 62 0002 00ff',
   '10 0004 4d515454 05 ff 00', '10 0004 4d515454 06' // answered with return code 1 [MQTT-3.1.2-2]
@@ -99,16 +102,28 @@ t.test('what is odd and allowed passes', async t => {
   for (const packet of RIGHT) t.equal(check(packet), undefined, packet)
 })
 
-const NAMES = ['a', 'a/b', 'ä/日本/🦉', 'x'.repeat(300), '$SYS/x', ' ', '\u0001']
+t.test('a control character is refused where it names somebody, and nowhere else', async t => {
+  for (const name of ['01', '1f', '7f', 'c280', 'c29f', '610a62']) {
+    const field = `${(name.length / 2).toString(16).padStart(4, '0')} ${name}`
+    for (const [what, packet] of [['client identifier', `10 0004 4d515454 04 02 0000 ${field}`],
+      ['user name', `10 0004 4d515454 04 82 0000 0001 61 ${field}`]]) {
+      t.equal(check(packet), `${what}: it holds a control character (1.5.3)`, `${what} ${name}`)
+    }
+  }
+})
+
+const TOPICS = ['a', 'a/b', 'ä/日本/🦉', 'x'.repeat(300), '$SYS/x', ' ', '\u0001']
+const NAMES = TOPICS.slice(0, -1)
 
 function anyPacket (random: Random): Packet {
   const messageId = random.between(1, 65_535)
   const pick = <T>(list: readonly T[]): T => list[random.between(0, list.length - 1)]
   const flip = (): boolean => random.between(0, 1) === 1
   const qos = random.between(0, 2) as 0 | 1 | 2
-  const topics = (): string[] => Array.from({ length: random.between(1, 4) }, () => pick([...NAMES, '#', 'a/+/b', '+']))
+  const filters = [...TOPICS, '#', 'a/+/b', '+']
+  const topics = (): string[] => Array.from({ length: random.between(1, 4) }, () => pick(filters))
   const password = flip() ? { password: Buffer.from([0, 255]) } : {}
-  const will = { topic: pick(NAMES), payload: Buffer.alloc(random.between(0, 200)), qos, retain: flip() }
+  const will = { topic: pick(TOPICS), payload: Buffer.alloc(random.between(0, 200)), qos, retain: flip() }
   const version = pick([
     { protocolId: 'MQTT', protocolVersion: 4 }, { protocolId: 'MQIsdp', protocolVersion: 3 }
   ] as const)
@@ -120,7 +135,7 @@ function anyPacket (random: Random): Packet {
       ...(flip() ? { username: pick(NAMES), ...password } : {})
     }),
     () => ({
-      cmd: 'publish', topic: pick(NAMES), payload: Buffer.alloc(random.between(0, 300), 0xff), qos, retain: flip(),
+      cmd: 'publish', topic: pick(TOPICS), payload: Buffer.alloc(random.between(0, 300), 0xff), qos, retain: flip(),
       dup: qos > 0 && flip(), messageId
     }),
     () => ({ cmd: pick(['puback', 'pubrec', 'pubrel', 'pubcomp'] as const), messageId }),
