@@ -7,7 +7,7 @@
  * them than it holds [G6]. The end of the connection does not overtake them, whichever way it comes.
  */
 import type { Duplex } from 'node:stream'
-import type { Turn, Turns } from './turns.ts'
+import type { Taker, Turn, Turns } from './turns.ts'
 
 /** Packets of a connection that are in process; beyond it nothing more is taken until some are done. */
 const PROCESSED_MAX = 256
@@ -15,9 +15,9 @@ const PROCESSED_MAX = 256
 /** Payloads are copied: a unit for each KB. */
 export function copyUnits (bytes: number): number { return bytes >>> 10 }
 
-export interface IntakeOptions {
+/** Whose bytes they are; one for a connection, so it is an object that is there anyway rather than functions. */
+export interface IntakeSource {
   readonly stream: Duplex
-  readonly turns: Turns
   /**
    * Takes packets while the turn has units left, and counts them there.
    * @returns bytes taken; the others come again
@@ -29,9 +29,9 @@ export interface IntakeOptions {
   over (): void
 }
 
-export class Intake {
+export class Intake implements Taker {
   readonly turn: Turn
-  readonly #options: IntakeOptions
+  readonly #source: IntakeSource
   /** Was read and has to wait. */
   #rest: Buffer | undefined
   #hasEnded = false
@@ -41,34 +41,35 @@ export class Intake {
   /** Too much is in process. */
   #isHeld = false
 
-  constructor (options: IntakeOptions) {
-    this.#options = options
-    this.turn = options.turns.turn(() => this.#takeTurn())
+  constructor (source: IntakeSource, turns: Turns) {
+    this.#source = source
+    this.turn = turns.turn(this)
   }
 
   /** There is something to read, or the end. */
   readable (): void {
-    if (this.#isPaused && this.#rest === undefined) this.#options.stream.read(0) // so that it says where it ends
+    if (this.#isPaused && this.#rest === undefined) this.#source.stream.read(0) // so that it says where it ends
     if (!this.#isPaused) this.turn.ask()
   }
 
-  #takeTurn (): boolean {
+  /** A turn of it; for Turns alone. */
+  take (): boolean {
     if (this.#isPaused) return false
     let isEmpty = false
     do {
-      this.#isHeld = this.#options.processed() > PROCESSED_MAX
-      if (!this.#isHeld) isEmpty = !this.#take()
+      this.#isHeld = this.#source.processed() > PROCESSED_MAX
+      if (!this.#isHeld) isEmpty = !this.#takeChunk()
     } while (!isEmpty && !this.#isHeld && this.turn.left > 0)
     if (isEmpty && this.#hasEnded) this.#end()
     return !isEmpty && !this.#isHeld && !this.#isPaused
   }
 
   /** False where there is nothing. */
-  #take (): boolean {
-    const chunk = this.#rest ?? this.#options.stream.read() as Buffer | null
+  #takeChunk (): boolean {
+    const chunk = this.#rest ?? this.#source.stream.read() as Buffer | null
     this.#rest = undefined
     if (chunk === null) return false
-    const taken = this.#options.take(chunk, this.turn)
+    const taken = this.#source.take(chunk, this.turn)
     if (taken < chunk.length && !this.#isStopped) this.#rest = chunk.subarray(taken)
     return true
   }
@@ -86,19 +87,19 @@ export class Intake {
 
   /** Takes what the stream has, which may have gone. */
   #read (): boolean {
-    this.#rest = this.#options.stream.read() as Buffer | null ?? undefined
+    this.#rest = this.#source.stream.read() as Buffer | null ?? undefined
     return this.#rest !== undefined
   }
 
   #end (): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#options.over()
+    this.#source.over()
   }
 
   /** One packet is not in process any more. */
   processedOne (): void {
-    if (!this.#isHeld || this.#options.processed() > PROCESSED_MAX) return
+    if (!this.#isHeld || this.#source.processed() > PROCESSED_MAX) return
     this.#isHeld = false
     this.turn.askLater()
   }

@@ -20,6 +20,12 @@ export const ROUND_UNITS = 640
 /** Calls back in the next turn of the event loop. */
 export type Defer = (next: () => void) => void
 
+/** Of a connection; an object, as there is one that reads anyway. */
+export interface Taker {
+  /** Takes something, counts it in `left` of the turn, and says whether there is more to take. */
+  take (): boolean
+}
+
 export class Turns {
   readonly #defer: Defer
   /** By their start. */
@@ -37,13 +43,9 @@ export class Turns {
     this.#defer = defer
   }
 
-  /**
-   * A connection's place among the others.
-   *
-   * @param take takes something, counts it in `left`, and says whether there is more to take
-   */
-  turn (take: () => boolean): Turn {
-    return new Turn(this, take)
+  /** A connection's place among the others. */
+  turn (taker: Taker): Turn {
+    return new Turn(this, taker)
   }
 
   /** There is something to take: at once if that is fair, later if not. */
@@ -109,7 +111,7 @@ export class Turns {
     turn.left = TURN_UNITS
     turn.unused = 0
     try {
-      return turn.take()
+      return turn.taker.take()
     } finally {
       turn.isTaking = false
       this.#count(turn, TURN_UNITS - turn.left - turn.unused)
@@ -139,12 +141,12 @@ export class Turn {
   end = 0
   isWaiting = false
   isTaking = false
-  readonly take: () => boolean
+  readonly taker: Taker
   readonly #turns: Turns
 
-  constructor (turns: Turns, take: () => boolean) {
+  constructor (turns: Turns, taker: Taker) {
     this.#turns = turns
-    this.take = take
+    this.taker = taker
   }
 
   ask (): void { this.#turns.ask(this) }

@@ -7,6 +7,7 @@ import { Doubt, type Conclusion, type Suspicion } from './proof/deaf.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
 import type { EnginePacket, EngineSocket } from './wire/engine.ts'
+import { listenTo, type EngineOwner } from './wire/engine-owner.ts'
 import type { Inlets } from './wire/inlets.ts'
 import type { LockStep } from './wire/lock-step.ts'
 import { Wire, Writing, type WireOwner } from './wire/wire.ts'
@@ -64,7 +65,7 @@ const CONNECT = '0'
 /** Type digit of a Socket.IO DISCONNECT packet: `1` for the root namespace, `1/chat,` for another (protocol 5). */
 const DISCONNECT = '1'
 
-export class Connection implements ProverOwner<Mark>, WireOwner {
+export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   readonly engine: EngineSocket
   readonly wire: Wire
   readonly #options: ConnectionOptions
@@ -87,7 +88,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   #isOwing = false
   /** Of work that takes a turn of its own; bounded as what waits for the disk is, see take(). */
   #turn: Turn | undefined
-  readonly #work: Array<{ readonly units: number, readonly work: () => void }> = []
+  #work: Array<{ readonly units: number, readonly work: () => void }> | undefined
   /** What is not read now. */
   #paused: { pause (): void, resume (): void } | undefined
   /** Bytes went out in a packet of their own and nothing behind them is proven; `true` until there is a mark behind. */
@@ -104,34 +105,37 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#log = log
     this.wire = new Wire(engine, options.writing ?? new Writing(), this)
     this.#prover = new Prover(engine, this.wire, this)
-    engine.on('packetCreate', packet => {
-      this.#prover.creating(packet)
-      if (packet.type === 'message' && packet.data !== undefined && typeof packet.data !== 'string') this.carriesBytes()
-      this.#queuedBytes += packet.data?.length ?? 0
-    })
-    engine.on('flush', () => {
-      this.#prover.flushing()
-      this.#respondedBytes = this.#queuedBytes
-      this.#queuedBytes = 0
-    })
-    engine.on('packet', packet => this.#read(packet))
+    listenTo(engine, this)
     const { transport } = engine
     if (transport.name === 'polling') {
       engine.on('upgrade', () => this.#prover.upgraded())
       transport.closeTimeout = LINGER_MS_MAX
       transport.prependListener('ready', () => { this.#respondedBytes = 0 }) // before the prover says that it is taken
     }
-    engine.on('close', () => {
-      this.#paused?.resume() // what is left means nothing any more
-      this.#doubt?.drop()
-      this.#linger()
-    })
+  }
+
+  created (packet: EnginePacket): void {
+    this.#prover.creating(packet)
+    if (packet.type === 'message' && packet.data !== undefined && typeof packet.data !== 'string') this.carriesBytes()
+    this.#queuedBytes += packet.data?.length ?? 0
+  }
+
+  flushed (): void {
+    this.#prover.flushing()
+    this.#respondedBytes = this.#queuedBytes
+    this.#queuedBytes = 0
+  }
+
+  closed (): void {
+    this.#paused?.resume() // what is left means nothing any more
+    this.#doubt?.drop()
+    this.#linger()
   }
 
   /** Closed by this side for a reason of its own, which is not held against what was written. */
   get closing (): boolean { return this.#closing }
 
-  get step (): LockStep { return this.#prover.step }
+  get step (): LockStep | undefined { return this.#prover.step }
 
   get open (): boolean { return this.engine.readyState === 'open' }
 
@@ -265,14 +269,15 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
   inTurn (units: number, work: () => void): void {
     const { inlets } = this.#options
     if (inlets === undefined) return work()
-    this.#work.push({ units, work })
-    this.#turn ??= inlets.turn(() => {
-      const next = this.#work.shift()
+    const queue = this.#work ??= []
+    queue.push({ units, work })
+    this.#turn ??= inlets.turn({ take: () => {
+      const next = queue.shift()
       if (next === undefined) return false
       this.#turn!.charge(next.units)
       next.work()
-      return this.#work.length > 0
-    })
+      return queue.length > 0
+    } })
     this.#turn.ask()
   }
 
@@ -338,7 +343,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner {
     this.#paused?.pause()
   }
 
-  #read (packet: EnginePacket): void {
+  read (packet: EnginePacket): void {
     this.#prover.read(packet)
     if (packet.type !== 'message' || typeof packet.data !== 'string') return
     if (packet.data.startsWith(CONNECT)) {

@@ -193,7 +193,6 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
   }
   const intake = new Intake({
     stream,
-    turns,
     processed: () => client._parsingBatch,
     over: () => { ending.begin() },
     take (chunk, turn) {
@@ -220,7 +219,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
       header = NO_BYTES
       return takeDirectly(Buffer.concat([before, chunk]), 0, turn, handlers) - before.length // its packet is taken
     }
-  })
+  }, turns)
   stream.on('readable', () => { intake.readable() })
   lead(client, intake, ending)
   return intake

@@ -28,7 +28,6 @@ function begin (turns = new Turns()): Scene {
     processed: 0,
     intake: new Intake({
       stream,
-      turns,
       processed: () => scene.processed,
       over: () => { scene.over.push(scene.taken.length) },
       take (chunk, turn) {
@@ -40,7 +39,7 @@ function begin (turns = new Turns()): Scene {
         }
         return at
       }
-    })
+    }, turns)
   }
   stream.on('readable', () => { scene.intake.readable() })
   for (const end of ['end', 'close']) stream.on(end, () => { scene.intake.end() })

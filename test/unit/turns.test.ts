@@ -27,14 +27,14 @@ function begin (): Scene {
 
 /** A connection with so many packets, each of `units`. */
 function sender ({ turns, done }: Scene, name: string, packets: number, units = 1): Turn & { packets: number } {
-  const turn: Turn = turns.turn(() => {
+  const turn: Turn = turns.turn({ take: () => {
     while (turn.left > 0 && sending.packets > 0) {
       sending.packets--
       turn.left -= units
       done.push(name)
     }
     return sending.packets > 0
-  })
+  } })
   const sending = Object.assign(turn, { packets })
   return sending
 }
@@ -108,11 +108,11 @@ t.test('[G8] what was done outside of its turn moves the next one back as well',
 
 t.test('one that is stopped in its turn has used only what it took', async t => {
   const scene = begin()
-  const turn: Turn = scene.turns.turn(() => {
+  const turn: Turn = scene.turns.turn({ take: () => {
     turn.left -= 3
     turn.stop()
     return false
-  })
+  } })
   turn.ask()
   t.equal(turn.end - turn.start, 3)
 })
@@ -120,13 +120,13 @@ t.test('one that is stopped in its turn has used only what it took', async t => 
 t.test('who asks from within somebody\'s turn has a turn of its own, and none is had twice', async t => {
   const scene = begin()
   const inner = sender(scene, 'inner', 3)
-  const outer: Turn = scene.turns.turn(() => {
+  const outer: Turn = scene.turns.turn({ take: () => {
     inner.ask()
     outer.ask()
     scene.done.push('outer')
     outer.left--
     return false
-  })
+  } })
   outer.ask()
   t.same(scene.done, ['outer', 'inner', 'inner', 'inner'])
   inner.packets = 1
@@ -139,7 +139,7 @@ t.test('who asks from within somebody\'s turn has a turn of its own, and none is
 
 t.test('one that throws keeps nobody from having a turn', async t => {
   const scene = begin()
-  const broken = scene.turns.turn(() => { throw new Error('broken') })
+  const broken = scene.turns.turn({ take: () => { throw new Error('broken') } })
   const other = sender(scene, 'other', 2 * ROUND_UNITS)
   other.ask()
   t.throws(() => {

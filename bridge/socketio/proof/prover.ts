@@ -41,12 +41,8 @@ export class Prover<Mark> {
   readonly #taken = (): void => this.#owner.taken()
   readonly #evidence = new Evidence<Mark>()
   readonly #pings = new DoublePing(this.#evidence)
-  /** Of polls without `t`. */
-  readonly step = new LockStep(() => {
-    this.#pings.pingedAlone()
-    this.#engine.resetPingTimeout()
-  })
-
+  /** Of polls without `t`; undefined where the connection began as a WebSocket. */
+  readonly step: LockStep | undefined
   /** The ping that is being written ends such an answer. */
   #isLast = false
   #poll: NextPoll<Mark> | undefined
@@ -63,8 +59,12 @@ export class Prover<Mark> {
     const { transport } = engine
     if (transport.name === 'polling') {
       this.#poll = new NextPoll(this.#evidence)
-      engine.on('upgrading', () => this.step.upgrading())
-      engine.on('close', () => this.step.closed())
+      const step = this.step = new LockStep(() => {
+        this.#pings.pingedAlone()
+        engine.resetPingTimeout()
+      })
+      engine.on('upgrading', () => step.upgrading())
+      engine.on('close', () => step.closed())
       // before the engine's own listener, which writes the next response
       transport.prependListener('ready', () => this.#polled())
     } else this.#listenForPongs()
@@ -85,8 +85,8 @@ export class Prover<Mark> {
   /** A packet is about to be written. */
   creating ({ type }: EnginePacket): void {
     if (type === 'ping') {
-      if (this.#poll !== undefined && this.step.isOn && !this.#isLast) this.#pings.pingedAlone()
-      else if (this.step.isOwing) this.#owner.unanswered() // its pong could not be told from those that are owed
+      if (this.#poll !== undefined && this.step?.isOn === true && !this.#isLast) this.#pings.pingedAlone()
+      else if (this.step?.isOwing === true) this.#owner.unanswered() // its pong could be one of those that are owed
       else this.#pings.pinged()
     }
     else if (type === 'pong') this.#version3?.echo.ponged()
@@ -96,11 +96,12 @@ export class Prover<Mark> {
   flushing (): void {
     if (this.#poll === undefined) return
     this.#poll.responding()
-    if (this.#version3 !== undefined) return
+    const { step } = this
+    if (step === undefined || this.#version3 !== undefined) return
     const { writeBuffer } = this.#engine
-    const isLoaded = this.step.isOn && this.#owner.isIn && writeBuffer.some(({ type }) => type === 'message')
+    const isLoaded = step.isOn && this.#owner.isIn && writeBuffer.some(({ type }) => type === 'message')
     if (isLoaded) this.#endWithPings()
-    this.step.answering(writeBuffer.filter(({ type }) => type === 'ping').length, isLoaded)
+    step.answering(writeBuffer.filter(({ type }) => type === 'ping').length, isLoaded)
   }
 
   /** Behind all that goes into the answer that is about to be written. */
@@ -122,8 +123,8 @@ export class Prover<Mark> {
       if (type === 'ping') this.#answered(this.#version3.echo.pinged())
     } else if (type === 'pong') {
       this.#answered(this.#pings.answered())
-      this.step.ponged()
-      if (!this.step.isOwing) this.#wire.resume()
+      this.step?.ponged()
+      if (this.step?.isOwing !== true) this.#wire.resume()
     }
   }
 
@@ -134,7 +135,7 @@ export class Prover<Mark> {
     // the engine has forgotten the timer of the heartbeat that is under way: of every one of version 3
     if (this.#version3 !== undefined || this.#pings.underWay > 0) this.#engine.resetPingTimeout()
     this.#listenForPongs()
-    if (this.step.isOwing) this.#wire.stop() // or what comes next would come before what may be lost [G3]
+    if (this.step?.isOwing === true) this.#wire.stop() // or what comes next would come before what may be lost [G3]
     else if (poll !== undefined) this.#answered(poll.polled())
   }
 
@@ -170,11 +171,11 @@ export class Prover<Mark> {
     this.#isDue = false
     const { transport, readyState, writeBuffer } = this.#engine
     if (readyState !== 'open') return
-    this.step.release()
+    this.step?.release()
     if (this.#version3 === undefined) {
       if (transport.name !== 'polling') {
-        if (this.#pings.wantsPing && !this.step.isOwing) this.#ping()
-      } else if (this.#pings.wantsSecond && !this.step.isOn) this.#sendPing() // with the next response, whatever it is
+        if (this.#pings.wantsPing && this.step?.isOwing !== true) this.#ping()
+      } else if (this.#pings.wantsSecond && this.step?.isOn !== true) this.#sendPing() // with the next response
     } else if (transport.name !== 'polling' && this.#version3.pings.wantsPing) {
       // it would overtake what waits; the engine is done with that when it is writable again
       if (writeBuffer.length > 0) {

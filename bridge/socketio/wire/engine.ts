@@ -72,16 +72,16 @@ export interface EngineSocket {
   /** With `discard` at once; otherwise what was written goes out first. */
   close (discard?: boolean): void
   /** Every packet that is about to be written, heartbeats too. */
-  on (event: 'packetCreate' | 'packet', listener: (packet: EnginePacket) => void): this
+  on (event: 'packetCreate' | 'packet', listener: (this: EngineSocket, packet: EnginePacket) => void): this
   /** The packets in writeBuffer go to the transport now. */
-  on (event: 'flush', listener: () => void): this
+  on (event: 'flush', listener: (this: EngineSocket) => void): this
   /** The client has left long polling for a WebSocket. */
   on (event: 'upgrade', listener: () => void): this
   /** It is about to: the WebSocket has asked. */
   on (event: 'upgrading', listener: (transport: EngineTransport) => void): this
   /** The write buffer was handed to the transport. */
   once (event: 'drain', listener: () => void): this
-  on (event: 'close', listener: (reason: string) => void): this
+  on (event: 'close', listener: (this: EngineSocket, reason: string) => void): this
 }
 
 export interface EngineRequest extends IncomingMessage {

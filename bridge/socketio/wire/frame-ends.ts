@@ -1,26 +1,27 @@
 /**
  * Where the frames of a WebSocket end (RFC 6455, 5.2), in the bytes as they come. Checks nothing, which is for whoever
- * reads the frames; owns no socket.
+ * reads the frames; owns no socket, and no memory besides numbers, as every connection has one.
  */
 
-/** Two bytes, eight for the length, four for the mask. */
-const HEADER_BYTES_MAX = 14
+/** Besides the length: a byte of flags, a byte of mask bit and short length, and the mask. */
+const FIXED_BYTES = 2
+const MASK_BYTES = 4
 const MASKED = 0x80
 
 export class FrameEnds {
   /** Bytes of the payload under way that are still to come. */
   #payload = 0
-  /** Of the header under way. */
-  readonly #header = Buffer.alloc(HEADER_BYTES_MAX)
+  /** Of the header under way: how many of its bytes have come, the second of them, and the long length so far. */
   #headerBytes = 0
+  #second = 0
+  #length = 0
 
   /** How many bytes of the chunk belong to the frame that is under way or begins with it. */
   next (chunk: Uint8Array): number {
     let at = 0
     while (this.#payload === 0) {
       if (at === chunk.length) return at
-      this.#header[this.#headerBytes++] = chunk[at++]
-      const payload = this.#payloadBytes()
+      const payload = this.#read(chunk[at++])
       if (payload === undefined) continue
       this.#headerBytes = 0
       if (payload === 0) return at
@@ -31,14 +32,18 @@ export class FrameEnds {
     return at + step
   }
 
-  /** By the header; undefined while it is not complete. */
-  #payloadBytes (): number | undefined {
-    const header = this.#header
-    if (this.#headerBytes < 2) return undefined
-    const short = header[1] & ~MASKED
-    const lengthBytes = short === 127 ? 8 : short === 126 ? 2 : 0
-    if (this.#headerBytes < 2 + lengthBytes + ((header[1] & MASKED) === 0 ? 0 : 4)) return undefined
-    if (lengthBytes === 0) return short
-    return lengthBytes === 2 ? header.readUInt16BE(2) : Number(header.readBigUInt64BE(2))
+  /** The length of the payload, once the byte is the last of the header. */
+  #read (byte: number): number | undefined {
+    const at = this.#headerBytes++
+    if (at === 0) return undefined
+    if (at === 1) {
+      this.#second = byte
+      this.#length = 0
+    }
+    const short = this.#second & ~MASKED
+    const lengthEnd = FIXED_BYTES + (short === 127 ? 8 : short === 126 ? 2 : 0)
+    if (at >= FIXED_BYTES && at < lengthEnd) this.#length = this.#length * 256 + byte
+    if (this.#headerBytes < lengthEnd + ((this.#second & MASKED) === 0 ? 0 : MASK_BYTES)) return undefined
+    return lengthEnd === FIXED_BYTES ? short : this.#length
   }
 }

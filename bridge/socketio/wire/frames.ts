@@ -12,18 +12,13 @@ import type { NamespaceRules } from '../rules/rules.ts'
 import { isLifeOfVersion2, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import type { PacketOptions } from './engine.ts'
 import type { PacketEncoder } from './socketio.ts'
+import { bodyBytes, encodeFrames, encodeSpliced, headerBytes } from './write-frames.ts'
 import { WrittenEvent } from './written-event.ts'
 
-/** Packet type of Engine.IO, before the text of each Socket.IO packet: '4'. */
-const MESSAGE = 0x34
 /** Packet type of Socket.IO. The encoder makes it BINARY_EVENT where an argument is binary. */
 const EVENT = 2
 /** Likewise, becomes BINARY_ACK. */
 const ACK = 3
-const TEXT_FRAME = 0x81
-const BINARY_FRAME = 0x82
-const SHORT_BYTES_MAX = 125
-const MEDIUM_BYTES_MAX = 65_535
 /** A batch of frames up to this length is copied together, so that it is one write, shared by all who get it. */
 export const JOINED_BYTES_MAX = 65_536
 
@@ -215,6 +210,8 @@ export class NamespaceFrames {
   /** Of messages that other namespaces know too; nearly all are of one, and carry what it made of them. */
   readonly #shared = new WeakMap<Message, SharedEvent>()
   #carrier: EncodedEvent | undefined
+  /** How the last event began that asked for no answer: nearly always the next begins so, too. */
+  #beginning = { name: '', text: '' }
 
   constructor (frames: Frames, namespace: string, rules: NamespaceRules) {
     this.#frames = frames
@@ -264,11 +261,20 @@ export class NamespaceFrames {
 
   /** What stands around the arguments, where there are some. */
   #around (name: string, token: string | undefined, ackId: number | undefined): { before: string, after: string } {
-    const namespace = this.#namespace === '/' ? '' : `${this.#namespace},`
     return {
-      before: `${EVENT}${namespace}${ackId ?? ''}[${JSON.stringify(name)}`,
-      after: token === undefined ? ']' : `,${JSON.stringify(token)}]`
+      before: ackId === undefined ? this.#begin(name) : this.#newBeginning(name, ackId),
+      after: token === undefined ? ']' : `,"${token}"]` // base64url and digits, see formatToken
     }
+  }
+
+  #begin (name: string): string {
+    if (this.#beginning.name !== name || name === '') this.#beginning = { name, text: this.#newBeginning(name, '') }
+    return this.#beginning.text
+  }
+
+  #newBeginning (name: string, ackId: number | ''): string {
+    const namespace = this.#namespace === '/' ? '' : `${this.#namespace},`
+    return `${EVENT}${namespace}${ackId}[${JSON.stringify(name)}`
   }
 
   encode (event: Pick<SocketEvent, 'event' | 'args' | 'json'>, token?: string, ackId?: number): EncodedEvent {
@@ -325,65 +331,6 @@ function isSame (some: readonly EncodedEvent[], others: readonly EncodedEvent[])
   if (some.length !== others.length) return false
   for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false
   return true
-}
-
-function encodeFrames (text: string, values: readonly Buffer[]): Buffer {
-  const textBytes = 1 + Buffer.byteLength(text)
-  let length = headerLength(textBytes) + textBytes
-  for (const value of values) length += headerLength(value.length) + value.length
-  const bytes = Buffer.allocUnsafe(length)
-  let at = writeHeader(bytes, 0, TEXT_FRAME, textBytes)
-  bytes[at] = MESSAGE
-  at += 1 + bytes.write(text, at + 1)
-  for (const value of values) {
-    at = writeHeader(bytes, at, BINARY_FRAME, value.length)
-    at += value.copy(bytes, at)
-  }
-  return bytes
-}
-
-/** `json` without its brackets. */
-function encodeSpliced (before: string, json: Buffer, after: string): Buffer {
-  const innerBytes = json.length - 2
-  const beforeBytes = Buffer.byteLength(before)
-  const textBytes = 1 + beforeBytes + innerBytes + Buffer.byteLength(after)
-  const bytes = Buffer.allocUnsafe(headerLength(textBytes) + textBytes)
-  let at = writeHeader(bytes, 0, TEXT_FRAME, textBytes)
-  bytes[at] = MESSAGE
-  at += 1 + bytes.write(before, at + 1)
-  at += json.copy(bytes, at, 1, 1 + innerBytes)
-  bytes.write(after, at)
-  return bytes
-}
-
-function headerLength (bodyLength: number): number {
-  return bodyLength <= SHORT_BYTES_MAX ? 2 : bodyLength <= MEDIUM_BYTES_MAX ? 4 : 10
-}
-
-function writeHeader (bytes: Buffer, at: number, first: number, bodyLength: number): number {
-  bytes[at] = first
-  if (bodyLength <= SHORT_BYTES_MAX) {
-    bytes[at + 1] = bodyLength
-    return at + 2
-  }
-  if (bodyLength <= MEDIUM_BYTES_MAX) {
-    bytes[at + 1] = 126
-    return bytes.writeUInt16BE(bodyLength, at + 2)
-  }
-  bytes[at + 1] = 127
-  bytes.writeUInt16BE(0, at + 2)
-  return bytes.writeUIntBE(bodyLength, at + 4, 6)
-}
-
-/** Of the first frame. */
-function headerBytes (frames: Buffer): number {
-  return frames[1] <= SHORT_BYTES_MAX ? 2 : frames[1] === 126 ? 4 : 10
-}
-
-function bodyBytes (frames: Buffer): number {
-  return frames[1] <= SHORT_BYTES_MAX
-    ? frames[1]
-    : frames[1] === 126 ? frames.readUInt16BE(2) : frames.readUIntBE(4, 6)
 }
 
 function bufferOf (value: Uint8Array | ArrayBuffer): Buffer {

@@ -5,7 +5,7 @@
  */
 import type { Socket as TcpSocket } from 'node:net'
 import type { Writable } from 'node:stream'
-import { Intake, type Turn, type Turns } from '../../../broker/index.ts'
+import { Intake, type IntakeSource, type Taker, type Turn, type Turns } from '../../../broker/index.ts'
 import type { EnginePollingReader, EngineServer, EngineSocket, EngineTransport } from './engine.ts'
 import { FrameEnds } from './frame-ends.ts'
 import { Payload } from './payload.ts'
@@ -14,8 +14,8 @@ import type { EngineWebSocket } from './ws.ts'
 /** In so few bytes is a heartbeat, or what means as little. */
 const HEARTBEAT_BYTES_MAX = 8
 const HEARTBEAT_UNITS = 1
-/** What any other packet costs, besides its bytes. */
-const PACKET_UNITS = 10
+/** What any other packet costs, besides its bytes: an emit with its ack takes some three times a small PUBLISH. */
+const PACKET_UNITS = 5
 /** A packet is decoded, parsed, and encoded anew: a unit for 128 bytes. */
 function packetUnits (bytes: number): number {
   return bytes <= HEARTBEAT_BYTES_MAX ? HEARTBEAT_UNITS : PACKET_UNITS + (bytes >>> 7)
@@ -40,7 +40,7 @@ export class Inlets {
   }
 
   /** A place for work of another kind. */
-  turn (take: () => boolean): Turn { return this.#turns.turn(take) }
+  turn (taker: Taker): Turn { return this.#turns.turn(taker) }
 
   /** From now on, for every transport that the server makes. */
   attach (engine: EngineServer): void {
@@ -65,33 +65,35 @@ export class Inlets {
   }
 }
 
-class WebSocketInlet implements Inlet {
+/** Whose socket it is. There are very many idle ones, so listeners are shared. */
+const INLET = Symbol('inlet')
+interface ReadSocket extends TcpSocket { [INLET]: WebSocketInlet }
+
+function onReadable (this: ReadSocket): void { this[INLET].readable() }
+function onEnd (this: ReadSocket): void { this[INLET].ended('end') }
+function onClose (this: ReadSocket): void { this[INLET].ended('close') }
+
+class WebSocketInlet implements Inlet, IntakeSource {
+  readonly stream: TcpSocket
+  readonly #receiver: Writable
   readonly #intake: Intake
+  readonly #frames = new FrameEnds()
+  /** What is inflated takes a while. */
+  readonly #done: (() => void) | undefined
+  /** Of ws. What they hear of the end of the socket waits until all is taken that came before. */
+  readonly #ends: Readonly<Record<'end' | 'close', (() => void) | undefined>>
+  #held: Array<'end' | 'close'> | undefined
+  #isOver = false
 
   constructor ({ _socket: tcp, extensions }: EngineWebSocket, receiver: Writable, turns: Turns) {
-    const frames = new FrameEnds()
-    const done = extensions === '' ? undefined : (): void => { intake.processedOne() } // what it inflates takes a while
-    const ends = new HeldEnds(tcp, () => { intake.end() })
-    const intake = this.#intake = new Intake({
-      stream: tcp,
-      turns,
-      processed: () => receiver.writableLength > 0 ? Infinity : 0,
-      over: () => { ends.release() },
-      take (chunk, turn) {
-        // behind a close frame, or what is none, nothing counts
-        if (receiver.writableEnded || receiver.destroyed) return chunk.length
-        let at = 0
-        while (at < chunk.length && turn.left > 0) {
-          const bytes = frames.next(at === 0 ? chunk : chunk.subarray(at))
-          turn.left -= packetUnits(bytes)
-          at += bytes
-        }
-        receiver.write(at < chunk.length ? chunk.subarray(0, at) : chunk, done)
-        return at
-      }
-    })
+    this.stream = tcp
+    this.#receiver = receiver
+    this.#intake = new Intake(this, turns)
+    this.#ends = { end: takeListener(tcp, 'end', 'socketOnEnd'), close: takeListener(tcp, 'close', 'socketOnClose') }
+    if (extensions !== '') this.#done = processedOne(this.#intake)
+    const read = Object.assign(tcp, { [INLET]: this }) as ReadSocket
     // In this order: without any listener what the socket has would go by.
-    tcp.on('readable', () => { intake.readable() })
+    read.on('end', onEnd).on('close', onClose).on('readable', onReadable)
     takeListener(tcp, 'data', 'socketOnData')
   }
 
@@ -99,29 +101,39 @@ class WebSocketInlet implements Inlet {
   pause (): void { this.#intake.pause() }
   resume (): void { this.#intake.resume() }
   whenTaken (taken: () => void): void { taken() }
-}
 
-/** What ws hears of the end of its socket waits until all is taken that came before. */
-class HeldEnds {
-  #isOver = false
-  readonly #held: Array<() => void> = []
+  readable (): void { this.#intake.readable() }
 
-  constructor (tcp: TcpSocket, ended: () => void) {
-    for (const [event, name] of [['end', 'socketOnEnd'], ['close', 'socketOnClose']] as const) {
-      const listener = takeListener(tcp, event, name)
-      tcp.once(event, () => {
-        if (this.#isOver) return listener?.call(tcp)
-        this.#held.push(() => listener?.call(tcp))
-        ended()
-      })
+  ended (event: 'end' | 'close'): void {
+    if (this.#isOver) return this.#ends[event]?.call(this.stream)
+    ;(this.#held ??= []).push(event)
+    this.#intake.end()
+  }
+
+  take (chunk: Buffer, turn: Turn): number {
+    const receiver = this.#receiver
+    // behind a close frame, or what is none, nothing counts
+    if (receiver.writableEnded || receiver.destroyed) return chunk.length
+    let at = 0
+    while (at < chunk.length && turn.left > 0) {
+      const bytes = this.#frames.next(at === 0 ? chunk : chunk.subarray(at))
+      turn.left -= packetUnits(bytes)
+      at += bytes
     }
+    receiver.write(at < chunk.length ? chunk.subarray(0, at) : chunk, this.#done)
+    return at
   }
 
-  release (): void {
+  processed (): number { return this.#receiver.writableLength > 0 ? Infinity : 0 }
+
+  over (): void {
     this.#isOver = true
-    for (const tell of this.#held.splice(0)) tell()
+    for (const event of this.#held?.splice(0) ?? []) this.#ends[event]?.call(this.stream)
   }
 }
+
+/** Holds nothing else. */
+function processedOne (intake: Intake): () => void { return () => { intake.processedOne() } }
 
 /** Removes a listener of ws, by its name. */
 function takeListener (tcp: TcpSocket, event: string, name: string): (() => void) | undefined {
@@ -130,7 +142,7 @@ function takeListener (tcp: TcpSocket, event: string, name: string): (() => void
   return found
 }
 
-class PollingInlet implements Inlet {
+class PollingInlet implements Inlet, Taker {
   readonly turn: Turn
   readonly #transport: EnginePollingReader
   readonly #read: (data: string | Buffer) => void
@@ -141,7 +153,7 @@ class PollingInlet implements Inlet {
   constructor (transport: EnginePollingReader, turns: Turns) {
     this.#transport = transport
     this.#read = transport.onData.bind(transport)
-    this.turn = turns.turn(() => this.#take())
+    this.turn = turns.turn(this)
     transport.onData = data => {
       this.#payload = new Payload(data, transport.protocol)
       this.turn.ask()
@@ -164,7 +176,7 @@ class PollingInlet implements Inlet {
     else this.#whenTaken.push(taken)
   }
 
-  #take (): boolean {
+  take (): boolean {
     if (this.#isPaused && this.#transport.readyState === 'open') return false
     while (this.turn.left > 0) {
       const piece = this.#transport.readyState === 'closed' ? undefined : this.#payload?.next()

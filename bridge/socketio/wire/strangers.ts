@@ -7,7 +7,8 @@
  * get the usual one when the client is let in.
  */
 import type { Who } from '../../../broker/index.ts'
-import type { EngineServer, EngineSocket, EngineTransport } from './engine.ts'
+import type { EnginePacket, EngineServer, EngineSocket, EngineTransport } from './engine.ts'
+import type { EngineWebSocket } from './ws.ts'
 
 /** Type digit of a Socket.IO CONNECT packet: `0{"token":"..."}`, `0/chat,{"token":"..."}` (protocol 5). */
 const CONNECT = '0'
@@ -29,11 +30,15 @@ const TOO_LARGE = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
 const CONTENT_TOO_LARGE = 413
 const STRANGERS_LIMIT = 'connectPacketBytesMax'
 
+/** Of a WebSocket: whose it is. */
+const ENGINE = Symbol('engine')
+type OwnedWebSocket = EngineWebSocket & { [ENGINE]: EngineSocket }
+
 interface Stranger {
   /** When it was let in. */
   who: Who | undefined
-  /** Of CONNECT packets in force, by namespace. */
-  readonly bytes: Map<string, number>
+  /** Of CONNECT packets in force, by namespace; undefined while there are none. */
+  bytes: Map<string, number> | undefined
   total: number
 }
 
@@ -42,7 +47,20 @@ export class Strangers {
   readonly #bytesMax: number
   readonly #known = new WeakMap<EngineSocket, Stranger>()
 
+  // There are very many idle connections, so they share their listeners.
+  readonly #onPacket: (this: EngineSocket, packet: EnginePacket) => void
+  readonly #onError: (this: EngineWebSocket, error: { readonly code?: string }) => void
+
   constructor (options: StrangersOptions) {
+    const strangers = this
+    this.#onPacket = function ({ type, data }) {
+      if (type === 'message' && data !== undefined) strangers.#read(this, data)
+    }
+    this.#onError = function ({ code }) {
+      const { [ENGINE]: socket } = this as OwnedWebSocket
+      if (code !== TOO_LARGE) return
+      strangers.#oversize(socket.remoteAddress, strangers.#known.get(socket), 'a packet over a WebSocket')
+    }
     const { engine, connectPacketBytesMax } = options
     this.#options = options
     this.#bytesMax = Math.min(connectPacketBytesMax, engine.opts.maxHttpBufferSize)
@@ -62,18 +80,14 @@ export class Strangers {
 
   /** A connection was made; before anybody else listens to its packets. */
   watch (socket: EngineSocket): void {
-    const stranger: Stranger = { who: undefined, bytes: new Map(), total: 0 }
+    const stranger: Stranger = { who: undefined, bytes: undefined, total: 0 }
     this.#known.set(socket, stranger)
-    if (socket.transport.name === 'polling') socket.transport.maxHttpBufferSize = this.#bytesMax
-    else this.#listen(socket, stranger, socket.transport)
-    socket.on('packet', ({ type, data }) => {
-      if (type !== 'message' || data === undefined) return
-      if (this.#mayPass(socket, stranger, data)) return
-      socket.close(true) // before Socket.IO reads it
-    })
+    socket.on('packet', this.#onPacket)
+    if (socket.transport.name !== 'polling') return this.#listen(socket, socket.transport)
+    socket.transport.maxHttpBufferSize = this.#bytesMax
     socket.on('upgrading', transport => {
       if (stranger.who !== undefined) this.#open(transport)
-      this.#listen(socket, stranger, transport)
+      this.#listen(socket, transport)
     })
   }
 
@@ -89,9 +103,10 @@ export class Strangers {
 
   left (socket: EngineSocket, namespace: string): void {
     const stranger = this.#known.get(socket)
-    if (stranger === undefined) return
+    if (stranger?.bytes === undefined) return
     stranger.total -= stranger.bytes.get(namespace) ?? 0
     stranger.bytes.delete(namespace)
+    if (stranger.bytes.size === 0) stranger.bytes = undefined
   }
 
   #open (transport: EngineTransport): void {
@@ -106,11 +121,8 @@ export class Strangers {
     if (deflate !== undefined) deflate._maxPayload = maxHttpBufferSize
   }
 
-  #listen ({ remoteAddress }: EngineSocket, stranger: Stranger, transport: EngineTransport): void {
-    if (transport.name !== 'websocket') return
-    transport.socket.on('error', ({ code }) => {
-      if (code === TOO_LARGE) this.#oversize(remoteAddress, stranger, 'a packet over a WebSocket')
-    })
+  #listen (engine: EngineSocket, transport: EngineTransport): void {
+    if (transport.name === 'websocket') Object.assign(transport.socket, { [ENGINE]: engine }).on('error', this.#onError)
   }
 
   #oversize (remoteAddress: string | undefined, stranger: Stranger | undefined, what: string): void {
@@ -123,15 +135,21 @@ export class Strangers {
     }
   }
 
+  #read (socket: EngineSocket, data: string | Buffer): void {
+    const stranger = this.#known.get(socket)
+    if (stranger === undefined || this.#mayPass(socket, stranger, data)) return
+    socket.close(true) // before Socket.IO reads it
+  }
+
   #mayPass (socket: EngineSocket, stranger: Stranger, data: string | Buffer): boolean {
+    if (stranger.who !== undefined && (typeof data !== 'string' || !data.startsWith(CONNECT))) return true
     const who = stranger.who ?? { remoteAddress: socket.remoteAddress }
     if (typeof data !== 'string' || !data.startsWith(CONNECT)) {
-      if (stranger.who !== undefined) return true
       this.#options.violation(who, 'something else came before its CONNECT was accepted')
       return false
     }
     const [, namespace = '/'] = /^0(\/[^,]*)/.exec(data) ?? []
-    const before = stranger.bytes.get(namespace) ?? 0
+    const before = stranger.bytes?.get(namespace) ?? 0
     const total = stranger.total - before + data.length
     if (total > this.#bytesMax) {
       this.#options.oversize(who, `its CONNECT packets take more than ${STRANGERS_LIMIT} = ${this.#bytesMax} bytes ` +
@@ -139,7 +157,7 @@ export class Strangers {
       return false
     }
     stranger.total = total
-    stranger.bytes.set(namespace, data.length)
+    ;(stranger.bytes ??= new Map()).set(namespace, data.length)
     return true
   }
 }
