@@ -7,7 +7,7 @@ import { until } from '../helpers/wait.ts'
 import { connectClient, connectMqtt, nextPacket, openRaw, startBridged } from './socketio-harness.ts'
 
 /** An event costs no less (wire/inlets.ts). */
-const EVENT_UNITS = 10
+const EVENT_UNITS = 5
 /** A round may be in the middle of what was read, and the next begin in the same turn; each takes less than two. */
 const ROUNDS = 4
 
