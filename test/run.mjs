@@ -1,18 +1,21 @@
 /**
  * Runs the tests: `npm test`, or `npm test -- test/unit/layers.test.ts` for some of them.
- * Installs the system programs they need, builds what they start as a process, runs tap, and ends with
- * `N passed, N failed`. What is counted is the tests at the top of each file; a file that breaks counts as one failed.
+ * Installs the system programs and Node-RED, which they need, builds what they start as a process, runs tap, and ends
+ * with `N passed, N failed`. What is counted is the tests at the top of each file; a file that breaks counts as one
+ * failed.
  * Files that put a server under load run one after the other when the rest is done: two at once would measure each
  * other.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const JOBS = 2
+const NODE_RED = 'test/node-red'
+const NODE_RED_CACHE = 'node_modules/.cache/node-red'
 /** Load: these run alone. */
 const ALONE = /^test\/(crash|browser)\/|hostile|socketio-(poison|cuts)/
 /** Takes nearly as long as all the rest, beside which it runs; tap itself would begin it near the end. */
@@ -30,6 +33,7 @@ const MODULES = [
 
 process.chdir(ROOT)
 installPrograms()
+installNodeRed()
 run('npm', ['run', '--silent', 'build'], 'The build failed; the tests start the built server.')
 await runTests(process.argv.slice(2))
 
@@ -47,6 +51,24 @@ function installPrograms () {
   console.log(`${needs} Installing: ${packages.join(' ')}`)
   run('sh', ['-c', `(${command}) >/dev/null`], `${needs} This failed: ${command}`,
     { DEBIAN_FRONTEND: 'noninteractive' })
+}
+
+/**
+ * Not a development dependency: `npm ci` would bring everybody its 237 packages of 79 MB, for one test. With its editor
+ * it would be 117 MB. Nothing of it has to be compiled.
+ */
+function installNodeRed () {
+  const files = ['package.json', 'package-lock.json'].map(name => [join(NODE_RED, name), join(NODE_RED_CACHE, name)])
+  const isSame = ([wanted, installed]) => existsSync(installed) && readFileSync(wanted).equals(readFileSync(installed))
+  if (files.every(isSame)) return
+  const command = ['ci', '--prefix', NODE_RED_CACHE, '--ignore-scripts', '--no-audit', '--no-fund']
+  console.log(`Installing Node-RED into ${NODE_RED_CACHE}`)
+  mkdirSync(NODE_RED_CACHE, { recursive: true })
+  for (const [wanted, installed] of files) copyFileSync(wanted, installed)
+  const { status } = spawnSync('npm', command, { stdio: ['ignore', 'ignore', 'inherit'] })
+  if (status === 0) return
+  for (const [, installed] of files) rmSync(installed) // so that the next run tries again
+  giveUp(`A test needs Node-RED. This failed: npm ${command.join(' ')}`)
 }
 
 function run (command, args, sentence, env = {}) {
