@@ -4,16 +4,18 @@ import {
   HoldfastError, toDoAbout, type Broker, type Logger, type Refusals, type Session
 } from '../../broker/index.ts'
 import type { Connection } from './connection.ts'
-import type { RetriesBySession } from './repeats.ts'
+import type { Receipt, RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import type { Command } from './translation/commands.ts'
 import { decodeName } from './translation/names.ts'
 import { OWN_EVENTS } from './translation/translate.ts'
-import { OK } from './wire/frames.ts'
+import { OK, Stored } from './wire/ok.ts'
 
 /** What an emit's ack callback gets. Never before the message, or the change of rooms, is durable [G1]. */
 export type Answer =
   | { readonly status: 'ok' }
+  /** To a message: for how many sessions that are kept it is in the log, as Broker.publish() counts them. */
+  | Stored
   /** To `rooms`: what the session is in. */
   | { readonly status: 'ok', readonly rooms: readonly string[] }
   | { readonly status: 'error', readonly code: string, readonly message: string }
@@ -109,18 +111,19 @@ export class Inbound {
   /** Resolves when what comes behind it may start; a message takes its place at once, so nothing waits for it. */
   #carryOut (command: Command, slot: Slot): void | Promise<void> {
     const { broker, connection } = this.#options
-    const settle = (error?: unknown): void => this.#settle(slot, error)
+    const settle = (error?: unknown, done: Answer = OK): void => this.#settle(slot, error, done)
     switch (command.kind) {
       case 'publish': {
         const { topic, payload, view, id, qos, retain, retryId } = command
         const message = { topic, payload, view, id, qos, retain }
+        const receipt: Receipt = (error, sessions = 0) => settle(error, new Stored(sessions))
         // One that is refused for its length needs no memory.
         if (retryId === undefined || topic.length > broker.limits.topicBytesMax) {
-          return broker.publish(this.#session, message, settle)
+          return broker.publish(this.#session, message, receipt)
         }
-        return this.#options.retries.of(this.#session.clientId).once(topic, retryId, receipt => { // [G4]
-          broker.publish(this.#session, message, receipt)
-        }, settle)
+        return this.#options.retries.of(this.#session.clientId).once(topic, retryId, first => { // [G4]
+          broker.publish(this.#session, message, first)
+        }, receipt)
       }
       case 'subscribe':
         return all(command.filters, filter => this.#subscribe(filter)).then(() => settle(), settle)
@@ -166,9 +169,9 @@ export class Inbound {
     return rooms
   }
 
-  #settle (slot: Slot, error?: unknown): void {
+  #settle (slot: Slot, error: unknown, done: Answer): void {
     if (error === undefined) {
-      this.#answer(slot, OK) // [G1]
+      this.#answer(slot, done) // [G1]
     } else if (error instanceof HoldfastError && !error.retriable) {
       this.#refuse(slot, error)
     } else {

@@ -17,7 +17,7 @@ export const REPEATS_SESSIONS_MAX = 1_024
 export const RETRIES_PER_SESSION_MAX = 256
 
 /** As Broker.publish calls it. */
-export type Receipt = (error?: HoldfastError) => void
+export type Receipt = (error?: HoldfastError, keepers?: number) => void
 
 const PROVEN = Symbol('handled for certain')
 
@@ -43,11 +43,9 @@ export class Repeats {
   }
 }
 
-const DURABLE = Symbol('has its receipt')
-
 export class Retries {
-  /** By topic and id: who waits for the receipt, or that it was given. Oldest first. */
-  readonly #seen = new Map<string, Receipt[] | typeof DURABLE>()
+  /** By topic and id: who waits for the receipt, or for how many it was given. Oldest first. */
+  readonly #seen = new Map<string, Receipt[] | number>()
 
   /**
    * Publishes what was not published before. Whatever came before it, the receipt means the same: the message is in the
@@ -56,7 +54,7 @@ export class Retries {
   once (topic: string, id: string, publish: (receipt: Receipt) => void, receipt: Receipt): void {
     const key = createHash('sha256').update(`${topic}\0${id}`).digest('base64')
     const before = this.#seen.get(key)
-    if (before === DURABLE) return receipt()
+    if (typeof before === 'number') return receipt(undefined, before)
     if (before !== undefined) {
       before.push(receipt)
       return
@@ -64,12 +62,12 @@ export class Retries {
     const waiting = [receipt]
     this.#seen.set(key, waiting)
     if (this.#seen.size > RETRIES_PER_SESSION_MAX) this.#seen.delete(this.#seen.keys().next().value!)
-    publish(error => {
+    publish((error, keepers = 0) => {
       if (this.#seen.get(key) === waiting) {
-        if (error === undefined) this.#seen.set(key, DURABLE)
+        if (error === undefined) this.#seen.set(key, keepers)
         else this.#seen.delete(key)
       }
-      for (const told of waiting) told(error)
+      for (const told of waiting) told(error, keepers)
     })
   }
 }

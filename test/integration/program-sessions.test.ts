@@ -87,6 +87,19 @@ t.test('[G2] a client of Socket.IO finds at its first connect what it was sent b
   t.equal([...holdfast.sessions()].length, 1)
 })
 
+t.test('[G1] the ack of an emit says for how many kept sessions the message is in the log', async (t) => {
+  const holdfast = await start(t)
+  const client = io(`http://127.0.0.1:${holdfast.addresses.http!.port}`, { auth: { clientId: 'anna' } })
+  t.teardown(() => { client.close() })
+  const send = (): Promise<unknown> => client.emitWithAck('send', { user: 'newbie' }, 'welcome', 1)
+  t.same(await send(), { status: 'ok', sessions: 0 })
+  await holdfast.createSession({ clientId: 'newbie', namespace: '/' })
+  t.same(await send(), { status: 'ok', sessions: 1 })
+  t.same(await client.emitWithAck('news'), { status: 'ok', sessions: 2 }, 'the sender\'s own, too')
+  t.same(await client.emitWithAck('join', 'r'), { status: 'ok' }, 'a change of rooms is for nobody else')
+  t.match(await client.emitWithAck('send', { user: 'x'.repeat(2_000) }, 'welcome'), { status: 'error' })
+})
+
 t.test('[G7] a session made beforehand belongs to its principal, with the rights of that one', async (t) => {
   const holdfast = await start(t, { auth: byName })
   await t.rejects(holdfast.createSession({ clientId: 'd', principal: 'anna', filters: ['anna/x', 'ben/x'] }),

@@ -19,7 +19,7 @@ async function bystander (t: Test, url: string): Promise<{ unharmed (): Promise<
   return {
     async unharmed () {
       const got = heard(socket, 'still')
-      t.same(await socket.emitWithAck('send', { user: 'bystander' }, 'still', 1), { status: 'ok' })
+      t.match(await socket.emitWithAck('send', { user: 'bystander' }, 'still', 1), { status: 'ok' })
       await got
       t.equal(disconnects, 0)
     }
@@ -75,7 +75,7 @@ t.test('what can\'t be an event is refused with a sentence, and the connection g
   const told = heard(client, 'holdfast:error')
   client.emit('send', {}, 'x')
   t.match(await told, [{ event: 'send', code: 'ARGUMENTS_INVALID', message: String }])
-  t.same(await client.emitWithAck('x'), { status: 'ok' })
+  t.match(await client.emitWithAck('x'), { status: 'ok' })
 })
 
 t.test('[G8] names that are too long are refused by their length, before authentication too', async t => {
@@ -146,7 +146,7 @@ t.test('a payload that would break every client that receives it reaches them as
   const undeliverable = heard(client, 'holdfast:undeliverable')
   await device.publishAsync('io/_/all/disconnect', 'x', { qos: 1 })
   t.same(await undeliverable, [{ topic: 'io/_/all/disconnect', reason: 'reserved-event' }])
-  t.same(await client.emitWithAck('x'), { status: 'ok' })
+  t.match(await client.emitWithAck('x'), { status: 'ok' })
   t.same(disconnects, [])
 })
 

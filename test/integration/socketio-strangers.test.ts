@@ -72,7 +72,7 @@ for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']])
         await until(() => client.io.engine.transport.name === 'websocket', 'the upgrade')
       }
       const text = Array.from({ length: 20_000 }, (_, i) => i.toString(36)).join()
-      t.same(await client.emitWithAck('send', { room: 'r' }, 'x', text), { status: 'ok' })
+      t.match(await client.emitWithAck('send', { room: 'r' }, 'x', text), { status: 'ok' })
     })
   }
 }

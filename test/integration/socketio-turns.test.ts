@@ -61,7 +61,7 @@ for (const via of ['WebSocket', 'one request of long polling'] as const) {
     await until(() => counts.taken > 0, 'the first of them', 5_000, 1)
     await mqtt.publishAsync('other', 'x', { qos: 1 })
     const seen = [counts.taken]
-    t.same(await page.emitWithAck('other'), { status: 'ok' })
+    t.match(await page.emitWithAck('other'), { status: 'ok' })
     seen.push(counts.taken)
     t.comment(`taken when the others had their receipts: ${seen.join(' ')}`)
     t.ok(seen[1] < TOTAL, 'both were served before all of the flood was taken')
@@ -96,7 +96,7 @@ t.test('[G8] asking for thousands of rooms again and again takes a turn each tim
   const total = 60
   for (let n = 0; n < total; n++) flooder.send(`42${n}["rooms"]`)
   await until(() => answers.length > 0, 'the first answer', 5_000, 1)
-  t.same(await page.emitWithAck('other'), { status: 'ok' })
+  t.match(await page.emitWithAck('other'), { status: 'ok' })
   t.ok(answers.length < total, `${answers.length} of ${total} answered when another client had its receipt`)
   await until(() => answers.filter(start => start.startsWith('43')).length === total, 'every answer')
   t.same(answers.filter(start => start.startsWith('43')), Array.from({ length: total }, (_, n) => `43${n}`))
@@ -111,7 +111,7 @@ t.test('[G8] frames that carry nothing count too: pings of the WebSocket, and em
   const total = 20_000
   for (let n = 0; n < total; n++) flooder.ping()
   await once(flooder, 'pong')
-  t.same(await page.emitWithAck('other'), { status: 'ok' })
+  t.match(await page.emitWithAck('other'), { status: 'ok' })
   t.ok(pongs < total, `${pongs} of ${total} answered when another client had its receipt`)
   await until(() => pongs === total, 'every pong', 20_000)
 })

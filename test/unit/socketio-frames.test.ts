@@ -5,8 +5,9 @@ import { parseCommand, type PublishCommand } from '../../bridge/socketio/transla
 import { privateOf } from '../../bridge/socketio/wire/socketio.ts'
 import { encodeEnvelope } from '../../bridge/socketio/translation/envelope.ts'
 import {
-  ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, OK, type EncodedEvent, type NamespaceFrames
+  ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, type EncodedEvent, type NamespaceFrames
 } from '../../bridge/socketio/wire/frames.ts'
+import { OK, Stored } from '../../bridge/socketio/wire/ok.ts'
 import { processHeap } from '../../broker/heap.ts'
 import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { Rules, type NamespaceRules } from '../../bridge/socketio/rules/rules.ts'
@@ -178,6 +179,9 @@ t.test('answers and the bridge\'s own events are encoded as any', async t => {
   for (const ok of [OK, { status: 'ok' }]) t.equal(text(frames.answer(7, [ok])), '43/n,7[{"status":"ok"}]')
   t.equal(text(framesOf().answer(7, [OK])), '437[{"status":"ok"}]')
   t.equal(text(framesOf().answer(7, [OK, 1])), '437[{"status":"ok"},1]')
+  for (const ok of [new Stored(3), { status: 'ok', sessions: 3 }]) {
+    t.equal(text(frames.answer(7, [ok])), '43/n,7[{"status":"ok","sessions":3}]')
+  }
   const [head, value] = parse(frames.answer(7, [Buffer.from('x')]).frames)
   t.equal(head.body.toString(), '461-/n,7[{"_placeholder":true,"num":0}]')
   t.same(value.body, Buffer.from('x'))

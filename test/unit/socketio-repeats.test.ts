@@ -38,7 +38,8 @@ t.test('an emit that comes again is published once, and each gets the receipt of
   const published: Receipt[] = []
   const told: string[] = []
   const once = (name: string, topic: string, id: string): void => {
-    retries.once(topic, id, receipt => published.push(receipt), error => told.push(`${name} ${error?.code ?? 'ok'}`))
+    retries.once(topic, id, receipt => published.push(receipt),
+      (error, keepers) => told.push(`${name} ${error?.code ?? `ok ${keepers}`}`))
   }
   once('first', 't', '1')
   once('again', 't', '1')
@@ -47,10 +48,10 @@ t.test('an emit that comes again is published once, and each gets the receipt of
   once('another topic', 'u', '1')
   once('no other way to write both', 't\u00001', '')
   t.equal(published.length, 4)
-  published[0]()
-  t.same(told, ['first ok', 'again ok'])
+  published[0](undefined, 2)
+  t.same(told, ['first ok 2', 'again ok 2'])
   once('later', 't', '1')
-  t.same(told, ['first ok', 'again ok', 'later ok'])
+  t.same(told, ['first ok 2', 'again ok 2', 'later ok 2'])
   t.equal(published.length, 4)
 })
 

@@ -11,6 +11,7 @@ import { formatToken, isToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules } from '../rules/rules.ts'
 import { isLifeOfVersion2, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import type { PacketOptions } from './engine.ts'
+import { okJson } from './ok.ts'
 import type { PacketEncoder } from './socketio.ts'
 import { bodyBytes, encodeFrames, encodeSpliced, headerBytes } from './write-frames.ts'
 import { WrittenEvent } from './written-event.ts'
@@ -21,10 +22,6 @@ const EVENT = 2
 const ACK = 3
 /** A batch of frames up to this length is copied together, so that it is one write, shared by all who get it. */
 export const JOINED_BYTES_MAX = 65_536
-
-/** What nearly all emits are answered, which is written without a detour. */
-export const OK = { status: 'ok' } as const
-const OK_JSON = JSON.stringify([OK])
 
 const NO_VALUES: readonly Buffer[] = []
 const NO_ARGS = Buffer.from('[]')
@@ -292,9 +289,10 @@ export class NamespaceFrames {
 
   /** To a client's event that asked for it under this identifier. */
   answer (id: number, values: readonly unknown[]): EncodedEvent {
-    if (values.length === 1 && values[0] === OK) {
+    const json = okJson(values)
+    if (json !== undefined) {
       const namespace = this.#namespace === '/' ? '' : `${this.#namespace},`
-      return new EncodedEvent(encodeFrames(`${ACK}${namespace}${id}${OK_JSON}`, NO_VALUES), undefined)
+      return new EncodedEvent(encodeFrames(`${ACK}${namespace}${id}${json}`, NO_VALUES), undefined)
     }
     return this.#frames.encode(ACK, this.#namespace, values, id)
   }
