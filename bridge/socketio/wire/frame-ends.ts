@@ -16,9 +16,9 @@ export class FrameEnds {
   #second = 0
   #length = 0
 
-  /** How many bytes of the chunk belong to the frame that is under way or begins with it. */
-  next (chunk: Uint8Array): number {
-    let at = 0
+  /** Where in the chunk the frame ends that is under way, or begins, at `from`; the end of the chunk if behind it. */
+  next (chunk: Uint8Array, from: number): number {
+    let at = from
     while (this.#payload === 0) {
       if (at === chunk.length) return at
       const payload = this.#read(chunk[at++])

@@ -130,7 +130,7 @@ export class SharedEvent {
       this.#event = undeliverable(this.#message, 'rule')
       encoded = this.frames.encode(this.#event, token, ackId)
     }
-    if (this.#event.json === undefined) {
+    if (!('json' in this.#event)) { // what has it holds no arguments
       this.#event = new WrittenEvent(this.#event, encoded.isBinary
         ? () => this.frames.translate(this.#message).args
         : this.frames.argsIn(encoded.frames, this.#event.event, token, ackId))

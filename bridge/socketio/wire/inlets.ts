@@ -116,9 +116,9 @@ class WebSocketInlet implements Inlet, IntakeSource {
     if (receiver.writableEnded || receiver.destroyed) return chunk.length
     let at = 0
     while (at < chunk.length && turn.left > 0) {
-      const bytes = this.#frames.next(at === 0 ? chunk : chunk.subarray(at))
-      turn.left -= packetUnits(bytes)
-      at += bytes
+      const end = this.#frames.next(chunk, at)
+      turn.left -= packetUnits(end - at)
+      at = end
     }
     receiver.write(at < chunk.length ? chunk.subarray(0, at) : chunk, this.#done)
     return at
