@@ -243,7 +243,7 @@ export function lifeSuite (name: string, factory: WorldFactory): void {
     t.equal((await server.connect('a')).present, false)
   })
 
-  check('[G2] a session that is attached does not expire, however long', async (t, world) => {
+  check('[G2] [MQTT-4.1.0-2] a session that is attached does not expire, however long', async (t, world) => {
     const server = await Server.start(t, world)
     const { link } = await server.follower('a', { t: 1 }, { expiryMs: 1_000 })
     server.clock.advance(DAY_MS)

@@ -22,7 +22,7 @@ async function publishMany (client: WireClient, topic: string, from: number, to:
   for (let i = from; i < to; i++) await client.expect('puback')
 }
 
-t.test('[G2] a persistent session gets what came while it was away, at QoS 1 and 2', async t => {
+t.test('[G2] [MQTT-3.1.2-5] [MQTT-4.1.0-1] [MQTT-4.5.0-1] a session gets what came while it was away', async t => {
   const server = await startInProcess(t)
   const clientId = uniqueId()
   const { client } = await connectWire(t, server, { clientId, clean: false })
@@ -67,7 +67,7 @@ t.test('[MQTT-4.4.0-1] the unacknowledged comes again: same identifiers, DUP, sa
   await subscribe(client, { a: 1 })
   await publishMany(publisher, 'a', 0, 10)
   const first = await client.messages(10)
-  t.ok(first.every(({ dup }) => !dup), 'the first time without DUP [MQTT-3.3.1-1]')
+  t.ok(first.every(({ dup }) => !dup), 'the first time without DUP [MQTT-4.3.2-1]')
   acknowledge(client, [first[7], first[2]])
   await client.untilPong()
   const detached = once(server.broker.events, 'detached')
@@ -76,8 +76,8 @@ t.test('[MQTT-4.4.0-1] the unacknowledged comes again: same identifiers, DUP, sa
   await publishMany(publisher, 'a', 10, 13)
   const { client: back } = await connectWire(t, server, { clientId, clean: false })
   const again = await back.messages(8)
-  t.same(texts(again), ['0', '1', '3', '4', '5', '6', '8', '9'], 'all but the two acknowledged')
-  t.ok(again.every(({ dup }) => dup), 'with DUP')
+  t.same(texts(again), ['0', '1', '3', '4', '5', '6', '8', '9'], 'all but two, in order [MQTT-4.6.0-1]')
+  t.ok(again.every(({ dup }) => dup), 'with DUP [MQTT-3.3.1-1]')
   for (const message of again) {
     t.equal(message.messageId, first.find(before => text(before) === text(message))!.messageId, 'the same identifier')
   }
@@ -279,4 +279,21 @@ t.test('[G6] a subscriber that never acknowledges is cut after ackTimeoutMs, and
   await within(client.closed, 'the connection to be cut')
   const { client: back } = await connectWire(t, server, { clientId, clean: false })
   t.match(await take(back), { dup: true })
+})
+
+t.test('[MQTT-4.6.0-4] PUBREL goes out in the order in which PUBREC came', async t => {
+  const server = await startInProcess(t)
+  for (const clean of [true, false]) {
+    const { client } = await connectWire(t, server, { clean })
+    await subscribe(client, { a: 2 })
+    const { client: publisher } = await connectWire(t, server)
+    for (const messageId of [1, 2, 3, 4]) await publish2(publisher, 'a', 'x', messageId)
+    const sent = await client.messages(4)
+    const received = [2, 0, 3, 1].map((i) => sent[i].messageId!)
+    client.send(...received.map((messageId) => ({ cmd: 'pubrec' as const, messageId })))
+    const released: number[] = []
+    while (released.length < 4) released.push((await client.expect('pubrel')).messageId!)
+    t.same(released, received, `clean=${clean}`)
+    client.destroy()
+  }
 })

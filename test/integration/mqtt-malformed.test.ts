@@ -20,8 +20,8 @@ const CLOSED: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-4.7.3-2] PUBLISH to a topic with U+0000', hex('32 08 0003 610062 0005 78')],
   ['[MQTT-1.5.3-1] PUBLISH to a topic that is not UTF-8', hex('32 07 0002 c328 0005 78')],
   ['[MQTT-1.5.3-1] PUBLISH to a topic with a surrogate', hex('32 08 0003 eda080 0005 78')],
-  ['[MQTT-1.5.3-1] SUBSCRIBE to a filter that is not UTF-8', hex('82 07 0005 0002 c328 00')],
-  ['a topic that is longer than its packet', hex('32 04 ffff 7400')],
+  ['[MQTT-1.5.3-1] [MQTT-3.8.3-1] SUBSCRIBE to a filter that is not UTF-8', hex('82 07 0005 0002 c328 00')],
+  ['[MQTT-3.3.2-1] a topic that is longer than its packet', hex('32 04 ffff 7400')],
   ['[MQTT-3.8.3-3] SUBSCRIBE without a filter', hex('82 02 0001')],
   ['[MQTT-3.10.3-2] UNSUBSCRIBE without a filter', hex('a2 02 0001')],
   ['[MQTT-3.8.3-4] SUBSCRIBE with QoS 3', hex('82 06 0005 0001 74 03')],
@@ -41,6 +41,7 @@ const CLOSED: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-1.5.3-2] UNSUBSCRIBE from a filter with U+0000', hex('a2 07 0005 0003 610062')],
   ['[MQTT-4.7.3-1] SUBSCRIBE to an empty filter', hex('82 09 0005 0001 74 00 0000 00')],
   ['[MQTT-4.7.3-1] UNSUBSCRIBE from an empty filter', hex('a2 04 0005 0000')],
+  ['[MQTT-3.10.3-1] UNSUBSCRIBE from a filter that is not UTF-8', hex('a2 06 0005 0002 c328')],
   ['SUBSCRIBE without an identifier', hex('82 00')],
   ['UNSUBSCRIBE with half an identifier', hex('a2 01 00')],
   ['PUBACK without an identifier', hex('40 00')],
@@ -99,17 +100,22 @@ const CONNECTS: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-3.1.2-14] a will at QoS 3', connect('1e', '0001 61 0001 62 0001 63')],
   ['[MQTT-3.1.2-13] a QoS of no will', connect('0a', '0001 61')],
   ['[MQTT-3.1.2-15] a retain flag of no will', connect('22', '0001 61')],
+  ['[MQTT-3.1.2-9] a will without its topic', connect('06', '0001 61')],
+  ['[MQTT-3.1.2-9] a will without its message', connect('06', '0001 61 0001 62')],
+  ['[MQTT-3.1.2-11] topic and message of no will', connect('02', '0001 61 0001 62 0001 63')],
+  ['[MQTT-3.1.2-21] no password where one is announced', connect('c2', '0001 61 0001 62')],
+  ['[MQTT-3.1.3-3] no client identifier', connect('02', '')],
   ['[MQTT-3.1.2-22] a password and no user name', connect('42', '0001 61 0001 62')],
   ['[MQTT-3.1.2-18] a user name without its flag', connect('02', '0001 61 0001 62')],
   ['[MQTT-3.1.2-20] a password without its flag', connect('82', '0001 61 0001 62 0001 63')],
   ['[MQTT-3.1.3-1] more than all fields', connect('c2', '0001 61 0001 62 0001 63 00')],
-  ['[MQTT-3.1.3-1] no user name where one is announced', connect('82', '0001 61')],
-  ['[MQTT-1.5.3-1] a client identifier that is not UTF-8', connect('02', '0002 c328')],
+  ['[MQTT-3.1.2-19] no user name where one is announced', connect('82', '0001 61')],
+  ['[MQTT-1.5.3-1] [MQTT-3.1.3-4] a client identifier that is not UTF-8', connect('02', '0002 c328')],
   ['[MQTT-1.5.3-2] a client identifier with U+0000', connect('02', '0003 610062')],
-  ['[MQTT-1.5.3-1] a user name that is not UTF-8', connect('82', '0001 61 0001 ff')],
+  ['[MQTT-1.5.3-1] [MQTT-3.1.3-11] a user name that is not UTF-8', connect('82', '0001 61 0001 ff')],
   ['[MQTT-1.5.3-1] a user name with a surrogate', connect('82', '0001 61 0003 eda080')],
   ['[MQTT-1.5.3-2] a user name with U+0000', connect('82', '0001 61 0003 610062')],
-  ['[MQTT-1.5.3-1] a will topic that is not UTF-8', connect('06', '0001 61 0002 c328 0001 63')],
+  ['[MQTT-1.5.3-1] [MQTT-3.1.3-10] a will topic that is not UTF-8', connect('06', '0001 61 0002 c328 0001 63')],
   ['[MQTT-1.5.3-2] a will topic with U+0000', connect('06', '0001 61 0003 610062 0001 63')],
   ['a client identifier with a control character', connect('02', '0003 610762')],
   ['a user name with a control character', connect('82', '0001 61 0003 61c29b')],
@@ -117,7 +123,7 @@ const CONNECTS: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-4.7.1-1] a will topic with a wildcard', connect('06', '0001 61 0003 612f23 0001 63')]
 ]
 
-t.test('[MQTT-4.8.0-1] a malformed CONNECT is closed without an answer, and nobody is asked who it is', async t => {
+t.test('[MQTT-3.1.4-1] a malformed CONNECT is closed without an answer, and nobody is asked who it is', async t => {
   const asked: unknown[] = []
   const auth: Auth = { ...anonymous, async authenticate (credentials) {
     asked.push(credentials)

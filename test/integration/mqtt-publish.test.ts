@@ -1,4 +1,4 @@
-import { generate } from 'mqtt-packet'
+import { generate, type Packet } from 'mqtt-packet'
 import t from 'tap'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess } from '../helpers/in-process.ts'
@@ -7,7 +7,7 @@ import {
 } from '../helpers/mqtt-wire.ts'
 import { within } from '../helpers/wait.ts'
 
-t.test('[MQTT-4.3.2-2] QoS 1: one PUBACK for each PUBLISH, with its identifier, in order', async t => {
+t.test('[MQTT-4.3.2-2] [MQTT-2.3.1-6] QoS 1: one PUBACK for each PUBLISH, with its identifier, in order', async t => {
   const server = await startInProcess(t)
   const { client } = await connectWire(t, server)
   const ids = [1, 65_535, 2, 300, 299, 65_534]
@@ -16,7 +16,7 @@ t.test('[MQTT-4.3.2-2] QoS 1: one PUBACK for each PUBLISH, with its identifier, 
   t.same(await client.untilPong(), [])
 })
 
-t.test('receipts come in order when QoS 0, 1 and 2 are mixed, and nothing is overtaken [G3]', async t => {
+t.test('[MQTT-4.6.0-3] [G3] receipts come in order when QoS 1 and 2 are mixed, and nothing is overtaken', async t => {
   const server = await startInProcess(t)
   const { client: subscriber } = await connectWire(t, server, { clean: false })
   await subscribe(subscriber, { 'a/#': 2 })
@@ -37,7 +37,7 @@ t.test('receipts come in order when QoS 0, 1 and 2 are mixed, and nothing is ove
   t.same(got, sent.map(({ payload }) => payload))
 })
 
-t.test('[G1] no receipt while the log cannot be written; the connection is closed, and the retry gets one', async t => {
+t.test('[G1] [MQTT-4.8.0-2] no receipt while the log cannot be written; the retry gets one', async t => {
   const disk = createMemoryDisk()
   const server = await startInProcess(t, { store: createMemoryStore(disk) })
   const { client: subscriber } = await connectWire(t, server, { clean: false })
@@ -141,7 +141,7 @@ t.test('[G4] a burst at QoS 2 is taken whole before any of it is released, and e
   t.notOk(client.isClosed, 'nobody was cut')
 })
 
-t.test('[MQTT-3.1.4-5] what is sent right behind CONNECT is handled in order, however it is cut', async t => {
+t.test('[G3] what is sent right behind CONNECT is handled in order, however it is cut', async t => {
   const server = await startInProcess(t)
   const { client: subscriber } = await connectWire(t, server, { clean: false })
   await subscribe(subscriber, { 'early/#': 1 })
@@ -199,4 +199,40 @@ t.test('[G6] a packet over skippedPacketBytesMax closes the connection, and nobo
   client.write(Buffer.from([0x32, 0xff, 0xff, 0x7f]))
   await within(client.closed, 'the connection to be closed as soon as the length is known')
   t.same(await other.untilPong(), [])
+})
+
+t.test('[MQTT-4.3.2-2] behind its PUBACK an identifier is a new message, whatever DUP says', async t => {
+  const server = await startInProcess(t)
+  const { client: subscriber } = await connectWire(t, server)
+  await subscribe(subscriber, { a: 1 })
+  const { client } = await connectWire(t, server)
+  for (const [payload, dup] of [['one', false], ['two', true], ['three', false]] as const) {
+    await publish1(client, 'a', payload, 7, { dup })
+    t.equal(text(await take(subscriber)), payload)
+  }
+})
+
+/** What a client says, and what it gets, byte by byte. */
+const SPOKEN: ReadonlyArray<readonly [Packet, string]> = [
+  [connectPacket(), '20020000'],
+  [{ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 0 }] }, '9003000100'],
+  [publishPacket('a', 'x'), '300400016178'], // without an identifier
+  [publishPacket('b', 'x', { qos: 1, messageId: 2 }), '40020002'],
+  [publishPacket('b', 'x', { qos: 2, messageId: 3 }), '50020003'],
+  [{ cmd: 'pubrel', messageId: 3 }, '70020003'],
+  [{ cmd: 'pubrec', messageId: 4 }, '62020004'],
+  [{ cmd: 'unsubscribe', messageId: 5, unsubscriptions: ['a'] }, 'b0020005'],
+  [{ cmd: 'pingreq' }, 'd000']
+]
+
+t.test('[MQTT-2.2.2-1] [MQTT-2.3.1-5] [MQTT-4.3.1-1] [MQTT-3.12.4-1] what the server says, byte by byte', async t => {
+  const client = await openWire(t, await startInProcess(t))
+  let bytes = Buffer.alloc(0)
+  client.stream.on('data', (chunk: Buffer) => { bytes = Buffer.concat([bytes, chunk]) })
+  for (const [packet, answer] of SPOKEN) {
+    client.send(packet)
+    await client.next()
+    t.equal(bytes.toString('hex'), answer, packet.cmd)
+    bytes = Buffer.alloc(0)
+  }
 })

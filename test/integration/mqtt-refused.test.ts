@@ -48,7 +48,7 @@ t.test('[G1] a message that is refused for good is acknowledged, dropped and tol
     await publish2(client, topic, 'x', 2)
     client.send(publishPacket(topic, 'x'))
     await publish1(client, 'behind', clientId, 3)
-    t.equal(text(await take(subscriber)), clientId, 'the next that is delivered is the one behind them')
+    t.equal(text(await take(subscriber)), clientId, 'the next that is delivered is the one behind them [MQTT-3.3.5-2]')
     t.same(server.refused.filter(one => one.clientId === clientId).map(one => [one.topic, one.code]),
       Array(3).fill([topic, code]))
     const lines = server.warnings.filter(one => one['clientId'] === clientId)

@@ -4,6 +4,7 @@ import { startServer } from '../helpers/server.ts'
 import {
   connectWire, publish1, publish2, publishPacket, subscribe, take, text, uniqueId, type WireClient
 } from '../helpers/mqtt-wire.ts'
+import { within } from '../helpers/wait.ts'
 
 const RETAIN = { retain: true }
 
@@ -34,7 +35,7 @@ t.test('[MQTT-3.3.1-9] who is subscribed already gets a retained message without
   }
 })
 
-t.test('[MQTT-3.3.1-7] the newest replaces; [MQTT-3.3.1-10] an empty payload clears and is passed on', async t => {
+t.test('[MQTT-3.3.1-12] the newest retained stays; [MQTT-3.3.1-10] an empty one clears and is passed on', async t => {
   const server = await startInProcess(t)
   const { client: publisher } = await connectWire(t, server)
   const { client: watcher } = await connectWire(t, server)
@@ -177,5 +178,33 @@ t.test('[G2] [MQTT-3.3.1-6] a subscription gets all retained messages, many wind
     const got: string[] = []
     while (got.length < topics.length) got.push((await take(client)).topic)
     t.same(got.sort(), [...topics].sort(), `clean ${clean}`)
+  }
+})
+
+t.test('[MQTT-3.3.1-7] a retained message at QoS 0 takes the place of the one before it', async t => {
+  const server = await startInProcess(t)
+  const { client: publisher } = await connectWire(t, server)
+  await publish1(publisher, 'r', 'old', 1, RETAIN)
+  publisher.send(publishPacket('r', 'new', RETAIN))
+  await publisher.untilPong()
+  const { client } = await connectWire(t, server)
+  await subscribe(client, { r: 1 })
+  const message = await take(client)
+  t.match([text(message), message.qos, message.retain], ['new', 0, true])
+  t.same(await client.untilPong(), [])
+})
+
+t.test('[MQTT-3.1.2-7] a retained message outlives the sessions of who sent it and of who got it', async t => {
+  const server = await startInProcess(t)
+  const { client: publisher } = await connectWire(t, server)
+  await publish1(publisher, 'r', 'kept', 1, RETAIN)
+  publisher.send({ cmd: 'disconnect' })
+  await within(publisher.closed, 'the publisher to be gone')
+  for (const clean of [true, false, true]) {
+    const { client } = await connectWire(t, server, { clientId: 'reader', clean })
+    await subscribe(client, { r: 1 })
+    t.equal(text(await take(client)), 'kept', `clean=${clean}`)
+    client.send({ cmd: 'disconnect' })
+    await within(client.closed, 'the reader to be gone')
   }
 })

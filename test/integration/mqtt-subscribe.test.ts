@@ -7,13 +7,13 @@ import {
 } from '../helpers/mqtt-wire.ts'
 import { within } from '../helpers/wait.ts'
 
-t.test('[MQTT-3.8.4-5] [MQTT-3.9.3-1] SUBACK grants each filter its QoS, in their order', async t => {
+t.test('[MQTT-3.8.4-1] [MQTT-3.8.4-5] [MQTT-3.9.3-1] SUBACK grants each filter its QoS, in their order', async t => {
   const server = await startInProcess(t)
   const { client } = await connectWire(t, server)
   t.same(await subscribe(client, [['a', 0], ['b/+', 1], ['c/#', 2], ['d', 0]], 7), [0, 1, 2, 0])
 })
 
-t.test('[MQTT-3.8.4-5] a filter twice in one SUBSCRIBE has two return codes; the last one holds', async t => {
+t.test('[MQTT-3.8.4-4] a filter twice in one SUBSCRIBE has two return codes; the last one holds', async t => {
   const server = await startInProcess(t)
   const { client } = await connectWire(t, server)
   t.same(await subscribe(client, [['a', 2], ['b', 1], ['a', 1]]), [2, 1, 1])
@@ -78,7 +78,7 @@ const OVERLAPS: ReadonlyArray<readonly [Array<readonly [string, 0 | 1 | 2]>, 0 |
   [[['a/#', 0], ['a/+', 0]], 2, 0]
 ]
 
-t.test('[MQTT-3.3.5-1] overlapping filters deliver once, at the highest QoS [G4]', async t => {
+t.test('[MQTT-3.3.5-1] [MQTT-3.8.4-6] overlapping filters deliver once, at the highest QoS [G4]', async t => {
   const server = await startInProcess(t)
   const { client: publisher } = await connectWire(t, server)
   for (const [filters, published, expected] of OVERLAPS) {
@@ -126,7 +126,7 @@ const MATCHES: ReadonlyArray<readonly [string, string, boolean]> = [
   ['ä/ö/+', 'ä/ö/😀', true]
 ]
 
-t.test('[MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.2-1] wildcards match levels, and no $ in the first', async t => {
+t.test('[MQTT-3.3.2-3] [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.2-1] wildcards match levels, no first $', async t => {
   const server = await startInProcess(t)
   const { client: publisher } = await connectWire(t, server)
   for (const [filter, topic, expected] of MATCHES) {
@@ -156,13 +156,14 @@ t.test('[MQTT-3.8.4-3] a subscription of the same filter is replaced, not added'
   t.same(await client.untilPong(), [])
 })
 
-t.test('[MQTT-3.10.4-4] [MQTT-3.10.4-5] UNSUBSCRIBE is answered, for filters that are not there as well', async t => {
+t.test('[MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] UNSUBSCRIBE is answered once, whatever is there', async t => {
   const server = await startInProcess(t)
   const { client } = await connectWire(t, server, { clean: false })
   await subscribe(client, { a: 1 })
   for (const unsubscriptions of [['never'], ['a', 'a', 'never'], ['a']]) {
     client.send({ cmd: 'unsubscribe', messageId: 77, unsubscriptions })
     t.equal((await client.expect('unsuback')).messageId, 77)
+    t.same(await client.untilPong(), [])
   }
 })
 
@@ -239,4 +240,28 @@ t.test('[G8] filters that are refused again and again write a line in the log on
   }
   t.match(lines, [{ clientId: 'curious', topic: '"secret/1"', times: 1 }])
   t.equal(lines.length, 1)
+})
+
+t.test('[MQTT-3.8.4-2] [MQTT-2.3.1-7] SUBACK and UNSUBACK carry the identifiers of what they answer', async t => {
+  const { client } = await connectWire(t, await startInProcess(t))
+  const ids = [1, 65_535, 256, 255, 1]
+  for (const messageId of ids) {
+    client.send({ cmd: 'subscribe', messageId, subscriptions: [{ topic: 'a', qos: 1 }] })
+    t.equal((await client.expect('suback')).messageId, messageId)
+    client.send({ cmd: 'unsubscribe', messageId: 65_536 - messageId, unsubscriptions: ['a'] })
+    t.equal((await client.expect('unsuback')).messageId, 65_536 - messageId)
+  }
+})
+
+t.test('[MQTT-1.5.3-3] [MQTT-4.7.3-4] U+FEFF is part of a topic, and no spelling stands for another', async t => {
+  const server = await startInProcess(t)
+  const { client: publisher } = await connectWire(t, server)
+  const topics = ['a', '\ufeffa', 'a\ufeff', '\u00e9', 'e\u0301', 'A']
+  for (const filter of topics) {
+    const { client } = await connectWire(t, server)
+    await subscribe(client, [[filter, 1], ['end', 1]])
+    for (const topic of [...topics, 'end']) await publish1(publisher, topic, 'x')
+    t.same([(await take(client)).topic, (await take(client)).topic], [filter, 'end'], JSON.stringify(filter))
+    client.destroy()
+  }
 })

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import t from 'tap'
 import type { IConnectPacket } from 'mqtt-packet'
 import { startInProcess } from '../helpers/in-process.ts'
@@ -140,4 +141,23 @@ t.test('[MQTT-3.1.2-8] [G2] wills outlive the server: killed and started again, 
     back.send({ cmd: 'disconnect' })
     await within(back.closed, 'the end of the connection')
   }
+})
+
+t.test('[MQTT-3.1.2-12] [MQTT-3.1.2-16] no will, no message; and one without its flag is not retained', async t => {
+  const server = await startInProcess(t)
+  const { client: watcher } = await connectWire(t, server)
+  await subscribe(watcher, { '#': 1 })
+  const clientId = uniqueId()
+  const { client: first } = await connectWire(t, server, { ...will('will/once'), clientId, clean: false })
+  first.destroy()
+  t.equal((await take(watcher)).topic, 'will/once')
+  const { client: later } = await connectWire(t, server)
+  await subscribe(later, { 'will/#': 1 })
+  t.same(await later.untilPong(), [], 'it was not retained')
+  const { client: without } = await connectWire(t, server, { clientId, clean: false })
+  const detached = once(server.broker.events, 'detached')
+  without.destroy()
+  await detached
+  const { client: publisher } = await connectWire(t, server)
+  t.same(await until(watcher, publisher, 'end'), [])
 })

@@ -47,7 +47,7 @@ t.test('[G6] a packet is refused with the last byte of its length, before any by
   }
 })
 
-t.test('[MQTT-2.2.3] a length of more than four bytes is refused with the fourth', async t => {
+t.test('(2.2.3) a length of more than four bytes is refused with the fourth', async t => {
   const guard = new FrameGuard(268_435_455)
   for (const byte of [0x30, 0xff, 0xff, 0xff]) t.equal(guard.feed(Uint8Array.of(byte)), undefined)
   t.match(guard.feed(Uint8Array.of(0xff)), /more than four bytes/)
