@@ -1,6 +1,6 @@
 /** Clients that were let in: what begins when a namespace opens, and ends with it. */
 import type { Namespace, Socket } from 'socket.io'
-import type { Broker, Logger, Offset, Refusals, Session } from '../../broker/index.ts'
+import type { Broker, Logger, Offset, Refusals, Session, Who } from '../../broker/index.ts'
 import type { Admitted } from './admission/admission.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import type { Holders } from './admission/liveness.ts'
@@ -103,7 +103,10 @@ export class Clients {
     const { clientId, principal } = session
     const who = { remoteAddress: connection.engine.remoteAddress, clientId, principal }
     strangers.accepted(connection.engine, socket.nsp.name, who, isProgram)
-    if (!isProgram) socket.handshake.auth = {} // nobody here asks for it again
+    if (!isProgram) {
+      socket.handshake.auth = {} // nobody here asks for it again
+      socket.on('error', this.#safely((error: Error) => this.#malformed(who, error)))
+    }
     members.set(socket.id, { session, name })
     const carrier = carriers.get(socket.nsp)
     carrier?.restore(socket.id, session)
@@ -228,6 +231,14 @@ export class Clients {
         failed()
       }
     }
+  }
+
+  /** Socket.IO could not read a packet, and closes the connection. */
+  #malformed (who: Who, { message }: Error): void {
+    this.#options.refusals.note({
+      kind: 'violations', who, about: { error: message }, what: 'a Socket.IO client sent what is no packet and was cut',
+      toDo: 'update or mend the client'
+    })
   }
 
   #failed (error: unknown): void {

@@ -2,7 +2,7 @@
  * One Engine.IO connection under all its namespaces: asks for receipts, and bounds what is written to it and what is
  * taken from it.
  */
-import type { Clock, Logger, PacketId, Turn } from '../../broker/index.ts'
+import type { Clock, PacketId, Refusals, Turn } from '../../broker/index.ts'
 import { Doubt, type Conclusion, type Suspicion } from './proof/deaf.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
@@ -70,7 +70,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   readonly wire: Wire
   readonly #options: ConnectionOptions
   readonly #clock: Clock
-  readonly #log: Logger
+  readonly #refusals: Refusals
   readonly #prover: Prover<Mark>
   #channels: Channel[] = []
   /** Written to a namespace before its CONNECT packet. */
@@ -98,11 +98,11 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   #hasSpoken = false
   #isSuperseded = false
 
-  constructor (engine: EngineSocket, options: ConnectionOptions, clock: Clock, log: Logger) {
+  constructor (engine: EngineSocket, options: ConnectionOptions, clock: Clock, refusals: Refusals) {
     this.engine = engine
     this.#options = options
     this.#clock = clock
-    this.#log = log
+    this.#refusals = refusals
     this.wire = new Wire(engine, options.writing ?? new Writing(), this)
     this.#prover = new Prover(engine, this.wire, this)
     listenTo(engine, this)
@@ -386,7 +386,13 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   }
 
   #disbelieve (why: string): void {
-    this.#log.warn({ connection: this.engine.id }, `${why}; it is disconnected and gets everything unproven again`)
+    this.#refusals.note({
+      kind: 'violations',
+      who: { remoteAddress: this.engine.remoteAddress },
+      about: { connection: this.engine.id },
+      what: `${why}: it was cut and gets everything unproven again`,
+      toDo: 'update or mend the client, or look at what stands between'
+    })
     this.wire.release()
     this.engine.close(true)
   }

@@ -176,8 +176,7 @@ export class Inbound {
       this.#refuse(slot, error)
     } else {
       // No answer, which an ack callback would take for success; the connection breaks, so that the client knows.
-      this.#options.log.warn({ session: this.#session.clientId, err: error },
-        'what a Socket.IO client sent could not be made durable; it is disconnected without a receipt')
+      this.#cut(slot, error)
       this.#stopped = true
       this.#options.connection.close()
       this.#answer(slot, 'none')
@@ -185,16 +184,28 @@ export class Inbound {
   }
 
   #refuse (slot: Slot, { code, message }: { readonly code: string, readonly message: string }): void {
+    this.#tell(slot, code, message, 'what a Socket.IO client emitted was refused, and its client was told')
+    this.#answer(slot, { status: 'error', code, message })
+  }
+
+  /** What may pass later; or a fault of ours. */
+  #cut (slot: Slot, error: unknown): void {
+    const what = 'what a Socket.IO client emitted could not be made durable: it is disconnected without a receipt'
+    const code = error instanceof HoldfastError ? error.code : undefined
+    if (code === undefined) this.#options.log.error({ session: this.#session.clientId, err: error }, what)
+    else if (code !== 'CLOSED') this.#tell(slot, code, (error as HoldfastError).message, what) // it has ended anyway
+  }
+
+  #tell ({ event }: Slot, code: string, error: string, what: string): void {
     const { clientId, principal } = this.#session
     this.#options.refusals.note({
       kind: code.startsWith('FILTER') ? 'filters' : 'messages',
       who: { remoteAddress: this.#options.connection.engine.remoteAddress, clientId, principal },
-      about: { event: slot.event, code, error: message },
+      about: { event, code, error },
       sameAs: code,
-      what: 'what a Socket.IO client emitted was refused, and its client was told',
+      what,
       toDo: TO_DO[code] ?? toDoAbout(code)
     })
-    this.#answer(slot, { status: 'error', code, message })
   }
 
   /** Answers go out in the order of the emits. */

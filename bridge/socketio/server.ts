@@ -234,7 +234,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   })
   engine.on('connection', socket => {
     strangers.watch(socket)
-    const connection = new Connection(socket, connectionOptions, broker.clock, log)
+    const connection = new Connection(socket, connectionOptions, broker.clock, refusals)
     connections.set(socket, connection)
   })
   tellRefusedRequests(engine, refusals)

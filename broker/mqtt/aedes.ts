@@ -10,6 +10,7 @@
  * - It calls `subscriptionsByClient` in the same turn in which `authenticate` calls back, and takes "has subscriptions"
  *   for "session present". It is given one marker that is never subscribed [G5].
  * - `maxTopicLevels` is looked at with each packet.
+ * - The error of a CONNECT that does not come says CONNECT_LATE.
  * - 'connackSent' is emitted in the turn in which Aedes notes that CONNACK is out.
  *
  * What it does with a connection and its client is in engine-client.ts.
@@ -65,6 +66,9 @@ const BRIDGE_PREFIX = 'io:'
 
 /** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
 const REFUSED = { identifier: 2, unavailable: 3, credentials: 4, notAuthorized: 5 } as const
+
+/** The error of a client that has not sent CONNECT within the time for it. */
+const CONNECT_LATE = 'connect did not arrive in time'
 
 const RETURN_CODES: Partial<Record<ErrorCode, number>> = {
   CLIENT_ID_INVALID: REFUSED.identifier,
@@ -297,6 +301,7 @@ export async function createAedes (
   aedes.on('connectionError', (client, error) => {
     log.debug({ remoteAddress: connectionOf(client)?.wire.remoteAddress, error: error.message },
       'connection closed before it had a session')
+    if (error.message === CONNECT_LATE) refusals.late(toldOf(client as InnerClient), limits.connectTimeoutMs)
   })
   ;(aedes as unknown as NodeJS.EventEmitter).on('error', (error: Error) => {
     log.error({ error: error.message }, 'MQTT engine')

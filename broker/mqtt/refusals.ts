@@ -75,6 +75,17 @@ export class MqttRefusals {
     })
   }
 
+  /** No CONNECT came. */
+  late ({ remoteAddress }: Who, connectTimeoutMs: number): void {
+    this.#refusals.note({
+      kind: 'clients',
+      who: { remoteAddress },
+      about: { connectTimeoutMs },
+      what: 'a connection was closed, as no CONNECT came over it within connectTimeoutMs',
+      toDo: 'look at what connects there, or raise connectTimeoutMs for a slow link'
+    })
+  }
+
   /** `sentence` names the statement of MQTT 3.1.1 that was broken. */
   violation (who: Who, sentence: string): void {
     this.#refusals.note({

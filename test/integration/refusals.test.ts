@@ -174,6 +174,13 @@ t.test('MQTT: clients, filters, messages, wills and violations', async t => {
   t.match(holdfast.stats().refusals, { clients: 1, wills: 1, messages: 1, filters: filters.length, violations: 1 })
 })
 
+t.test('MQTT: a connection over which no CONNECT comes, or a part of one', async t => {
+  const { mqttPort, line, holdfast } = await start(t, { connectTimeoutMs: 100 })
+  for (const bytes of ['', generate(connectPacket()).subarray(0, 9)]) t.equal((await say(mqttPort, bytes)).length, 0)
+  t.match(await line('clients', /no CONNECT came/), { ...who, connectTimeoutMs: 100 })
+  t.equal(holdfast.stats().refusals.clients, 2)
+})
+
 t.test('Socket.IO: clients, emits, and what comes before CONNECT', async t => {
   const { url, httpPort, holdfast, line } = await start(t, { auth })
   const bad = newClient(t, url, { auth: { clientId: 'wrong' }, reconnection: false })
@@ -185,7 +192,9 @@ t.test('Socket.IO: clients, emits, and what comes before CONNECT', async t => {
   t.match(await line('messages', /emitted was refused.*credentials/), { clientId: 'io:_:good', event: 'send' })
   await begin(t, httpPort, '42["x"]')
   t.match(await line('violations', /broke the protocol/), { ...who, error: /before its CONNECT was accepted/ })
-  t.match(holdfast.stats().refusals, { clients: 1, messages: 1, violations: 1 })
+  good.io.engine.send('4garbage')
+  t.match(await line('violations', /what is no packet/), { ...who, clientId: 'io:_:good', principal: 'somebody' })
+  t.match(holdfast.stats().refusals, { clients: 1, messages: 1, violations: 2 })
 })
 
 t.test('[G6] more than is taken at once: over TCP, WebSocket, Engine.IO\'s WebSocket and polling', async t => {

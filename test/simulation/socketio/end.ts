@@ -8,6 +8,7 @@ import { ApplicationAcks } from '../../../bridge/socketio/proof/application-ack.
 import { formatToken, readToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
 import { ANONYMOUS } from '../../../broker/auth/anonymous.ts'
 import { silent } from '../../../broker/logger.ts'
+import { Refusals } from '../../../broker/refusals.ts'
 import type { Offset, PacketId, TimeMs } from '../../../broker/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../../broker/session/link.ts'
 import type { Session } from '../../../broker/session/session.ts'
@@ -63,7 +64,7 @@ export class SocketEnd implements Link, Channel {
       inflightMessagesMax: limits.inflightMessagesMax,
       eio3InflightMessagesMax: 20 + limits.inflightMessagesMax,
       eio3Proof: kind.proof === 'received' ? 'transport' : 'heartbeat'
-    }, server.broker.clock, silent)
+    }, server.broker.clock, new Refusals({ clock: server.broker.clock, log: silent }))
     this.#connection.add(this)
     this.engine.on('close', () => { this.#lost() })
     server.accept(this)
