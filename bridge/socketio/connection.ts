@@ -388,8 +388,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   #disbelieve (why: string): void {
     this.#refusals.note({
       kind: 'violations',
-      who: { remoteAddress: this.engine.remoteAddress },
-      about: { connection: this.engine.id },
+      who: this.engine,
       what: `${why}: it was cut and gets everything unproven again`,
       toDo: 'update or mend the client, or look at what stands between'
     })
