@@ -10,6 +10,7 @@ import type { EnginePacket, EngineSocket } from './wire/engine.ts'
 import { listenTo, type EngineOwner } from './wire/engine-owner.ts'
 import type { Inlets } from './wire/inlets.ts'
 import type { LockStep } from './wire/lock-step.ts'
+import { tellDisbelieved } from './wire/refused-requests.ts'
 import { Wire, Writing, type WireOwner } from './wire/wire.ts'
 
 /** One namespace on the connection. */
@@ -377,21 +378,14 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     for (const { channel, packetId } of marks) channel.proven(packetId)
   }
 
-  deceived (): void {
-    this.#disbelieve('a Socket.IO client answered a ping that was not sent')
-  }
+  deceived (): void { this.#disbelieve('a Socket.IO client answered a ping that was not sent') }
 
   unanswered (): void {
     this.#disbelieve('a Socket.IO client without the query parameter t did not say that it has an answer')
   }
 
   #disbelieve (why: string): void {
-    this.#refusals.note({
-      kind: 'violations',
-      who: this.engine,
-      what: `${why}: it was cut and gets everything unproven again`,
-      toDo: 'update or mend the client, or look at what stands between'
-    })
+    tellDisbelieved(this.#refusals, this.engine, why)
     this.wire.release()
     this.engine.close(true)
   }

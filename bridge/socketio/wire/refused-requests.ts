@@ -1,6 +1,6 @@
 /** Requests that Engine.IO does not take, or that are not taken before it: counted, and told with what to do. */
 import type { Refusals } from '../../../broker/index.ts'
-import type { EngineRequest, EngineServer } from './engine.ts'
+import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 
 /** Why a connection is refused that would be one too many; its number and the option follow. */
 export const TOO_MANY = 'too many connections'
@@ -32,6 +32,16 @@ export function tellRefusedRequests (engine: EngineServer, refusals: Refusals): 
       what: isFull ? 'a Socket.IO connection was refused, as there are too many' : 'a Socket.IO request was refused',
       toDo: isFull ? 'raise connectionsMax, or find out who opens so many' : TO_DO[code] ?? 'see what the message says'
     })
+  })
+}
+
+/** A client says that it has what it can't have. */
+export function tellDisbelieved (refusals: Refusals, { remoteAddress }: EngineSocket, why: string): void {
+  refusals.note({
+    kind: 'violations',
+    who: { remoteAddress },
+    what: `${why}: it was cut and gets everything unproven again`,
+    toDo: 'update or mend the client, or look at what stands between'
   })
 }
 
