@@ -91,8 +91,8 @@ export const SERVER_OPTIONS = {
   pingTimeoutMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 20_000,
     'Time a Socket.IO client has to answer a ping. Then its connection is closed; its session goes on.'),
   eio3PingIntervalMs: ms('socketio', { min: 10, max: TIMER_MS_MAX }, 5_000,
-    'How often a Socket.IO client of version 2 pings, in place of pingIntervalMs. A message counts as received one ' +
-    'to two of these intervals after the client handled it, and comes again if the connection breaks before.'),
+    'How often a Socket.IO client of version 2 pings, if sooner than pingIntervalMs. A message counts as received ' +
+    'one to two of these intervals after the client handled it, and comes again if the connection breaks before.'),
   eio3InflightMessagesMax: count('socketio', { min: 1, max: 65_535 }, 1_024,
     'Messages sent to the session of a client of version 2 and not yet proven, in place of inflightMessagesMax. It ' +
     'gets no more than so many in one of its ping intervals.'),

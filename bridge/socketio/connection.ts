@@ -9,7 +9,7 @@ import { Prover, type ProverOwner } from './proof/prover.ts'
 import type { EnginePacket, EngineSocket } from './wire/engine.ts'
 import { listenTo, type EngineOwner } from './wire/engine-owner.ts'
 import type { Inlets } from './wire/inlets.ts'
-import type { LockStep } from './wire/lock-step.ts'
+import type { PollStep } from './wire/poll-step.ts'
 import { tellDisbelieved } from './wire/refused-requests.ts'
 import { Wire, Writing, type WireOwner } from './wire/wire.ts'
 
@@ -105,7 +105,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     this.#clock = clock
     this.#refusals = refusals
     this.wire = new Wire(engine, options.writing ?? new Writing(), this)
-    this.#prover = new Prover(engine, this.wire, this)
+    this.#prover = new Prover(engine, this.wire, this, clock)
     listenTo(engine, this)
     const { transport } = engine
     if (transport.name === 'polling') {
@@ -136,7 +136,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   /** Closed by this side for a reason of its own, which is not held against what was written. */
   get closing (): boolean { return this.#closing }
 
-  get step (): LockStep | undefined { return this.#prover.step }
+  get step (): PollStep | undefined { return this.#prover.step }
 
   get open (): boolean { return this.engine.readyState === 'open' }
 
@@ -378,13 +378,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     for (const { channel, packetId } of marks) channel.proven(packetId)
   }
 
-  deceived (): void { this.#disbelieve('a Socket.IO client answered a ping that was not sent') }
-
-  unanswered (): void {
-    this.#disbelieve('a Socket.IO client without the query parameter t did not say that it has an answer')
-  }
-
-  #disbelieve (why: string): void {
+  disbelieve (why: string): void {
     tellDisbelieved(this.#refusals, this.engine, why)
     this.wire.release()
     this.engine.close(true)

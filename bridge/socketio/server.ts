@@ -29,7 +29,7 @@ import { Rules } from './rules/rules.ts'
 import { Tally, type Tallies } from './tally.ts'
 import { sessionId } from './translation/names.ts'
 import { keepAdapter } from './wire/adapter.ts'
-import { isOpenedByGet, pingEio3, refusedTransport } from './wire/eio3.ts'
+import { handshakeEio3, isOpenedByGet, refusedTransport } from './wire/eio3.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './wire/engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
 import { guardPolling } from './wire/guard.ts'
@@ -75,7 +75,7 @@ export interface SocketioBridgeOptions {
   /** A dead link is noticed after at most pingIntervalMs + pingTimeoutMs (Engine.IO 4). */
   readonly pingIntervalMs: number
   readonly pingTimeoutMs: number
-  /** Ping interval of clients of version 2, who prove what they handled with it. Default: 5,000. */
+  /** Of clients of version 2, who prove what they handled with it; at most that of others. Default: 5,000. */
   readonly eio3PingIntervalMs?: number
   /** Window of a session that a client of version 2 follows. Default: 1,024. */
   readonly eio3InflightMessagesMax?: number
@@ -192,7 +192,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const carriers = new WeakMap<Namespace, Carrier>()
 
   const gate = (request: EngineRequest): string | undefined =>
-    refusedTransport(request._query) ?? admission.mayConnect(request, engine)
+    refusedTransport(request._query) ?? admission.mayConnect(engine)
   const io = programs ?? createOwnIo(options.http, {
     path,
     limits: broker.limits,
@@ -205,7 +205,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   })
   if (programs !== undefined) guardProgramIo(programs, gate)
   const engine = io.engine as unknown as EngineServer
-  pingEio3(engine, options.eio3PingIntervalMs ?? EIO3_PING_INTERVAL_MS)
+  handshakeEio3(engine, options.eio3PingIntervalMs ?? EIO3_PING_INTERVAL_MS)
   const inlets = new Inlets(options.turns ?? new Turns())
   inlets.attach(engine)
   const connectionOptions = {

@@ -5,14 +5,16 @@ import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { createOriginGate } from '../../bin/origins.ts'
 import { Refusals, silent, systemClock, type Broker, type ClientId } from '../../broker/index.ts'
+import { createRepeater } from '../helpers/repeater.ts'
 import { legacyClient } from '../helpers/socketio-clients.ts'
-import { until, within } from '../helpers/wait.ts'
+import { pause, until, within } from '../helpers/wait.ts'
 import { connectMqtt, startBridged } from './socketio-harness.ts'
 import { watch } from './socketio-witness.ts'
 
 interface Opened { readonly sid: string, readonly pingInterval: number, readonly pingTimeout: number }
 
 const U1 = 'io:_:U1' as ClientId
+const LOST = 3
 
 async function publish (device: { publishAsync: Function }, n: number): Promise<void> {
   await device.publishAsync('io/_/user/U1/x', JSON.stringify({ $hf: 1, id: String(n), args: [n] }), { qos: 1 })
@@ -47,7 +49,25 @@ t.test('a client of version 2 is told a ping interval of its own, whoever connec
     t.equal(pingTimeout, 20_000)
   }
   t.equal(bridge.connections, 20, 'all of them are counted')
-  t.equal((await handshake(url, 'x=1')).pingInterval, 5_000, 'a request without a revision is one of Engine.IO 3')
+})
+
+t.test('a client of version 2 pings no more seldom than others', async t => {
+  const { url } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 200 })
+  t.match(await handshake(url, 'EIO=3'), { pingInterval: 300, pingTimeout: 200 })
+})
+
+t.test('who names no revision of Engine.IO, or another, is refused with 400', async t => {
+  const { url, port, bridge } = await startBridged(t)
+  for (const query of ['', '&EIO=', '&EIO=abc', '&EIO=5', '&EIO=__proto__']) {
+    const answer = await fetch(`${url}/socket.io/?transport=polling&t=1${query}`)
+    t.equal(answer.status, 400, query)
+    t.match(await answer.json(), { code: 5, message: 'Unsupported protocol version' })
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?transport=websocket${query}`)
+    t.teardown(() => socket.terminate())
+    socket.on('error', () => {}) // Engine.IO has let it upgrade already
+    await within(new Promise<void>(resolve => socket.once('close', () => resolve())), 'the refusal')
+  }
+  t.equal(bridge.connections, 0)
 })
 
 t.test('what a client of version 2 took counts when its heartbeat says that it got round to it [G2]', async t => {
@@ -180,3 +200,54 @@ t.test('a page of a name that was pointed here gets nothing by a GET alone (DNS 
   t.equal((await get('evil.example', 'EIO=4')).status, 200, 'version 3 and 4 open nothing with a GET')
   t.equal((await get('evil.example', 'EIO=3', named.port)).status, 200, 'where everybody must say who he is')
 })
+
+for (const transports of [['polling'], ['polling', 'websocket']]) {
+  t.test(`version 2 without t by ${transports}: everything comes once, in order, and no receipt is false [G2] [G3]`,
+    async t => {
+      const { broker, url, mqttUrl } = await startBridged(t, { bridge: { eio3PingIntervalMs: 200 } })
+      const witness = watch(broker)
+      const device = await connectMqtt(t, mqttUrl)
+      const client = legacyClient('2.5', url, { query: { clientId: 'U1' }, transports, timestampRequests: false })
+      t.teardown(() => client.disconnect())
+      const got: number[] = []
+      client.on('x', (n: number) => {
+        got.push(n)
+        witness.handled('U1', n)
+      })
+      await within(new Promise<void>(resolve => client.once('connect', () => resolve())), 'connect')
+      for (let n = 0; n < 20; n++) await publish(device, n)
+      await witness.wait('U1', 20)
+      t.same(got, Array.from({ length: 20 }, (_, n) => n))
+      t.same(witness.lies, [])
+      t.equal(client.io.engine.transport.name, transports.at(-1))
+    })
+}
+
+t.test('version 2 without t: an answer that is lost while its poll is sent again in silence is no receipt [G2] [G3]',
+  async t => {
+    const { broker, port, mqttUrl } = await startBridged(t,
+      { pingTimeoutMs: 500, limits: { takeoversFreeMax: 100 }, bridge: { eio3PingIntervalMs: 200 } })
+    const witness = watch(broker)
+    const device = await connectMqtt(t, mqttUrl)
+    let polls = 0
+    const repeater = await createRepeater(t, { port }, method =>
+      method === 'GET' && ++polls % 4 === 0 && repeater.done.answered < LOST ? 'answered' : 'pass')
+    const client = legacyClient('2.5', repeater.url, {
+      query: { clientId: 'U1' }, transports: ['polling'], timestampRequests: false
+    })
+    t.teardown(() => client.disconnect())
+    const first: number[] = []
+    client.on('x', (n: number) => {
+      if (!first.includes(n)) first.push(n)
+      witness.handled('U1', n)
+    })
+    await until(() => broker.session(U1) !== undefined, 'the session')
+    let count = 0
+    for (; repeater.done.answered < LOST; count++) { // so that every answer has some
+      await publish(device, count)
+      await pause(20)
+    }
+    await witness.wait('U1', count)
+    t.same(first, Array.from({ length: count }, (_, n) => n), 'in order of first sight')
+    t.same(witness.lies, [])
+  })

@@ -7,7 +7,7 @@ import { Writable } from 'node:stream'
 import { Server, type ServerOptions } from 'socket.io'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
-import { pingEio3 } from '../../bridge/socketio/wire/eio3.ts'
+import { handshakeEio3 } from '../../bridge/socketio/wire/eio3.ts'
 import type {
   EnginePacket, EnginePollingReader, EngineServer, EngineSocket, EngineWebSocketTransport
 } from '../../bridge/socketio/wire/engine.ts'
@@ -89,6 +89,7 @@ t.test('Engine.IO has what the bridge uses of it', async t => {
   const socket = await connection
   t.equal(engine.clients[socket.id], socket)
   t.equal(engine.clientsCount, 1)
+  t.match(socket.server.opts, { pingInterval: 200, pingTimeout: 100 })
   t.equal(socket.readyState, 'open')
   const { _receiver: receiver, _socket: tcp } = (socket.transport as EngineWebSocketTransport).socket
   t.ok(receiver instanceof Writable, 'reads the frames')
@@ -199,7 +200,7 @@ t.test('revision 3: the ping of the client is told before its answer, a ping of 
 
 t.test('a connection takes its options from the server that made it, which counts it', async t => {
   const { engine, port, connection } = await startEngine(t, { pingInterval: 25_000, pingTimeout: 100 })
-  pingEio3(engine, 200)
+  handshakeEio3(engine, 200)
   const raw = await openWebSocket(t, port, 'EIO=3')
   const socket = await connection
   t.equal(engine.clientsCount, 1)

@@ -359,3 +359,19 @@ for (const [name, run] of Object.entries(RUNS)) {
     t.ok(proofs > 10_000, `${proofs} proofs seen`)
   })
 }
+
+t.test('version 2, polling without t: the heartbeat after an answer that stood behind all says that all is handled',
+  async t => {
+    const evidence = new Evidence<number>()
+    const echo = new HeartbeatEcho(evidence)
+    evidence.delivered(1)
+    echo.ponged()
+    evidence.delivered(2, 'received')
+    echo.ponged(true)
+    evidence.delivered(3)
+    t.same(echo.pinged(), [1, 2], '3 came behind')
+    t.same(echo.pinged(), [], 'no answer was between')
+    echo.ponged(true)
+    t.same(echo.pinged(), [3])
+    t.equal(evidence.unproven, 0)
+  })

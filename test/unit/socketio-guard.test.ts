@@ -3,11 +3,12 @@ import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { Refusals, silent, systemClock, Turns } from '../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from '../../bridge/socketio/wire/engine.ts'
-import {
-  guardPolling, MISSING_T, OLDER_REQUESTS_MAX, REPEATS_MAX, T_CHARS_MAX
-} from '../../bridge/socketio/wire/guard.ts'
+import { guardPolling, OLDER_REQUESTS_MAX, REPEATS_MAX, T_CHARS_MAX } from '../../bridge/socketio/wire/guard.ts'
 import { Inlets } from '../../bridge/socketio/wire/inlets.ts'
 import { LockStep, PINGS } from '../../bridge/socketio/wire/lock-step.ts'
+import type { PollStep } from '../../bridge/socketio/wire/poll-step.ts'
+import { PongStep } from '../../bridge/socketio/wire/pong-step.ts'
+import { createManualClock } from '../helpers/manual-clock.ts'
 
 const BYTES_MAX = 1_000
 
@@ -37,7 +38,7 @@ class FakeResponse {
 interface Options { method?: string, port?: number, length?: string, transport?: string, sid?: string }
 
 /** A guard with one polling connection `s1`; `passed` has the responses that Engine.IO got to answer. */
-function setUp (bytesMax = BYTES_MAX, protocol: 3 | 4 = 4) {
+function setUp (bytesMax = BYTES_MAX, protocol: 3 | 4 = 4, other?: PollStep) {
   type Middleware = Parameters<EngineServer['use']>[0]
   const pinged = { count: 0 }
   const socket = Object.assign(new EventEmitter(), {
@@ -55,7 +56,7 @@ function setUp (bytesMax = BYTES_MAX, protocol: 3 | 4 = 4) {
     log: silent,
     refusals: new Refusals({ clock: systemClock, log: silent }),
     answerBytesMax: bytesMax,
-    stepOf: () => step
+    stepOf: () => other ?? step
   })
   const passed: FakeResponse[] = []
   function request (id: string | undefined, options: Options = {}): FakeResponse {
@@ -155,15 +156,13 @@ t.test('an answer is kept until the next request, of its method alone', async t 
   t.equal(passed.length, 3)
 })
 
-t.test('a t of any length is refused, and a poll of Engine.IO 3 without one', async t => {
-  for (const id of [undefined, 'x'.repeat(T_CHARS_MAX + 1)]) {
-    const { socket, passed, request } = setUp(BYTES_MAX, 3)
-    const answer = request(id).seen
-    t.equal(answer.head[0], 400)
-    t.match(JSON.parse(answer.body).message, id === undefined ? MISSING_T : /longer than 64/)
-    t.equal(socket.closed, true)
-    t.equal(passed.length, 0)
-  }
+t.test('a t of any length is refused', async t => {
+  const { socket, passed, request } = setUp()
+  const answer = request('x'.repeat(T_CHARS_MAX + 1)).seen
+  t.equal(answer.head[0], 400)
+  t.match(JSON.parse(answer.body).message, /longer than 64/)
+  t.equal(socket.closed, true)
+  t.equal(passed.length, 0)
 })
 
 t.test('without t, a poll waits until the pings of the answer before it are answered; then a ping comes alone [G2]',
@@ -275,4 +274,63 @@ t.test('a poll that comes before the answer to the one before it was taken is re
     t.equal(socket.closed, isRefused, how)
     if (isRefused) t.match(second.seen, { head: [400], ended: true })
   }
+})
+
+const OPTS = { pingInterval: 1_000, pingTimeout: 1_000, maxHttpBufferSize: 1 }
+const GATHER_MS = 100
+
+t.test('Engine.IO 3 without t: a poll waits for the answer to a ping, which waits a moment [G2]', async t => {
+  const clock = createManualClock(0)
+  const step = new PongStep(clock, OPTS)
+  const { socket, passed, request } = setUp(BYTES_MAX, 3, step)
+  request(undefined)
+  t.equal(passed.length, 0)
+  step.ponged()
+  clock.advance(GATHER_MS - 1)
+  t.equal(passed.length, 0)
+  clock.advance(1)
+  t.equal(passed.length, 1)
+  step.answering()
+  passed[0].writeHead(200).end('5:4hello1:3')
+  const next = request(undefined)
+  t.equal(passed.length, 1, 'the next poll proves nothing')
+  step.ponged()
+  step.upgrading()
+  t.same([next.head[0], next.seen.body], [200, '1:6'], 'a WebSocket takes over')
+  socket.upgrading = true
+  t.equal(request(undefined).seen.body, '1:6')
+  socket.upgrading = false
+  clock.advance(GATHER_MS)
+  request(undefined)
+  t.equal(passed.length, 2, 'there was no poll when it was due')
+  step.answering()
+  const last = request(undefined)
+  step.closed()
+  t.equal(last.seen.body, '1:6')
+})
+
+t.test('Engine.IO 3 without t: a ping before its time has waited for no answer [G2]', async t => {
+  const clock = createManualClock(0)
+  const step = new PongStep(clock, OPTS)
+  t.equal(step.isEarly, false, 'the first')
+  step.polled({ isUntimed: true, pass () {}, answer () {} }, false)
+  step.ponged()
+  t.equal(step.isEarly, true, 'the answer waits')
+  clock.advance(GATHER_MS)
+  t.equal(step.isEarly, true, 'and is due')
+  step.answering()
+  clock.advance(OPTS.pingInterval - GATHER_MS)
+  t.equal(step.isEarly, true, 'as one by the clock is')
+  clock.advance(GATHER_MS)
+  t.equal(step.isEarly, false)
+  step.polled({ isUntimed: false, pass () {}, answer () {} }, false)
+  step.ponged()
+  t.equal(step.isEarly, false, 'with t it does not matter')
+})
+
+t.test('Engine.IO 3 with t: no poll waits', async t => {
+  const { passed, request } = setUp(BYTES_MAX, 3, new PongStep(createManualClock(0), OPTS))
+  request('a').writeHead(200).end('1:6')
+  request('b')
+  t.equal(passed.length, 2)
 })

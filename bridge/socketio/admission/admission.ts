@@ -9,9 +9,7 @@ import {
 import type { Connection } from '../connection.ts'
 import { readToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules, Rules } from '../rules/rules.ts'
-import { isEio3 } from '../wire/eio3.ts'
-import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from '../wire/engine.ts'
-import { MISSING_T } from '../wire/guard.ts'
+import { engineOf, type EngineServer, type EngineSocket } from '../wire/engine.ts'
 import { STOPPING, TOO_MANY } from '../wire/refused-requests.ts'
 import type { DeviceCookies } from './cookie.ts'
 import { IdentityError, ownerOf, readIdentity, shownBy, type Identify, type Identified, type Identity
@@ -97,12 +95,10 @@ export class Admission {
   }
 
   /** Socket.IO's allowRequest: asked once for each connection, before anything is kept for it. */
-  mayConnect (request: EngineRequest, engine: EngineServer): string | undefined {
+  mayConnect (engine: EngineServer): string | undefined {
     const { connectionsMax } = this.#options.broker.limits
     if (this.closed) return STOPPING
     if (engine.clientsCount >= connectionsMax) return `${TOO_MANY} (connectionsMax = ${connectionsMax})`
-    const { transport, t } = request._query
-    if (transport === 'polling' && t === undefined && isEio3(request._query)) return MISSING_T
     return undefined
   }
 

@@ -15,6 +15,8 @@ export class HeartbeatEcho<Mark> {
   readonly #evidence: Evidence<Mark>
   /** The last answer that the client has not followed with a ping. */
   #answer: Probe | undefined
+  /** It stood behind all that was written before it, in one response. */
+  #isLast = false
 
   constructor (evidence: Evidence<Mark>) {
     this.#evidence = evidence
@@ -24,11 +26,19 @@ export class HeartbeatEcho<Mark> {
   pinged (): readonly Mark[] {
     const answer = this.#answer
     this.#answer = undefined
-    return answer === undefined ? [] : this.#evidence.confirmed(answer)
+    if (answer === undefined) return []
+    if (!this.#isLast) return this.#evidence.confirmed(answer)
+    const received = this.#evidence.arrived(answer)
+    const handled = this.#evidence.confirmed(this.#evidence.confirming())
+    return received.length === 0 ? handled : [...handled, ...received]
   }
 
-  /** The answer to it is being written. */
-  ponged (): void {
+  /**
+   * The answer to it is being written; `isLast`: behind all else, in one response. Who pings an interval after that
+   * has read and handled it.
+   */
+  ponged (isLast = false): void {
     this.#answer = this.#evidence.probe()
+    this.#isLast = isLast
   }
 }

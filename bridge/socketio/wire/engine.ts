@@ -1,7 +1,8 @@
 /**
  * What the bridge uses of Engine.IO, the layer below Socket.IO, by name. `sendPacket`, `resetPingTimeout`, `upgrading`,
- * `handshake`, `createTransport`, `transport.onData` and `transport.socket` are marked private there: missingOfEngine()
- * looks at the start whether they are there, and a contract test fails when an upgrade changes what they do.
+ * `server`, `handshake`, `createTransport`, `transport.onData` and `transport.socket` are marked private there:
+ * missingOfEngine() looks at the start whether they are there, and a contract test fails when an upgrade changes what
+ * they do.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'socket.io'
@@ -57,10 +58,12 @@ export interface EngineSocket {
   /** Revision of Engine.IO that the client speaks: 3 for socket.io-client 2, 4 from 3.0 on. */
   readonly protocol: 3 | 4
   readonly transport: EngineTransport
+  /** The one that made it. */
+  readonly server: Pick<EngineServer, 'opts'>
   /** A WebSocket has come to take over from long polling, and has not yet. Private. */
   readonly upgrading: boolean
   /** Packets that were handed over and not yet to the transport. */
-  readonly writeBuffer: readonly EnginePacket[]
+  readonly writeBuffer: EnginePacket[]
   /** A message packet. */
   write (data: string | Buffer, options: PacketOptions): void
   /** `taken` is called when the transport has taken everything up to this packet. */

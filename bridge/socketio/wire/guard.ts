@@ -10,14 +10,14 @@
  * and gets what was not proven [G2].
  *
  * `t` is not in the protocol, and many clients in other languages send none. A poll without it waits until the answer
- * to the one before is proven otherwise (lock-step.ts). A POST without it is taken for a new one, but where the client
- * can't have had the answer to the one before. Engine.IO 3 has no such proof: its polls need `t`.
+ * to the one before is proven otherwise (lock-step.ts, pong-step.ts). A POST without it is taken for a new one, but
+ * where the client can't have had the answer to the one before.
  */
 import type { ServerResponse } from 'node:http'
 import type { Logger, Refusals } from '../../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 import type { Inlets } from './inlets.ts'
-import type { LockStep } from './lock-step.ts'
+import type { PollStep } from './poll-step.ts'
 import { whoOf } from './refused-requests.ts'
 
 /** A browser tries again twice at most; one `t` for ever would be the same events for ever. */
@@ -26,9 +26,6 @@ export const REPEATS_MAX = 2
 export const OLDER_REQUESTS_MAX = 16
 export const T_CHARS_MAX = 64
 
-/** Nothing tells the server that an answer has arrived, then. */
-export const MISSING_T = 'long polling of Engine.IO 3 needs the query parameter t; set timestampRequests, use ' +
-  'transports: ["websocket"], or a client of Engine.IO 4'
 const LONG_T = `long polling: the query parameter t is longer than ${T_CHARS_MAX} characters`
 /** No client goes on before it has its answer; each of those would hold as much as may be written [G6]. */
 const EARLY = 'a request came before the answer to the one before it was taken'
@@ -42,7 +39,7 @@ export interface GuardOptions {
   readonly refusals: Refusals
   /** What is kept of a connection, until its next request; 0 keeps nothing. */
   readonly answerBytesMax: number
-  stepOf (connection: EngineSocket): LockStep | undefined
+  stepOf (connection: EngineSocket): PollStep | undefined
 }
 
 export function guardPolling ({ engine, inlets, log, refusals, answerBytesMax, stepOf }: GuardOptions): void {
@@ -58,8 +55,7 @@ export function guardPolling ({ engine, inlets, log, refusals, answerBytesMax, s
       connection.on('upgrade', () => seen.delete(connection)) // an idle WebSocket keeps no answer
     }
     const step = method === 'GET' ? stepOf(connection) : undefined
-    const verdict = wrong(connection, method, t) ??
-      (step?.isHolding === true ? OVERLAP : requests[method].judge(t, request))
+    const verdict = wrong(t) ?? (step?.isHolding === true ? OVERLAP : requests[method].judge(t, request))
     const whenTaken = (then: () => void): void => {
       const inlet = method === 'POST' ? inlets.of(connection) : undefined
       if (inlet === undefined) then()
@@ -75,8 +71,9 @@ export function guardPolling ({ engine, inlets, log, refusals, answerBytesMax, s
       }
       requests[method].answer = new Answer(response, answerBytesMax)
       if (step === undefined) return next()
-      const poll = { isUntimed: t === undefined, pass: next, answer: (packet: string) => answer(response, packet) }
-      return step.polled(poll, connection.upgrading)
+      return step.polled({
+        isUntimed: t === undefined, pass: next, answer: packet => answer(response, packet, connection.protocol)
+      }, connection.upgrading)
     }
     const fields = { connection: connection.id, method }
     if (verdict === 'again') {
@@ -203,15 +200,14 @@ function pollingConnection (engine: EngineServer, { _query: query }: EngineReque
 }
 
 /** What is wrong whatever came before. */
-function wrong ({ protocol }: EngineSocket, method: 'GET' | 'POST', t: string | undefined): string | undefined {
-  if (t === undefined) return protocol === 3 && method === 'GET' ? MISSING_T : undefined
-  return t.length > T_CHARS_MAX ? LONG_T : undefined
+function wrong (t: string | undefined): string | undefined {
+  return t !== undefined && t.length > T_CHARS_MAX ? LONG_T : undefined
 }
 
 /** As Engine.IO does. */
-function answer (response: ServerResponse, packet: string): void {
+function answer (response: ServerResponse, packet: string, protocol: 3 | 4): void {
   response.writeHead(200, { 'content-type': 'text/plain; charset=UTF-8', 'cache-control': 'no-store' })
-  response.end(packet)
+  response.end(protocol === 4 ? packet : `${packet.length}:${packet}`)
 }
 
 function refuse (response: ServerResponse, message: string): void {

@@ -16,20 +16,12 @@
  *
  * A pure state machine, one for a connection.
  */
+import type { Poll, PollStep } from './poll-step.ts'
 
 /** Behind the messages of an answer. */
 export const PINGS = 3
 
-/** A poll that came. */
-export interface Poll {
-  readonly isUntimed: boolean
-  /** Hands it on. */
-  pass (): void
-  /** Answers it with a packet of its own: a ping, or what means nothing. */
-  answer (packet: '2' | '6'): void
-}
-
-export class LockStep {
+export class LockStep implements PollStep {
   readonly #pinging: () => void
   #isUntimed = false
   /** Pings that were written in answers and are not answered. */
@@ -49,10 +41,8 @@ export class LockStep {
   /** The last answer is not proven to have arrived. */
   get isOwing (): boolean { return this.#isUntimed && this.#owed > 0 }
 
-  /** A poll waits for the proof of the answer before. */
   get isHolding (): boolean { return this.#held !== undefined }
 
-  /** A poll came that is no known repetition. `isUpgrading`: the client waits for its answer to go on. */
   polled (poll: Poll, isUpgrading: boolean): void {
     const isOwing = poll.isUntimed && this.isOwing
     this.#isUntimed = poll.isUntimed
@@ -72,7 +62,6 @@ export class LockStep {
   /** All that came with the last pong has been read. */
   release (): void { if (this.#owed === 0) this.#let(poll => this.#pass(poll)) }
 
-  /** A WebSocket is about to take over. */
   upgrading (): void { this.#let(poll => poll.answer('6')) }
 
   closed (): void { this.#let(poll => poll.pass()) }

@@ -55,7 +55,8 @@ export class SocketEnd implements Link, Channel {
       line,
       protocol: kind.protocol,
       isPolling: kind.transport !== 'websocket',
-      stepOf: () => kind.isUntimed ? this.#connection.step : undefined,
+      isUntimed: kind.isUntimed,
+      stepOf: () => this.#connection.step,
       message: packet => { this.#handle(packet) }
     })
     this.#connection = new Connection(this.engine, {

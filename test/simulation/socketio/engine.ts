@@ -7,7 +7,7 @@ import type { Socket as TcpSocket } from 'node:net'
 import type {
   EnginePolling, EngineSocket, EngineTransport, EngineWebSocketTransport
 } from '../../../bridge/socketio/wire/engine.ts'
-import type { LockStep } from '../../../bridge/socketio/wire/lock-step.ts'
+import type { PollStep } from '../../../bridge/socketio/wire/poll-step.ts'
 import type { EngineWebSocket } from '../../../bridge/socketio/wire/ws.ts'
 import type { Clock } from '../../../broker/clock.ts'
 import type { Line, ServerSide } from './line.ts'
@@ -29,8 +29,9 @@ export interface SimulatedEngineOptions extends HeartbeatOptions {
   readonly line: Line
   readonly protocol: 3 | 4
   readonly isPolling: boolean
-  /** Where its polls carry no `t`. */
-  readonly stepOf: () => LockStep | undefined
+  /** Its polls carry no `t`. */
+  readonly isUntimed: boolean
+  readonly stepOf: () => PollStep | undefined
   readonly message: (packet: ToServer) => void
 }
 
@@ -83,6 +84,7 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
   readonly id = 'simulated'
   readonly remoteAddress = '192.0.2.1'
   readonly protocol: 3 | 4
+  readonly server: EngineSocket['server']
   readyState: EngineSocket['readyState'] = 'open'
   writeBuffer: Packet[] = []
   readonly #options: SimulatedEngineOptions
@@ -100,6 +102,8 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
     super()
     this.#options = options
     this.protocol = options.protocol
+    const { pingIntervalMs: pingInterval, pingTimeoutMs: pingTimeout } = options
+    this.server = { opts: { pingInterval, pingTimeout, maxHttpBufferSize: Infinity } }
     if (options.isPolling) {
       this.#transport = new Polling()
       this.#transport.on('ready', () => { this.flush() })
@@ -164,13 +168,14 @@ export class SimulatedEngine extends EventEmitter implements EngineSocket, Serve
   // --- what comes
 
   polled (): void {
-    const step = this.#options.stepOf()
+    const { stepOf, isUntimed } = this.#options
+    const step = stepOf()
     if (step === undefined || this.readyState === 'closed' || this.#transport.name !== 'polling') return this.#polled()
     const answer = (packet: '2' | '6'): void => {
       this.#options.line.respond([{ type: packet === '2' ? 'ping' : 'noop' }])
     }
     if (step.isHolding) return this.#closed('transport error') // as the guard does it
-    step.polled({ isUntimed: true, pass: () => { this.#polled() }, answer }, this.#isUpgrading)
+    step.polled({ isUntimed, pass: () => { this.#polled() }, answer }, this.#isUpgrading)
   }
 
   #polled (): void {

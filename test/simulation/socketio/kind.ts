@@ -22,14 +22,17 @@ export interface Kind {
 
 export function makeKind (random: Random): Kind {
   const version = random.pick(VERSIONS)
+  const transport = random.pick(TRANSPORTS)
+  const proof = random.chance(0.6) ? 'handled' : random.pick(PROOFS)
   return {
     version,
     protocol: version === '2.5' ? 3 : 4,
-    transport: random.pick(TRANSPORTS),
+    transport,
     isDeferred: version >= '4.5',
     recovers: version >= '4.6',
-    isUntimed: version === '4.0', // which else differs from 3.1 in nothing
-    proof: random.chance(0.6) ? 'handled' : random.pick(PROOFS)
+    // 4.0 differs from 3.1 in nothing else; of 2.5 about the half that polls
+    isUntimed: version === '4.0' || (version === '2.5' && (transport === 'polling') === (proof === 'handled')),
+    proof
   }
 }
 

@@ -74,7 +74,7 @@ export class Line {
 
   accept (): void {
     // what a client emits may come twice without `t`, and is no matter of followers
-    const mayRepeat = this.#posted.every(({ type }) => type === 'pong')
+    const mayRepeat = this.#posted.every(({ type }) => type === 'pong' || type === 'ping')
     if (mayRepeat && this.#options.repeats()) this.#posts.send(this.#posted)
     else this.#acceptances.send(undefined)
   }
