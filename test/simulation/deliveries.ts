@@ -80,7 +80,8 @@ export class Deliveries {
 
   /** A message that was not stored for the session may reach it all the same, while it is attached; it need not. */
   #claimLate (life: Life, publication: Publication): Claim {
-    const coverage = life.coverage(publication.topic, publication.qos, publication.receiptAt)
+    const { topic, qos, calledAt, receiptAt } = publication
+    const coverage = life.coverageDuring(topic, qos, calledAt, receiptAt)
     coverage.certain.clear()
     return life.claim(publication, { ...coverage, qosMin: 0 })
   }

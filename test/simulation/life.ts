@@ -61,6 +61,8 @@ export interface FilterCall {
   readonly calledAt: number
   /** Step of the answer; Infinity while there is none. */
   answeredAt: number
+  /** Step of the answer to a later one for the same filter; Infinity while there is none. */
+  replacedAt: number
 }
 
 /** A subscription of a filter until it is unsubscribed is one generation. */
@@ -140,7 +142,7 @@ export class Life {
   called (filter: string, qos: QoS | undefined, step: number): FilterCall {
     let state = this.#filters.get(filter)
     if (state === undefined) this.#filters.set(filter, state = { generation: 0, settled: undefined, open: [] })
-    const call = { filter, qos, generation: state.generation, calledAt: step, answeredAt: Infinity }
+    const call = { filter, qos, generation: state.generation, calledAt: step, answeredAt: Infinity, replacedAt: Infinity }
     if (qos !== undefined) this.subscribes.push(call)
     state.open.push(call)
     // From here on it can't be said that what is queued for the filter alone will still be delivered at QoS 1 or 2.
@@ -154,7 +156,11 @@ export class Life {
   succeeded (call: FilterCall, step: number): void {
     call.answeredAt = step
     const state = this.#filters.get(call.filter)!
-    if (state.settled === undefined || state.settled.calledAt < call.calledAt) state.settled = call
+    for (const one of state.open) if (one.calledAt < call.calledAt) one.replacedAt = step
+    if (state.settled === undefined || state.settled.calledAt < call.calledAt) {
+      if (state.settled !== undefined) state.settled.replacedAt = step
+      state.settled = call
+    }
     state.open = state.open.filter(one => one.calledAt > call.calledAt)
     if (call.qos === undefined) this.#revoke(call.filter, call.generation, claim => claim.possible)
   }
@@ -222,6 +228,17 @@ export class Life {
       if (!isCertain(state)) continue
       coverage.qosMin = Math.max(coverage.qosMin, lowest) as QoS
       if (lowest > 0) coverage.certain.add(`${filter}#${state.settled!.generation}`)
+    }
+    return coverage
+  }
+
+  /** As coverage(), of what had its place in the log meanwhile: a filter that was replaced since counts as it was. */
+  coverageDuring (topic: string, qos: QoS, from: number, to: number): Coverage {
+    const coverage = this.coverage(topic, qos, to)
+    for (const call of this.subscribes) {
+      if (call.calledAt > to || call.replacedAt < from) continue
+      if (!coverage.possible.has(`${call.filter}#${call.generation}`)) continue
+      coverage.qosPossible.add(Math.min(qos, call.qos!) as QoS)
     }
     return coverage
   }
