@@ -142,7 +142,8 @@ export class Life {
   called (filter: string, qos: QoS | undefined, step: number): FilterCall {
     let state = this.#filters.get(filter)
     if (state === undefined) this.#filters.set(filter, state = { generation: 0, settled: undefined, open: [] })
-    const call = { filter, qos, generation: state.generation, calledAt: step, answeredAt: Infinity, replacedAt: Infinity }
+    const { generation } = state
+    const call = { filter, qos, generation, calledAt: step, answeredAt: Infinity, replacedAt: Infinity }
     if (qos !== undefined) this.subscribes.push(call)
     state.open.push(call)
     // From here on it can't be said that what is queued for the filter alone will still be delivered at QoS 1 or 2.

@@ -49,6 +49,8 @@ class World {
   #clockRandom: Random | undefined
   #isStartedAnew = false
   #isHealing = false
+  /** Set while the server is down. */
+  #cancelRestart: (() => void) | undefined
 
   constructor (seed: number, trace: Trace | undefined) {
     this.#seed = seed
@@ -181,7 +183,11 @@ class World {
   }
 
   #restart (): void {
-    this.#clock.after(this.#isHealing ? 1 : this.#random.around(this.#scenario.downMs), () => { this.#startServer() })
+    const downMs = this.#isHealing ? 1 : this.#random.around(this.#scenario.downMs)
+    this.#cancelRestart = this.#clock.after(downMs, () => {
+      this.#cancelRestart = undefined
+      this.#startServer()
+    })
   }
 
   // --- clients and what they do
@@ -370,6 +376,10 @@ class World {
     this.#referee.trace?.('=== everything heals')
     this.#isHealing = true
     this.#makeSpace()
+    if (this.#cancelRestart !== undefined) { // nobody is kept waiting for it any more
+      this.#cancelRestart()
+      this.#restart()
+    }
     for (const client of this.#clients) client.heal()
   }
 
