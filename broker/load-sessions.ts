@@ -20,6 +20,8 @@ export interface LoadOptions {
   /** When the server was last known to run: sessions that were attached then count as detached since. */
   readonly aliveAt: TimeMs
   readonly index: LogIndex<Session>
+  /** Called after each batch of records; throws where the heap can hold no more [G6]. */
+  readonly assertRoom?: () => void
 }
 
 export interface Loaded {
@@ -77,6 +79,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       if (detachedAt === undefined && !recovery.clean) session.uncertainThrough = recovery.tail
       sessions.set(clientId, session)
     }
+    options.assertRoom?.()
   }
   for await (const records of store.records('filters')) {
     for (const record of records) {
@@ -87,6 +90,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       const subscription = subscribeTo(options.index, session, part, qos, from)
       if (retainedDue) owed.push({ subscription, notAfter: record.at })
     }
+    options.assertRoom?.()
   }
   const uncertain = damagedIn('cursors').length > 0 ? new Set(sessions.values()) : undefined
   for await (const records of store.records('cursors')) {
@@ -97,6 +101,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       uncertain?.delete(session)
       putCursor(session, cursor, options)
     }
+    options.assertRoom?.()
   }
   for (const note of store.notes?.read() ?? []) {
     const session = sessions.get(note.key as ClientId)
@@ -115,6 +120,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       const session = owner('incoming', clientId, readIncoming(record).instance, record)
       if (session !== undefined) (session.incoming ??= new Map()).set(Number(part), null)
     }
+    options.assertRoom?.()
   }
   for await (const records of store.records('aside')) {
     for (const record of records) {
@@ -122,6 +128,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       const session = owner('aside', clientId, readAside(record).instance, record)
       if (session !== undefined) (session.aside ??= new Set()).add(part)
     }
+    options.assertRoom?.()
   }
   const told = new Set<Session>()
   for (const session of sessions.values()) {

@@ -77,9 +77,11 @@ export class Sessions {
 
   /** Returns the subscriptions that are owed retained messages. */
   async load (recovery: Recovery, aliveAt: TimeMs): Promise<Loaded['owed']> {
-    const { store, limits, clock, index } = this.#options
+    const { store, limits, clock, index, guard } = this.#options
     const { messages } = store.usage()
-    const loaded = await loadSessions({ store, recovery, messages, limits, now: clock.now(), aliveAt, index })
+    const assertRoom = (): void => { guard.assertStartable() }
+    const loaded = await loadSessions(
+      { store, recovery, messages, limits, now: clock.now(), aliveAt, index, assertRoom })
     this.#all = loaded.sessions
     this.#lastInstance = loaded.lastInstance
     for (const session of loaded.surprised) this.touch(session, true)

@@ -20,7 +20,8 @@ import { NO_ENTRIES, Puller } from './puller.ts'
 import { cursorChange } from './records.ts'
 import type { RetainedSource } from './retained-sender.ts'
 import { Live, type Session } from './session.ts'
-import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window, type Flight } from './window.ts'
+import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, NOT_SENT, Window, type Flight
+} from './window.ts'
 
 export interface FollowerEvents {
   /** The cursor has moved and is to be written down some time soon. */
@@ -270,10 +271,10 @@ export class Follower {
       for (const flight of flights) {
         flight.entry ??= read.get(flight.offset)
         flight.dup = true // [MQTT-3.3.1-1]
-        flight.sentAt = this.#clock.now()
         // Gone while it was out: acknowledged, or unsubscribed, and only that was not yet written down. At QoS 2 the
         // client may still hold the identifier, which PUBREL sets free whatever it has seen.
         if (flight.entry === undefined && flight.qos === 2) flight.state = FLIGHT_RELEASED
+        flight.sentAt = flight.state === FLIGHT_RELEASED ? this.#clock.now() : NOT_SENT
         if (flight.state === FLIGHT_RELEASED) live.link.release(flight.packetId)
         else if (flight.entry !== undefined) this.#outbox.post(session, live, flight)
         else session.window!.acknowledge(flight.packetId)

@@ -8,7 +8,7 @@ import { messageBytes, type Entry, type Message, type Offset, type PacketId, typ
 } from '../message.ts'
 import type { CloseReason, Delivery } from './link.ts'
 import type { Live, Session } from './session.ts'
-import type { Flight } from './window.ts'
+import { Flight, NOT_SENT } from './window.ts'
 
 const NO_PACKET_ID = 0 as PacketId
 /** What a write costs, in messages. */
@@ -61,7 +61,7 @@ export class Outbox {
   /** Takes a packet identifier and posts; a held flight is posted later by the caller. */
   send (session: Session, live: Live, message: Message | Entry, qos: QoS, offset: Offset, dup: boolean,
     isHeld = false, retain = false): Flight {
-    const flight = session.window!.send(message, qos, offset, retain, dup, this.#now)
+    const flight = session.window!.send(message, qos, offset, retain, dup, NOT_SENT)
     if (offset > 0) this.#options.sent(session)
     if (!isHeld) this.post(session, live, flight)
     return flight
@@ -179,6 +179,7 @@ export class Outbox {
         live.outboxBytes -= bytes
         some = some.slice(0, count)
       }
+      for (const one of some) if (one instanceof Flight) one.sentAt = this.#now
       this.delivered += some.length
       this.#options.sending()
       live.link.deliver(some)

@@ -14,6 +14,9 @@ export const FLIGHT_RELEASING = 3
 export type FlightState =
   typeof FLIGHT_SENT | typeof FLIGHT_RELEASED | typeof FLIGHT_DONE | typeof FLIGHT_RELEASING
 
+/** The client is not to blame for what waits for its link [G2]. */
+export const NOT_SENT = Infinity as TimeMs
+
 const PACKET_ID_MAX = 65_535
 /** Acknowledged flights that may stand between those that are out, before they are cleared away. */
 const ORDER_SLACK = 1_024
@@ -36,6 +39,7 @@ export class Flight implements Delivery {
   readonly offset: Offset
   dup: boolean
   state: FlightState = FLIGHT_SENT
+  /** When the link was handed it, or NOT_SENT. */
   sentAt: TimeMs
   /** undefined for a flight restored after a restart, until it was read from the log. */
   entry: Message | Entry | undefined

@@ -103,6 +103,29 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
     t.equal(server.broker.stats().aside, 0)
   })
 
+  check('[G2] the time for an answer begins when the link takes the message, a second time as well',
+    async (t, server, session) => {
+      const { ackTimeoutMs, sweepMs } = LIMITS
+      const waits = async (): Promise<void> => {
+        const link = new DeviceLink()
+        link.writable = false
+        link.attachment = server.broker.attach(session, link)
+        await server.publish('t', 'x')
+        await server.pass(2 * ackTimeoutMs)
+        t.equal(link.closed, undefined, 'it waits for the link')
+        link.writable = true
+        link.attachment.drained()
+        await server.quiet()
+        t.ok(link.got.length > 0)
+        await server.pass(ackTimeoutMs - sweepMs)
+        t.equal(link.closed, undefined, 'the client has its time')
+        await server.pass(2 * sweepMs)
+        t.equal(link.closed, 'stalled')
+      }
+      await waits()
+      await waits()
+    })
+
   check('[G2] a slow link that takes a little on each connection loses nothing', async (t, server, session) => {
     await server.publishMany('t', 0, 6 * WINDOW)
     const handled: string[] = []

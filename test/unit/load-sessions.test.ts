@@ -25,6 +25,10 @@ function session (clientId: string, instance: number, sent = 40): Session {
 
 /** Two sessions, A and B, each with a filter, a cursor and the identifier of a message that is being received. */
 async function load (...gone: Array<[Table, key: string]>): Promise<Loaded> {
+  return await loadWith(() => {}, gone)
+}
+
+async function loadWith (assertRoom: () => void, gone: ReadonlyArray<[Table, key: string]>): Promise<Loaded> {
   const store = createMemoryStore()
   await store.open()
   const changes: RecordChange[] = [session('A', 1), session('B', 2)].flatMap((one) => [
@@ -42,7 +46,8 @@ async function load (...gone: Array<[Table, key: string]>): Promise<Loaded> {
     limits: DEFAULT_LIMITS,
     now: NOW,
     aliveAt: NOW,
-    index: new LogIndex(0)
+    index: new LogIndex(0),
+    assertRoom
   })
 }
 
@@ -93,4 +98,15 @@ t.test('what is lost of messages that are being received costs no session', asyn
   t.equal(sessions.get('A' as ClientId)!.incoming, undefined)
   t.equal(sessions.get('B' as ClientId)!.incoming!.size, 1)
   t.same(told, [])
+})
+
+t.test('each table is given up where the heap can hold no more of it [G6]', async t => {
+  let asked = 0
+  await loadWith(() => { asked++ }, [])
+  t.ok(asked >= 4, 'after the records of each table')
+  for (let roomFor = 0; roomFor < asked; roomFor++) {
+    let left = roomFor
+    const assertRoom = (): void => { if (left-- === 0) throw new Error('full') }
+    await t.rejects(loadWith(assertRoom, []), { message: 'full' })
+  }
 })
