@@ -9,7 +9,7 @@ const HELP = `Usage: holdfast COMMAND [--option value ...]
 
   start          runs the server until SIGTERM or SIGINT
   check          validates the configuration and says what it means
-  sessions       lists the sessions of a data folder, also beside a running server
+  sessions       lists the sessions of a data folder, also beside a running server; sessions add makes one
   help           this text
   help COMMAND   one command with what it takes besides options
   help options   every option with its default
@@ -55,6 +55,17 @@ it takes no lock and writes nothing.
   --json        prints JSON
   --client ID   shows one session (io:_:U1 is the Socket.IO client U1), with what was set aside for it
   --payload     prints the payloads of those messages too
+
+Usage: holdfast sessions add --client ID [--namespace NAME] [--filter FILTER ...] [--option value ...]
+
+Makes a session for a client that has not come yet, so that messages wait for it. No server may run on the folder
+meanwhile: it alone can make one then, by createSession() of its program.
+
+  --client ID        as the client will give it (U1, not io:_:U1)
+  --namespace NAME   for a client of Socket.IO: the namespace that it will open, / is the first; what it gets by name
+                     and by the rules waits
+  --filter FILTER    what is to wait, at QoS 1; may be given again. A client of MQTT needs one
+  --principal NAME   who will come, as authentication finds; nobody else gets the session. Default: anonymous
 `,
   help: HELP
 }

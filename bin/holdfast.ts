@@ -17,7 +17,11 @@ async function run (command: string | undefined, args: readonly string[]): Promi
     case 'start': return asksForHelp ? print(help(command)) : (await import('./start.ts')).start(line)
     case 'check': return print(asksForHelp ? help(command) : await check(line))
     case 'sessions':
-      return print(asksForHelp ? help(command) : await (await import('./sessions.ts')).sessions(line, Date.now()))
+      if (asksForHelp) return print(help(command))
+      if (args[0] === 'add') {
+        return print(await (await import('./sessions-add.ts')).addSession({ ...line, args: args.slice(1) }))
+      }
+      return print(await (await import('./sessions.ts')).sessions(line, Date.now()))
     case undefined:
     case 'help':
     case '--help':

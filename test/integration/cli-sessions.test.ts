@@ -1,11 +1,14 @@
 /** `holdfast sessions` as an operator uses it: beside a running server, after a crash, after a stop. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectAsync, type MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
+import { addSession } from '../../bin/sessions-add.ts'
 import {
   anonymous, createBroker, DEFAULT_LIMITS, systemClock, type Broker, type ClientId, type Delivery, type Link,
   type Offset, type Principal
@@ -282,3 +285,40 @@ async function setSomeAside (broker: Broker): Promise<void> {
   await broker.setAside(session, deliveries[1]!, 3)
   attachment.detach()
 }
+
+t.test('[G2] sessions add makes a session whose client has not come yet; messages wait for it', async (t) => {
+  const data = join(tempFolder(t), 'data')
+  const device = await sessions(t, 'add', '--client', 'd1', '--filter', 'a/+', '--filter=b', '--data', data)
+  t.match(device, { code: 0, stderr: '' })
+  t.match(device.stdout,
+    /made the session "d1", for "anonymous" alone\.\n.* 1 day .*\n {2}"a\/\+", QoS 1\n {2}"b", QoS 1\n$/)
+  const again = await sessions(t, 'add', '--client', 'd1', '--filter', 'c', '--data', data)
+  t.match(again, { code: 0, stdout: /"d1" has a session already; nothing was changed/ })
+  const page = await sessions(t, 'add', '--client', 'U1', '--namespace', '/', '--data', data)
+  t.match(page, { code: 0, stdout: /"io:_:U1".*\n.*\n {2}"io\/_\/all\/\+", QoS 1\n {2}"io\/_\/user\/U1\/\+", QoS 1\n/ })
+  const server = await startServer(t, { data })
+  const refused = await sessions(t, 'add', '--client', 'late', '--filter', 'a', '--data', data)
+  t.match(refused, { code: 1, stdout: '' })
+  t.match(refused.stderr, /a server runs on this folder.*createSession\(\), or stop it, run this again.*process \d+/)
+  const publisher = await client(t, server, 'publisher')
+  await publisher.publishAsync('b', 'early', { qos: 1 })
+  t.match((await listed(t, '--data', data)).sessions.filter(({ clientId }) => clientId !== 'publisher'), [
+    { clientId: 'd1', principal: 'anonymous', attached: false, backlogMessages: 1 },
+    { clientId: 'io:_:U1', attached: false, backlogMessages: 0 }
+  ])
+})
+
+t.test('sessions add names what is missing, and makes nothing', async (t) => {
+  const data = join(tempFolder(t), 'data')
+  const add = async (...args: readonly string[]): Promise<string> =>
+    await addSession({ args: [...args, '--data', data], env: {}, read: () => '' })
+  for (const [args, message] of [
+    [['--filter', 'a'], /--client/], [['--client', 'a'], /--filter.*--namespace/],
+    [['--client='], /--client needs a value/],
+    [['--client', 'a', '--client', 'b'], /twice/], [['--client', 'a', '--namespace', 'chat'], /as in \/chat/]
+  ] as const) await t.rejects(add(...args), { message })
+  await t.rejects(add('--client', 'a', '--fliter', 'b', '--filter', 'c'), { message: /fliter/ })
+  t.notOk(existsSync(data), 'not even the folder')
+  await t.rejects(add('--client', 'a', '--filter', 'b', '--filter', 'a/#/b'), { code: 'FILTER_INVALID' })
+  t.match(await sessions(t, '--data', data), { code: 0, stdout: /No session is kept/ })
+})

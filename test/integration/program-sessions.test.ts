@@ -6,7 +6,7 @@ import { silent } from '../../broker/logger.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { type Auth, type Holdfast, type HoldfastOptions, type Principal, createHoldfast } from '../../index.ts'
 import { tempFolder } from '../helpers/temp.ts'
-import { until } from '../helpers/wait.ts'
+import { until, within } from '../helpers/wait.ts'
 
 async function start (t: Test, options: HoldfastOptions = {}): Promise<Holdfast> {
   const store = options.data === undefined ? { store: createMemoryStore() } : {}
@@ -98,6 +98,36 @@ t.test('[G1] the ack of an emit says for how many kept sessions the message is i
   t.same(await client.emitWithAck('news'), { status: 'ok', sessions: 2 }, 'the sender\'s own, too')
   t.same(await client.emitWithAck('join', 'r'), { status: 'ok' }, 'a change of rooms is for nobody else')
   t.match(await client.emitWithAck('send', { user: 'x'.repeat(2_000) }, 'welcome'), { status: 'error' })
+})
+
+t.test('[G2] disconnect over Socket.IO: the client comes back with new credentials, and what came waits', async (t) => {
+  const tokens: unknown[] = []
+  let bell = (): void => {}
+  const holdfast = await start(t, {
+    identify: ({ auth }) => {
+      tokens.push(auth['token'])
+      bell()
+      return undefined
+    }
+  })
+  let token = 1
+  const client = io(`http://127.0.0.1:${holdfast.addresses.http!.port}`,
+    { auth: (tell) => tell({ clientId: 'U1', token: token++ }), reconnectionDelay: 10, reconnectionDelayMax: 10 })
+  t.teardown(() => { client.close() })
+  const got: unknown[] = []
+  const present: unknown[] = []
+  client.on('news', (one) => got.push(one))
+  client.on('holdfast:session', (session) => present.push(session.present))
+  await within(new Promise((resolve) => { client.once('connect', () => resolve(undefined)) }), 'the client')
+  const back = new Promise<void>((resolve) => { bell = resolve })
+  const gone = new Promise((resolve) => { client.once('disconnect', resolve) })
+  t.equal(holdfast.disconnect('io:_:U1'), true)
+  t.equal(holdfast.disconnect('io:_:U1'), false, 'it has no connection now')
+  t.same(await holdfast.publish({ topic: 'io/_/user/U1/news', payload: '"meanwhile"' }), { sessions: 1 })
+  t.equal(await within(gone, 'the end of the connection'), 'transport close', 'after which clients reconnect')
+  await within(back, 'its new credentials')
+  await until(() => got.length > 0, 'what waits')
+  t.same([tokens, got, present], [[1, 2], ['meanwhile'], [false, true]])
 })
 
 t.test('[G7] a session made beforehand belongs to its principal, with the rights of that one', async (t) => {
