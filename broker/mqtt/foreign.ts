@@ -23,6 +23,8 @@ const BEGINNINGS: ReadonlyArray<readonly [Foreign['name'], Buffer]> = [
   ...PROXY.map((text) => ['PROXY protocol', Buffer.from(text)] as const)
 ]
 const CONNECT = 0x10
+/** Shared, as there are very many connections. */
+const NO_BYTES: Buffer = Buffer.alloc(0)
 const PROTOCOL_NAME = Buffer.from('\0\x04MQTT', 'latin1')
 const LENGTH_BYTES_MAX = 4
 /** Protocol levels, without the bit of bridges. */
@@ -57,7 +59,7 @@ function levelOf (bytes: Buffer, anyMqtt: boolean): Foreign | 'more' | undefined
 
 /** The first bytes of a connection, in however small pieces they come. */
 export class FirstBytes {
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes = NO_BYTES
   #isJudged = false
 
   /** Tells once who speaks another protocol. */
@@ -67,7 +69,7 @@ export class FirstBytes {
     const foreign = foreignOf(this.#bytes)
     if (foreign === 'more' && this.#bytes.length < FIRST_BYTES_MAX) return undefined
     this.#isJudged = true
-    this.#bytes = Buffer.alloc(0)
+    this.#bytes = NO_BYTES
     return foreign === 'more' ? undefined : foreign
   }
 }

@@ -100,7 +100,9 @@ export class MqttRefusals {
 
   /** Its first bytes are no MQTT 3.1.1. */
   foreign (who: Who, { name, level }: Foreign): void {
-    const spoken = level === undefined ? name : level === 5 ? 'MQTT 5' : `MQTT of protocol level ${level}`
+    const spoken = level === undefined
+      ? name === 'PROXY protocol' ? `the ${name}` : name
+      : level === 5 ? 'MQTT 5' : `MQTT of protocol level ${level}`
     this.#refusals.note({
       kind: 'foreign', who, what: `somebody speaks ${spoken} where MQTT 3.1.1 is spoken`, toDo: FOREIGN_TO_DO[name]
     })
