@@ -125,6 +125,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     this.#prover.flushing()
     this.#respondedBytes = this.#queuedBytes
     this.#queuedBytes = 0
+    if (this.#blocked) this.wire.endTurnSoon()
   }
 
   closed (): void {
@@ -146,7 +147,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     // a window that is wide for proofs that take long must not fill a link that takes nothing
     const isTaking = protocol !== 3 || transport.name !== 'websocket' ||
       this.#prover.unarrived < this.#options.inflightMessagesMax
-    if (isTaking && !this.#isFull) return true
+    if (isTaking && !this.#isFull && (this.roomMessages ?? 1) > 0) return true
     this.#blocked = true
     return false
   }
@@ -155,6 +156,8 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   get roomBytes (): number {
     return Math.max(0, this.#options.writeBufferBytesMax - this.#waitingBytes)
   }
+
+  get roomMessages (): number | undefined { return this.#prover.roomMessages }
 
   get #isFull (): boolean {
     if (this.#waitingBytes < this.#options.writeBufferBytesMax) return false
@@ -364,6 +367,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
 
   endTurn (): void {
     this.#prover.ask()
+    this.taken()
   }
 
   proven (marks: readonly Mark[]): void {

@@ -117,6 +117,10 @@ export class SocketLink implements Link, Channel {
     return this.#connection.roomBytes
   }
 
+  get roomMessages (): number | undefined {
+    return this.#connection.roomMessages
+  }
+
   get inflightMax (): number | undefined {
     return this.#connection.inflightMax
   }

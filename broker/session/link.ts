@@ -40,6 +40,8 @@ export interface Link {
    * message is handed over while it is writable, whatever its size [G6].
    */
   readonly roomBytes?: number | undefined
+  /** Messages that it takes now at most, and one while it is writable; default: as many as its bytes allow. */
+  readonly roomMessages?: number | undefined
   /**
    * How many messages may be out unacknowledged; default: limits.inflightMessagesMax. For a link whose proof takes
    * long, and that bounds what is written by itself. Asked once, at attach; at most 65,535 [G6].

@@ -164,13 +164,14 @@ export class Outbox {
     while (live.outbox.length > 0 && live.link.writable) {
       let some = live.outbox
       const bytesMax = Math.min(live.link.roomBytes ?? this.#bytesMax, this.#bytesMax)
-      if (live.outboxBytes <= bytesMax) {
+      const countMax = live.link.roomMessages ?? Infinity
+      if (live.outboxBytes <= bytesMax && some.length <= countMax) {
         live.outbox = []
         live.outboxBytes = 0
       } else {
         let count = 1
         let bytes = messageBytes(some[0].message)
-        for (; count < some.length; count++) {
+        for (; count < some.length && count < countMax; count++) {
           const more = messageBytes(some[count].message)
           if (bytes + more > bytesMax) break
           bytes += more

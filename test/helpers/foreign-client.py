@@ -10,9 +10,7 @@ import sys
 import threading
 
 import socketio
-from engineio.payload import Payload
 
-Payload.max_decode_packets = 1000  # an answer to a poll with more than 16 ends the connection otherwise
 url, client_id, transports = sys.argv[1:]
 client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.1, randomization_factor=0)
 printing = threading.Lock()

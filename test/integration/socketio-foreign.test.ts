@@ -155,3 +155,27 @@ t.test('without t, the pongs of an answer that came before the upgrade come behi
     await within(heard, 'the message')
     await proven(broker)
   })
+
+t.test('the answer to a poll with t is small enough for python-engineio, which takes 16 packets [G6]', async t => {
+  const { broker, url } = await startBridged(t)
+  const sender = await connectClient(t, url)
+  const start = `${url}/socket.io/?EIO=4&transport=polling`
+  let polls = 0
+  const ask = async (path: string, body?: string): Promise<string> =>
+    await (await fetch(`${path}&t=${++polls}`, body === undefined ? {} : { method: 'POST', body })).text()
+  const { sid } = JSON.parse((await ask(start)).slice(1)) as { sid: string }
+  const path = `${start}&sid=${sid}`
+  await ask(path, '40{"clientId":"U1"}')
+  await until(() => broker.session(U1) !== undefined, 'the session')
+  for (const n of numbers(0, 40)) await sender.emitWithAck('send', { user: 'U1' }, 'x', n)
+  const got: unknown[] = []
+  while (got.length < 40) {
+    const packets = (await within(ask(path), 'an answer')).split('\x1e')
+    t.ok(packets.length <= 16, `${packets.length} packets`)
+    for (const packet of packets) {
+      if (packet === '2') await ask(path, '3')
+      else if (packet.startsWith('42["x"')) got.push((JSON.parse(packet.slice(2)) as unknown[])[1])
+    }
+  }
+  t.same(got, numbers(0, 40))
+})

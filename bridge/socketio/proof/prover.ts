@@ -18,11 +18,17 @@ import { HeartbeatEcho } from './heartbeat-echo.ts'
 import { NextPoll } from './next-poll.ts'
 import { TransportPing } from './transport-ping.ts'
 
+/**
+ * Messages in one response to a poll. python-engineio takes 16 packets at most and ends the connection otherwise, for
+ * ever where more wait; heartbeats and answers to what it emits come besides.
+ */
+const RESPONSE_MESSAGES_MAX = 12
+
 const MADE_UP = 'a Socket.IO client answered a ping that was not sent'
 /** It has left long polling meanwhile. */
 const UNANSWERED = 'a Socket.IO client without the query parameter t did not say that it has an answer'
-const HASTY = 'a heartbeat of Engine.IO 3 did not wait for the answer to the one before; long polling of such ' +
-  'a client needs the query parameter t (timestampRequests), or use transports: ["websocket"]'
+const HASTY = 'a heartbeat of Engine.IO 3 did not wait for the answer to the one before, and its polls carry ' +
+  'no t (such a client needs timestampRequests, or transports: ["websocket"])'
 
 export interface ProverOwner<Mark> {
   /** In the order of writing. */
@@ -94,6 +100,13 @@ export class Prover<Mark> {
   /** Messages that were written and have not arrived. */
   get unarrived (): number {
     return this.#evidence.unarrived
+  }
+
+  /** Of the response to a poll that carries `t`, as those of python-engineio do; undefined: any number [G6]. */
+  get roomMessages (): number | undefined {
+    const { transport, writeBuffer } = this.#engine
+    if (this.#lock === undefined || this.#lock.isOn || transport.name !== 'polling') return undefined
+    return RESPONSE_MESSAGES_MAX - writeBuffer.length
   }
 
   /** A message was written just now, all of it. */
