@@ -3,6 +3,8 @@
  * Installs the system programs and Node-RED, which they need, builds what they start as a process, runs tap, and ends
  * with `N passed, N failed`. What is counted is the tests at the top of each file; a file that breaks counts as one
  * failed.
+ * Before that line stand the files that took longest, then what failed, so that the end of the output is enough to
+ * know it by.
  * Files that put a server under load run one after the other when the rest is done: two at once would measure each
  * other.
  */
@@ -11,11 +13,13 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync,
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { failuresOf } from './failures.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const JOBS = 2
 const NODE_RED = 'test/node-red'
 const NODE_RED_CACHE = 'node_modules/.cache/node-red'
+const SLOWEST = 10
 /** Load: these run alone. */
 const ALONE = /^test\/(crash|browser)\/|hostile|socketio-(poison|cuts)/
 /** Takes nearly as long as all the rest, beside which it runs; tap itself would begin it near the end. */
@@ -90,26 +94,38 @@ function allTests () {
 async function runTests (args) {
   const total = { passed: 0, failed: 0, skipped: 0 }
   const report = []
-  const runFiles = (files, jobs) => runTap([`--jobs=${jobs}`, ...args, ...files], total, report)
+  const files = []
+  const runFiles = (names, jobs) => runTap([`--jobs=${jobs}`, ...args, ...names], total, report, files)
   // flags go to tap; without a file among them, all files run
   if (args.some(arg => !arg.startsWith('-'))) await runFiles([], JOBS)
   else {
-    const files = allTests()
+    const all = allTests()
     await Promise.all([
-      runFiles(files.filter(file => LONG.test(file)), 1),
-      runFiles(files.filter(file => !LONG.test(file) && !ALONE.test(file)), JOBS - 1)
+      runFiles(all.filter(file => LONG.test(file)), 1),
+      runFiles(all.filter(file => !LONG.test(file) && !ALONE.test(file)), JOBS - 1)
     ])
-    await runFiles(files.filter(file => ALONE.test(file)), 1)
+    await runFiles(all.filter(file => ALONE.test(file)), 1)
   }
   mkdirSync('.tap', { recursive: true })
   writeFileSync('.tap/report.tap', report.join('\n'))
+  tellEnd(files)
   if (total.skipped > 0) console.log(`${total.skipped} skipped`)
   console.log(`${total.passed} passed, ${total.failed} failed`)
   process.exitCode = total.failed === 0 ? 0 : 1
 }
 
-/** Adds to `all` what the tests said, and to `report` every line. */
-async function runTap (args, all, report) {
+function tellEnd (files) {
+  console.log(`the ${SLOWEST} files that took longest:`)
+  for (const { name, ms } of files.sort((a, b) => b.ms - a.ms).slice(0, SLOWEST)) {
+    console.log(`${(ms / 1_000).toFixed(1).padStart(8)} s  ${name}`)
+  }
+  for (const { name, failures } of files) {
+    for (const failure of failures) console.log(`FAILED ${name}\n${failure}\n`)
+  }
+}
+
+/** Adds to `all` what the tests said, to `report` every line, and to `files` each file. */
+async function runTap (args, all, report, files) {
   const stdio = ['ignore', 'pipe', 'inherit']
   const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', ...args], { stdio })
   const exited = new Promise(resolve => tap.on('close', (code, signal) => resolve(code ?? signal)))
@@ -125,6 +141,8 @@ async function runTap (args, all, report) {
     const end = /^(not )?ok \d+ - (\S+)/.exec(line)
     if (end === null) continue
     finishFile(block, end[1] === undefined, end[2], total)
+    const ms = Number(/# time=([\d.]+)ms/.exec(line)?.[1] ?? 0)
+    files.push({ name: end[2], ms, failures: end[1] === undefined ? [] : failuresOf(block.lines) })
   }
   const code = await exited
   report.push(...lines)

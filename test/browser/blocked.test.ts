@@ -41,7 +41,7 @@ async function block (
     if (told[0] === 'blocked') blockedUntilMs = told[1]
     if (told[0] === 'seen') seen++
   })
-  await until(() => isConnected, `${name} to connect`, 30_000)
+  await until(() => isConnected, `${name} to connect`)
   await tab.block(BLOCK_MS)
   const envelopes = [...Array(MESSAGES).keys()].map(n => JSON.stringify({ $hf: 1, id: `${n}`, args: ['s', n] }))
   await Promise.all(envelopes.map(async text => await device.publishAsync(`io/_/user/${name}/m`, text, { qos: 1 })))

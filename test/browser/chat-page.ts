@@ -9,7 +9,7 @@ import { startFront } from './front.ts'
 
 export type ChatVersion = 'v2' | 'v4'
 
-const COME_MS_MAX = 30_000
+const COME_MS_MAX = 90_000
 /** The page has no acks: who does not see what he said says it again. */
 const PATIENCE_MS = 3_000
 

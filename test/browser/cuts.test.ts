@@ -5,7 +5,6 @@ import { nameOf } from '../proof/row.ts'
 import { CHROMIUM_CONCURRENCY, CHROMIUM_FLAGS, chromiumLives, fewChromiumCells } from './matrix.ts'
 
 /** On a machine that has other things to do. */
-t.setTimeout(240_000)
 
 t.test('pages of every version over every transport lose nothing, whatever is cut [G2] [G3] [G4]', async t => {
   const seed = chooseSeed()

@@ -16,7 +16,7 @@ export interface PageLifeOptions extends LifeOptions {
   readonly before: PageLife | undefined
 }
 
-const JOIN_MS_MAX = 30_000
+const JOIN_MS_MAX = 90_000
 
 export class PageLife implements Life {
   /** Listens and emits in the page, as far as the publishers of the proof need it. */

@@ -37,11 +37,11 @@ class NamelessTab {
   }
 
   async connected (times: number): Promise<void> {
-    await until(() => this.connects >= times, `connection ${times} of a tab`, 20_000)
+    await until(() => this.connects >= times, `connection ${times} of a tab`)
   }
 
   async saw (number: number): Promise<void> {
-    await until(() => this.seen.includes(number), `message ${number} to reach a tab`, 20_000)
+    await until(() => this.seen.includes(number), `message ${number} to reach a tab`)
   }
 
   async reload (): Promise<void> {
@@ -121,7 +121,7 @@ t.test('two tabs known by the cookie alone are two sessions; a reload goes on in
     const { name, count, tabs } = await twoTabs(t, browser, bridged, version, transports[index % transports.length])
     for (const [number, { seen }] of tabs.entries()) {
       const missing = (): number[] => [...Array(count).keys()].filter(n => !seen.includes(n))
-      await until(() => missing().length === 0, `${name}: tab ${number} to have all`, 5_000).catch(() => {})
+      await until(() => missing().length === 0, `${name}: tab ${number} to have all`).catch(() => {})
       t.same(missing(), [], `${name}: nothing is lost for tab ${number}`)
       const first = seen.filter((n, index) => seen.indexOf(n) === index)
       t.same(first, [...first].sort((a, b) => a - b), `${name}: tab ${number} sees them in order`)

@@ -186,7 +186,7 @@ export class Server {
     await until(() => {
       for (; next < link.deliveries.length; next++) link.ack(link.deliveries[next].packetId)
       return next >= count
-    }, `${count} deliveries, ${link.deliveries.length} came`, 10_000, 1)
+    }, `${count} deliveries, ${link.deliveries.length} came`, undefined, 1)
     await this.quiet()
   }
 

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import type { Message, Offset } from '../../broker/message.ts'
 import { TABLES } from '../../broker/store/store.ts'
 import type { Change, Store } from '../../broker/store/store.ts'
+import { chooseSeed } from '../helpers/random.ts'
 import { begin, crash, headers, m, read, records, stop } from './store-words.ts'
 import type { StoreWorld } from './store-words.ts'
 
@@ -16,8 +17,8 @@ interface Model {
 }
 
 export async function randomOperations (t: Test, world: StoreWorld): Promise<void> {
-  const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
-  t.comment(`SEED=${seed} replays this run`)
+  const seed = chooseSeed()
+  t.comment(`seed ${seed}`)
   const random = generator(seed)
   const below = (n: number): number => Math.floor(random() * n)
   const model: Model = { tail: 0, entries: new Map(), records: new Map() }

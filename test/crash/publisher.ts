@@ -33,7 +33,7 @@ export interface PublisherOptions {
 interface Open { readonly number: number, state: 'publish' | 'release' }
 
 const RETRY_MS = 20
-const WAIT_MS = 30_000
+const WAIT_MS = 90_000
 
 export function startPublisher (t: Test, options: PublisherOptions): LoadPublisher {
   const { id, qos, topic, window } = options

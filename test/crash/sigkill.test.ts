@@ -11,10 +11,8 @@ import { startPublisher } from './publisher.ts'
 import { startSubscriber } from './subscriber.ts'
 import { isComplete, judge } from './verdict.ts'
 
-t.setTimeout(300_000)
-
 const ROUNDS = 10
-const COMPLETE_MS_MAX = 60_000
+const COMPLETE_MS_MAX = 120_000
 
 async function crash (t: Test, qos: 1 | 2): Promise<void> {
   const random = createRandom(chooseSeed())

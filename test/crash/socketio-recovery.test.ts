@@ -10,8 +10,6 @@ import { startServer, type Address } from '../helpers/server.ts'
 import { legacyClient, RECOVERING, TRANSPORTS, type LegacySocket, type Transport } from '../helpers/socketio-clients.ts'
 import { pause, until } from '../helpers/wait.ts'
 
-t.setTimeout(120_000)
-
 const ROUNDS = 3
 /** Messages under way at the publisher. */
 const WINDOW = 20

@@ -53,8 +53,11 @@ export async function createProxy (t: Scope, target: { host?: string, port: numb
   const bytes = { up: 0, down: 0 }
   let faults: Record<'up' | 'down', Faults> = { up: {}, down: {} }
   let refusing = false
+  let waiting: Array<() => void> = []
 
   const listener = createServer({ allowHalfOpen: true }, client => {
+    for (const resolve of waiting) resolve()
+    waiting = []
     if (refusing) return client.resetAndDestroy()
     const server = connect({ ...proxy.target, allowHalfOpen: true })
     const connection: Connection = {
@@ -110,7 +113,7 @@ export async function createProxy (t: Scope, target: { host?: string, port: numb
       }
     },
     refuse () { refusing = true },
-    async accepted () { await once(listener, 'connection') },
+    accepted: async () => await new Promise(resolve => { waiting.push(resolve) }),
     async close () {
       for (const { client, server, up, down } of open) {
         up.stop()

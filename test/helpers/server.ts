@@ -9,8 +9,8 @@ import { within } from './wait.ts'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Built somewhere else where HOLDFAST_TEST_DIST names a folder. */
 const COMMAND = `${process.env['HOLDFAST_TEST_DIST'] ?? `${ROOT}dist`}/bin/holdfast.js`
-const READY_MS_MAX = 30_000
-const STOP_MS_MAX = 20_000
+const READY_MS_MAX = 90_000
+const STOP_MS_MAX = 90_000
 
 export interface Address { readonly host: string, readonly port: number }
 

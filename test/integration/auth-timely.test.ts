@@ -152,9 +152,11 @@ t.test('a maySubscribe that throws, or gives no answer, is a no, and a mayPublis
   const never = (): Promise<boolean> => new Promise(() => {})
   const throws = (): boolean => { throw new Error('a fault of the program') }
   for (const may of [never, throws]) {
-    const { holdfast, errors } = await start(t, { auth: { ...open, mayPublish: may, maySubscribe: may } })
+    const { holdfast, errors } = await start(t, {
+      connectTimeoutMs: 1_000, auth: { ...open, mayPublish: may, maySubscribe: may }
+    })
     const url = `mqtt://127.0.0.1:${holdfast.addresses.mqtt!.port}`
-    const client = connect(url, { clientId: 'U1', reconnectPeriod: 0 })
+    const client = connect(url, { clientId: 'U1', reconnectPeriod: 50 }) // one that was too slow itself comes again
     t.teardown(() => client.endAsync(true))
     const [granted] = await client.subscribeAsync('a', { qos: 1 }).catch(() => [{ qos: 128 }])
     t.equal(granted.qos, 128)

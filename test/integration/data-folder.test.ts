@@ -24,7 +24,7 @@ t.test('[G1] a folder that is moved shows in readyz and the log without any mess
   await within(client.closed, 'the publisher to be closed, without a receipt')
 
   renameSync(`${data}-elsewhere`, data)
-  await until(async () => await status() === 200, '/readyz to say 200 again', 20_000)
+  await until(async () => await status() === 200, '/readyz to say 200 again')
   const { client: again } = await connectWire(t, server.mqtt, { clientId: 'publisher' })
   again.send(publishPacket('a/b', Buffer.from('kept'), { qos: 1, messageId: 3 }))
   t.equal((await again.next()).cmd, 'puback')

@@ -11,8 +11,6 @@ import {
 } from '../helpers/mqtt-wire.ts'
 import { tempFolder } from '../helpers/temp.ts'
 
-t.setTimeout(60_000)
-
 const seen = ({ topic, retain, qos }: { topic: string, retain: boolean, qos: number }): string =>
   `${topic} ${qos}${retain ? ' retained' : ''}`
 

@@ -18,8 +18,6 @@ import { chooseSeed } from '../helpers/random.ts'
 import { TRANSPORTS, VERSIONS } from '../helpers/socketio-clients.ts'
 import { tempFolder } from '../helpers/temp.ts'
 
-t.setTimeout(240_000)
-
 const PROGRAM = fileURLToPath(new URL('../proof/run.mjs', import.meta.url))
 
 t.test('[G1] [G2] [G3] [G4] unmodified clients lose nothing, in order, whatever is cut, killed or stopped', async t => {

@@ -62,7 +62,7 @@ t.test('a flood over long polling waits for its answer while the disk is busy, a
   t.ok(taken * filler.length < 2 * pendingBytesMax, `${taken} of ${count} taken while the disk was busy`)
   t.equal(bridge.connections, 2, 'slowed down, not cut')
   release()
-  await until(() => got.length === count, 'all of them', 20_000)
+  await until(() => got.length === count, 'all of them')
   t.same(got, Array.from({ length: count }, (_, n) => n))
   t.match(await page.emitWithAck('y'), OK)
 })

@@ -16,7 +16,7 @@ const SCRIPT = fileURLToPath(new URL('../helpers/foreign-client.py', import.meta
 /** Debian's own: that is where its packages are. */
 const PYTHON = '/usr/bin/python3'
 const U1 = 'io:_:U1' as ClientId
-const START_MS_MAX = 30_000
+const START_MS_MAX = 90_000
 
 class PythonClient {
   readonly process: ChildProcess

@@ -89,7 +89,7 @@ async function converse (t: Test, { url }: Bridged, port: number, version: Versi
     if (n % 4 === 2) proxy.pass()
   }
   proxy.pass()
-  await until(() => new Set(down).size === MESSAGES, `${version}: all messages`, 20_000)
+  await until(() => new Set(down).size === MESSAGES, `${version}: all messages`)
   const unpublished = [...receipts].filter(n => !(up.values as number[]).includes(n))
   t.same(unpublished, [], `${version}: what has a receipt was published`)
   return { down, up: up.values as number[], disconnects }

@@ -19,7 +19,6 @@ const QUICK: BridgedOptions = {
   pingIntervalMs: 200, pingTimeoutMs: 400, bridge: { eio3PingIntervalMs: 100, holdMsMin: 20 }
 }
 
-t.setTimeout(200_000)
 t.jobs = 3
 
 function publish (broker: Broker, topic: string, value: number): Promise<void> {

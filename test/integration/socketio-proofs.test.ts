@@ -14,7 +14,7 @@ const CELLS = VERSIONS.flatMap(version => (Object.keys(TRANSPORTS) as Transport[
 })))
 const FAST = { pingIntervalMs: 300, pingTimeoutMs: 700, bridge: { eio3PingIntervalMs: 150 } }
 /** All cells at once keep a small machine busy. */
-const PATIENCE_MS = 25_000
+const PATIENCE_MS = 120_000
 
 interface Watched extends Bridged {
   readonly witness: Witness

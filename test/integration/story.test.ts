@@ -12,7 +12,7 @@ import { startServer } from '../helpers/server.ts'
 import { until, within } from '../helpers/wait.ts'
 import { collect, connected, connectClient, connectMqtt, newClient } from './socketio-harness.ts'
 
-const FLAGS = ['--ping-interval-ms', '500', '--ping-timeout-ms', '1000', '--log-level', 'debug', '--log-format', 'json']
+const FLAGS = ['--ping-interval-ms', '500', '--ping-timeout-ms', '5000', '--log-level', 'debug', '--log-format', 'json']
 const TOPIC = 'io/_/user/U1/x'
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index)
 

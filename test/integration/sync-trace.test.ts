@@ -11,8 +11,6 @@ import { startServer, type ServerProcess } from '../helpers/server.ts'
 import { tempFolder } from '../helpers/temp.ts'
 import { until, within } from '../helpers/wait.ts'
 
-t.setTimeout(60_000)
-
 const CALLS = 'write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,fsync,fdatasync,msync'
 const O_DSYNC = 0o10_000
 const MARK = 'a-payload-to-be-found-in-a-trace'

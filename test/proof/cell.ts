@@ -35,7 +35,7 @@ const DEATHS_AT_END = 2
 const BURST_MESSAGES = 24
 const DIE_AFTER_MAX = 12
 const DIE_MS_MAX = 5_000
-const FINISH_MS_MAX = 60_000
+const FINISH_MS_MAX = 120_000
 const TICK_MS = 25
 
 let cells = 0

@@ -72,7 +72,7 @@ export interface ConversationOptions {
 
 export const CHAT_EVENT = 'chat message'
 export const CHAT_TOPIC = `io/_/all/${CHAT_EVENT}`
-const FINISH_MS_MAX = 60_000
+const FINISH_MS_MAX = 120_000
 /** Between two cuts of a link: often, and long enough to come back and say something. */
 const CUT_MS_MIN = 400
 const CUT_MS_MAX = 2_500

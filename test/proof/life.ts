@@ -62,7 +62,7 @@ const CRASH = /when (not )?reconstructing a packet|'attachments'/
 /** Longer than Node's timers need to see that a connection is gone. */
 const RECONNECT_DELAY_MS = 40
 const CONNECT_TIMEOUT_MS = 3_000
-const JOIN_MS_MAX = 60_000
+const JOIN_MS_MAX = 120_000
 
 export class InProcessLife implements Life {
   readonly socket: LegacySocket

@@ -11,7 +11,7 @@ import { until, within } from '../helpers/wait.ts'
 import { CHAT_EVENT, CHAT_TOPIC, type Participant } from './conversation.ts'
 import { countLeftovers } from './life.ts'
 
-const COME_MS_MAX = 60_000
+const COME_MS_MAX = 120_000
 /** mosquitto_pub that has no receipt by then is ended and started again. */
 const PUBLISH_MS_MAX = 3_000
 

@@ -10,7 +10,7 @@ import { chatPages } from '../browser/chat-page.ts'
 import { startChromium } from '../browser/chromium.ts'
 import { BROWSER_CUTS } from '../browser/cuts.ts'
 import { chromiumCells, CHROMIUM_CONCURRENCY, CHROMIUM_FLAGS, chromiumLives } from '../browser/matrix.ts'
-import { chooseSeed } from '../helpers/random.ts'
+import { newSeed } from '../helpers/random.ts'
 import type { Scope } from '../helpers/temp.ts'
 import { converse, type Conversation } from './conversation.ts'
 import { CUTS } from './cuts.ts'
@@ -65,7 +65,7 @@ else if (values.from !== undefined) {
 
 async function run (): Promise<void> {
   const { only, client, few, json } = values
-  const seed = values.seed === undefined ? chooseSeed() : Number(values.seed)
+  const seed = values.seed === undefined ? newSeed() : Number(values.seed)
   const startedAt = Date.now()
   const isChosen = (name: string): boolean => only?.some(part => `${name}$`.includes(part)) ?? !few
   const chosen = [...allCells(), ...chromiumCells()]

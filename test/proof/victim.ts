@@ -9,7 +9,7 @@ import { within } from '../helpers/wait.ts'
 import type { Life, LifeOptions } from './life.ts'
 
 const PROGRAM = fileURLToPath(new URL('victim.mjs', import.meta.url))
-const READY_MS_MAX = 60_000
+const READY_MS_MAX = 120_000
 
 export class Victim implements Life {
   readonly socket = undefined
