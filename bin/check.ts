@@ -78,7 +78,7 @@ function nearestFolder (folder: string): string {
 function rules (examples: readonly RuleExample[], { rulesModule }: Resolved['config']): string[] {
   if (examples.length === 0) return []
   return [
-    `Rules${rulesModule === '' ? '' : ` of ${resolve(rulesModule)}`}, each with a made-up example`,
+    `Rules${rulesModule === '' ? '' : ` of ${resolve(rulesModule)}`}, each with its example, or one that is made up`,
     ...examples.flatMap(({ rule, given, becomes, note }) => [
       `  ${rule}`, `    ${given}`, `    -> ${becomes}`, ...(note === undefined ? [] : [`    note: ${note}`])
     ]),

@@ -48,7 +48,7 @@ function namespaceExample (
 function emitExample (rule: EmitRule, earlier: readonly EmitRule[]): RuleExample {
   const event = sampleName(rule.event, '')
   const namespace = sampleName(rule.namespace, '/')
-  const args = sampleArguments(rule)
+  const args = rule.example ?? sampleArguments(rule)
   const { rules, fault } = only({ emit: [rule] })
   const command = rules.namespace(namespace).command({ ...WHO, packet: [event, ...args], asks: true })
   const first = earlier.find(({ action, namespace: where, event: pattern }) => action.kind !== 'run' &&
@@ -56,15 +56,15 @@ function emitExample (rule: EmitRule, earlier: readonly EmitRule[]): RuleExample
   return {
     rule: rule.path,
     given: `${WHO.name} emits ${[event, ...args].map(value).join(', ')} in ${namespace}`,
-    becomes: commandText(command),
-    note: noteOf(first, fault())
+    becomes: commandText(command) + moreOf(rule),
+    note: noteOf(first, fault(), rule.example)
   }
 }
 
 function deliverExample (rule: DeliverRule, earlier: readonly DeliverRule[]): RuleExample {
   const topic = sampleTopic(rule.topic)
   const namespace = sampleName(rule.namespace, '/')
-  const payload = samplePayload(rule)
+  const payload = rule.example === undefined ? samplePayload(rule) : payloadOf(rule.example)
   const { rules, fault } = only({ deliver: [rule] })
   const message = {
     topic, payload, qos: 1, retain: false, publisher: 'device', principal: WHO.principal, time: 0, id: ''
@@ -77,7 +77,7 @@ function deliverExample (rule: DeliverRule, earlier: readonly DeliverRule[]): Ru
     rule: rule.path,
     given: `a message on ${topic} with ${bytes(payload)}, for clients in ${namespace}`,
     becomes: eventText(event),
-    note: noteOf(first, fault())
+    note: noteOf(first, fault(), rule.example)
   }
 }
 
@@ -93,9 +93,22 @@ function only (part: Partial<RuleSet>): { readonly rules: Rules, readonly fault:
   return { rules: new Rules({ rules, makeId: () => 'made-up', log }), fault: () => fault }
 }
 
-function noteOf (first: { readonly path: string } | undefined, fault: string | undefined): string | undefined {
+function payloadOf (example: unknown): Buffer {
+  return Buffer.from(typeof example === 'string' ? example : JSON.stringify(example))
+}
+
+/** What nobody sees of the command. */
+function moreOf ({ action, answer }: EmitRule): string {
+  const echo = action.kind === 'publish' && !action.echo ? ', not back to who emits it' : ''
+  return echo + (answer === 'error-first' ? '; its callback gets an error first' : '')
+}
+
+function noteOf (
+  first: { readonly path: string } | undefined, fault: string | undefined, example?: unknown
+): string | undefined {
   if (first !== undefined) return `never asked for this: ${first.path} comes first and matches`
-  return fault === undefined ? undefined : `the function fails with what is made up here: ${fault}`
+  const given = example === undefined ? 'what is made up here' : 'the example of the rule'
+  return fault === undefined ? undefined : `the function fails with ${given}: ${fault}`
 }
 
 function commandText (command: Command): string {
@@ -124,7 +137,12 @@ const LEVELS = {
 } as const
 
 function value (value: unknown): string {
-  return value instanceof Uint8Array ? bytes(value) : short(JSON.stringify(value) ?? 'nothing')
+  if (value instanceof Uint8Array) return bytes(value)
+  try {
+    return short(JSON.stringify(value) ?? 'nothing')
+  } catch { // of a module: a BigInt, or what holds itself
+    return short(String(value))
+  }
 }
 
 function bytes (bytes: Uint8Array): string {

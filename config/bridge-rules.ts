@@ -129,7 +129,8 @@ function emitRule (rule: EmitRuleOption, path: string, reader: Reader): EmitRule
   const action = reader.oneOf(rule, EMIT_ACTIONS)
   if (action !== 'topic') reader.beside(rule, ['payload', 'args', 'value', 'qos', 'retain', 'echo', 'id'], 'topic')
   const scope: Scope = { known: EMIT_NAMES, captured, args: true }
-  return { path, namespace, event, answer: rule.answer ?? 'status', action: emitAction(rule, action, scope, reader) }
+  const { answer = 'status', example } = rule
+  return { path, namespace, event, answer, action: emitAction(rule, action, scope, reader), example }
 }
 
 function emitAction (
@@ -203,7 +204,7 @@ function deliverRule (rule: DeliverRuleOption, path: string, reader: Reader): De
   if (action !== 'event') reader.beside(rule, ['args', 'proof'], 'event')
   if (action === 'ignore') reader.beside(rule, ['payload'], 'event or run')
   const { event = '', args, payload = 'auto', proof = 'handled' } = rule
-  const common = { path, namespace, topic }
+  const common = { path, namespace, topic, example: rule.example }
   if (OWN_NAMES.test(event)) {
     reader.wrong('event', `${shown(event)} is a name that Socket.IO or the server uses itself; choose another one`)
   }

@@ -47,7 +47,8 @@ export const EMIT = z.strictObject({
   ignore: yes.optional(),
   refuse: text.optional(),
   run: run.optional(),
-  answer: oneOf(ANSWER_FORMS).optional()
+  answer: oneOf(ANSWER_FORMS).optional(),
+  example: z.array(z.unknown(), { error: 'must be a list of arguments, as the event has them' }).optional()
 }, { error: shapeOf('a rule', '{ "event": "say", "topic": "chat/{0}" }') })
 
 export const DELIVER = z.strictObject({
@@ -58,12 +59,21 @@ export const DELIVER = z.strictObject({
   payload: oneOf(READINGS).optional(),
   proof: oneOf(PROOF_LEVELS).optional(),
   ignore: yes.optional(),
-  run: run.optional()
+  run: run.optional(),
+  example: z.unknown().refine(isJson, { error: 'must be a text, or a value that JSON can hold' }).optional()
 }, { error: shapeOf('a rule', '{ "topic": "devices/{id}/telemetry", "event": "telemetry" }') })
 
 const rules = z.array(z.unknown(), { error: 'must be a list of rules' })
   .refine(({ length }) => length <= RULES_PER_LIST_MAX, { error: `must be at most ${RULES_PER_LIST_MAX} rules` })
   .optional()
+
+function isJson (value: unknown): boolean {
+  try {
+    return value === undefined || JSON.stringify(value) !== undefined
+  } catch {
+    return false
+  }
+}
 
 /** Each rule by itself, so that all problems of all rules are told at once. */
 export const RULES = z.strictObject({

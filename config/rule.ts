@@ -77,6 +77,8 @@ export interface EmitRule {
   readonly event: TextPattern
   readonly answer: AnswerForm
   readonly action: EmitAction
+  /** Arguments that `holdfast check` shows it with. */
+  readonly example?: readonly unknown[] | undefined
 }
 
 export type EmitAction =
@@ -117,6 +119,8 @@ export interface DeliverRule {
   readonly namespace: TextPattern | undefined
   readonly topic: TopicPattern
   readonly action: DeliverAction
+  /** The payload that `holdfast check` shows it with: a text as it is, any other value as JSON. */
+  readonly example?: unknown
 }
 
 export type DeliverAction =
@@ -177,6 +181,7 @@ export interface EmitRuleOption {
   readonly run?: (context: EmitContext) => EmitOutcome
   /** Default: status. */
   readonly answer?: AnswerForm
+  readonly example?: readonly unknown[]
 }
 
 /** With exactly one of `event`, `ignore`, `run`. */
@@ -189,6 +194,7 @@ export interface DeliverRuleOption {
   readonly proof?: ProofLevel
   readonly ignore?: true
   readonly run?: (context: DeliverContext) => DeliverOutcome
+  readonly example?: unknown
 }
 
 /** What a function answers that stands for a rule of `emit`; topics and filters are taken as they are. */

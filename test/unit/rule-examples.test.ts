@@ -53,6 +53,33 @@ t.test('every rule has an example of what it is for and what becomes of it', asy
   ].map(([rule, given, becomes, note]) => ({ rule, given, becomes, note })))
 })
 
+t.test('a rule may have an example of its own; what nobody sees of the message is said, too', async t => {
+  t.same(examples({
+    emit: [
+      { event: 'say', topic: 'r/{0}', args: ['{1}'], echo: false, answer: 'error-first', example: ['red', { a: 1 }] },
+      { event: 'f', run: ({ args }) => ({ topic: `f/${(args[0] as { id: number }).id}` }), example: [{ id: 7 }] },
+      { event: 'g', run: () => { throw new Error('no database') }, example: [] }
+    ],
+    deliver: [
+      { topic: 'd/{id}', event: 'state', args: ['{payload.on}'], payload: 'json', example: { on: true } },
+      { topic: 'e', event: 'text', example: 'as it is' }
+    ]
+  }).map(({ given, becomes, note }) => [given, becomes, ...note === undefined ? [] : [note]]), [
+    ['U1 emits "say", "red", {"a":1} in /', 'r/red with {"$hf":1,"id":"made-up","args":[{"a":1}]}, QoS 1, ' +
+      'not back to who emits it; its callback gets an error first'],
+    ['U1 emits "f", {"id":7} in /', 'f/7 with {"$hf":1,"id":"made-up","args":[{"id":7}]}, QoS 1'],
+    ['U1 emits "g" in /',
+      'refused: RULE_FAILED, the rule for this event failed; the log of the server says why (rules.emit[2])',
+      'the function fails with the example of the rule: no database'],
+    ['a message on d/id with {"on":true}, for clients in /', '"state", true; counts as delivered when it was handled'],
+    ['a message on e with as it is, for clients in /', '"text", "as it is"; counts as delivered when it was handled']
+  ])
+  t.match(readRules({ emit: [{ event: 'a', topic: 'b', example: 'x' }] }).problems,
+    [{ says: /must be a list of arguments/ }])
+  t.match(readRules({ deliver: [{ topic: 'a', event: 'b', example: 1n }] }).problems, [{ says: /JSON can hold/ }])
+  t.match(examples({ emit: [{ event: 'a', topic: 'b', example: [1n] }] }), [{ given: 'U1 emits "a", 1 in /' }])
+})
+
 t.test('without the defaults a session has no filters but those of the rules', async t => {
   const rules = { defaults: false, namespaces: [{ match: '/a', subscribe: 'x/#' }, { match: '/b' }] }
   t.same(examples(rules).map(({ becomes }) => becomes), ['/a, subscribed to x/#', '/b, subscribed to nothing'])
@@ -67,7 +94,8 @@ t.test('check prints the examples of the file, or of the module', async t => {
   const module = 'export default { emit: [{ event: "x", run: () => ({ topic: "made/here" }) }] }'
   const folder = t.testdir({ 'rules.mjs': module })
   const said = await check({ ...line, args: ['--rules-module', join(folder, 'rules.mjs')] })
-  t.match(said, /Rules of .*rules\.mjs, each with a made-up example\n {2}emit\[0\]\n.*\n {4}-> made\/here with /)
+  t.match(said,
+    /Rules of .*rules\.mjs, each with its example, or one that is made up\n {2}emit\[0\]\n.*\n {4}-> made\/here with /)
   t.notMatch(await check({ ...line, args: [] }), /Rules/)
 })
 
