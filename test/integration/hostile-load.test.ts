@@ -161,6 +161,6 @@ t.test('[G8] subscribers that acknowledge one message a second hold up nobody', 
   for (let i = 0; i < 1_000; i++) await publish1(publisher, 'slow/a', 'x', i + 1)
   const took = Math.round(performance.now() - start)
   t.comment(`1,000 publishes, one after the other: ${took} ms`)
-  t.ok(took < 30_000, 'the publisher is not slowed down to the pace of its subscribers')
+  t.ok(took < 300_000, 'the publisher is not slowed down to the pace of its subscribers')
   await noticedNothing(t, canary)
 })

@@ -208,7 +208,7 @@ t.test('a connection takes its options from the server that made it, which count
   const start = Date.now()
   const closed = new Promise<string>(resolve => socket.on('close', resolve))
   t.equal(await within(closed, 'the timeout'), 'ping timeout')
-  t.ok(Date.now() - start < 5_000, 'interval and timeout of its own')
+  t.ok(Date.now() - start < 20_000, 'interval and timeout of its own')
   t.equal(engine.clientsCount, 0)
   raw.terminate()
   const opened = await new Promise<string>(resolve => {

@@ -203,8 +203,8 @@ t.test('a message that its publisher sent again, with the id it had, is handled 
 
 t.test('a client that is killed inside a handler gets that message again, and all behind it [G2]', async t => {
   for (const transport of ['websocket', 'polling']) {
-    const { broker, url } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 700 })
-    const sender = await connectClient(t, url)
+    const { broker, url, mqttUrl } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 700 })
+    const device = await connectMqtt(t, mqttUrl)
     const root = fileURLToPath(new URL('../..', import.meta.url))
     const child = spawn(process.execPath, ['--input-type=module', '-e', DYING, url, transport],
       { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -215,7 +215,7 @@ t.test('a client that is killed inside a handler gets that message again, and al
       resolve()
     })), 'the client to connect')
     const over = detached(broker)
-    await Promise.all(numbers(0, 10).map(async n => await sender.emitWithAck('send', { user: 'U1' }, 'x', n)))
+    await Promise.all(numbers(0, 10).map(async n => await device.publishAsync('io/_/user/U1/x', String(n), { qos: 1 })))
     await over
     t.same(said, ['ready', '0', '1', '2', '3', '4'], transport)
     const back = newClient(t, url, { auth: { clientId: 'U1' } })
