@@ -95,17 +95,6 @@ t.test('the pieces of a binary event are one write to a WebSocket, of version 2 
   }
 })
 
-t.test('polling of Engine.IO 3 without t is refused with what to do about it', async t => {
-  const { url } = await startBridged(t)
-  const handshake = await fetch(`${url}/socket.io/?EIO=3&transport=polling`)
-  t.equal(handshake.status, 403)
-  t.match(await handshake.text(), /timestampRequests/)
-  const poll = await openPolling(url, 'EIO=3')
-  const later = await poll(undefined)
-  t.equal(later.status, 400)
-  t.match(later.text, /timestampRequests/)
-})
-
 t.test('pongs that nobody asked for close the connection and count as no receipt [G2]', async t => {
   const { broker, url } = await startBridged(t)
   const sender = await connectClient(t, url)
