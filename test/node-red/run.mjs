@@ -1,6 +1,7 @@
 /**
  * Node-RED without its editor, as a process of its own: `node run.mjs FOLDER`, where FOLDER has flows.json.
- * Tells its parent 'started' once the flows run; on 'stop' it stops them as Node-RED does, and ends.
+ * Tells its parent 'started' once the flows run, and { took } with the payload of each message that its client takes;
+ * on 'stop' it stops them as Node-RED does, and ends.
  */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -18,6 +19,12 @@ const LEFT_OUT = [
   '70-CSV.js', '70-HTML.js', '70-JSON.js', '70-XML.js', '70-YAML.js', '80-template.js', '89-delay.js',
   '89-trigger.js', '90-exec.js', 'rbe.js'
 ]
+
+/** Called for each message before it is acknowledged, whoever listens (README of MQTT.js). */
+require('mqtt').MqttClient.prototype.handleMessage = (packet, done) => {
+  process.send({ took: packet.payload.toString() })
+  done()
+}
 
 const settings = {
   userDir: process.argv[2],
