@@ -15,7 +15,7 @@ const PROCESSED_MAX = 256
 /** Payloads are copied: a unit for each KB. */
 export function copyUnits (bytes: number): number { return bytes >>> 10 }
 
-/** Whose bytes they are; one for a connection, so it is an object that is there anyway rather than functions. */
+/** Whose bytes they are. Each idle connection has one, so it is the object that reads, and no set of functions. */
 export interface IntakeSource {
   readonly stream: Duplex
   /**

@@ -20,7 +20,7 @@ export const ROUND_UNITS = 640
 /** Calls back in the next turn of the event loop. */
 export type Defer = (next: () => void) => void
 
-/** Of a connection; an object, as there is one that reads anyway. */
+/** What reads from a connection, in its turns. */
 export interface Taker {
   /** Takes something, counts it in `left` of the turn, and says whether there is more to take. */
   take (): boolean

@@ -208,7 +208,7 @@ export class NamespaceFrames {
   readonly #shared = new WeakMap<Message, SharedEvent>()
   #carrier: EncodedEvent | undefined
   /** How the last event began that asked for no answer: nearly always the next begins so, too. */
-  #beginning = { name: '', text: '' }
+  #beginning: { readonly name: string, readonly text: string } | undefined
 
   constructor (frames: Frames, namespace: string, rules: NamespaceRules) {
     this.#frames = frames
@@ -265,7 +265,7 @@ export class NamespaceFrames {
   }
 
   #begin (name: string): string {
-    if (this.#beginning.name !== name || name === '') this.#beginning = { name, text: this.#newBeginning(name, '') }
+    if (this.#beginning?.name !== name) this.#beginning = { name, text: this.#newBeginning(name, '') }
     return this.#beginning.text
   }
 
