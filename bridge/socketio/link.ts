@@ -1,12 +1,12 @@
 /** A Socket.IO socket as a link of a broker session: deliveries become events, receipts come from the connection. */
 import type { Socket } from 'socket.io'
-import type {
-  Attachment, Broker, CloseReason, Delivery, Entry, GapReason, Link, Offset, PacketId, Session, TimeMs
+import {
+  CONTROL_ID, type Attachment, type Broker, type CloseReason, type Delivery, type Entry, type GapReason, type Link,
+  type Offset, type PacketId, type Session, type Suspects, type TimeMs, type Trial
 } from '../../broker/index.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
-import { CONTROL_ID, type Suspects, type Trial } from './poison.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats, RepeatsBySession } from './repeats.ts'
@@ -264,7 +264,7 @@ export class SocketLink implements Link, Channel {
     setImmediate(() => this.#close(reason))
   }
 
-  // --- a message that breaks the connection again and again (poison.ts)
+  // --- a message that breaks the connection again and again (broker/session/poison.ts)
 
   /** None for a session that ends with its connection: nothing of it is sent twice. */
   get #suspects (): Suspects | undefined {

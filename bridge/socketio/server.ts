@@ -6,7 +6,7 @@ import { randomInt } from 'node:crypto'
 import { type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Namespace, Server } from 'socket.io'
 import {
-  Refusals, Turns, type Broker, type ClientId, type Logger, type Principal, type Publisher
+  Refusals, Suspects, Turns, type Broker, type ClientId, type Logger, type Principal, type Publisher
 } from '../../broker/index.ts'
 import { Admission } from './admission/admission.ts'
 import { DeviceCookies } from './admission/cookie.ts'
@@ -20,7 +20,6 @@ import { Clients } from './clients.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
 import type { Durable } from './durable.ts'
 import { randomIds } from './ids.ts'
-import { Suspects } from './poison.ts'
 import { DeafClients } from './proof/deaf.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import { RepeatsBySession, RetriesBySession } from './repeats.ts'

@@ -1,5 +1,5 @@
 /**
- * Messages that break the connection of real clients again and again are set aside (bridge/socketio/poison.ts); links
+ * Messages that break the connection of real clients again and again are set aside (broker/session/poison.ts); links
  * that break by themselves, however often and wherever, have nothing set aside.
  */
 import { fork, type ChildProcess } from 'node:child_process'

@@ -1,5 +1,5 @@
 /** A server process and its ends of the wires: what the MQTT transport does, without MQTT. */
-import { Suspects } from '../../bridge/socketio/poison.ts'
+import { Suspects } from '../../broker/session/poison.ts'
 import { anonymous, ANONYMOUS } from '../../broker/auth/anonymous.ts'
 import type { Broker } from '../../broker/broker.ts'
 import { createBroker } from '../../broker/holdfast-broker.ts'

@@ -3,7 +3,7 @@
  * the tokens, and the broker are the real ones.
  */
 import { Connection, type Channel } from '../../../bridge/socketio/connection.ts'
-import { CONTROL_ID, type Trial } from '../../../bridge/socketio/poison.ts'
+import { CONTROL_ID, type Trial } from '../../../broker/session/poison.ts'
 import { ApplicationAcks } from '../../../bridge/socketio/proof/application-ack.ts'
 import { formatToken, readToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
 import { ANONYMOUS } from '../../../broker/auth/anonymous.ts'

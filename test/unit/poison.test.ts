@@ -1,10 +1,10 @@
 /**
- * Whom a broken connection is held against (bridge/socketio/poison.ts), played through with simulated links. A world
+ * Whom a broken connection is held against (broker/session/poison.ts), played through with simulated links. A world
  * says what a link does with what is written: it proves it, or breaks, now or when it is old or has carried much.
  */
 import t from 'tap'
 import { silent, type ClientId, type Delivery, type Message, type PacketId } from '../../broker/index.ts'
-import { CONTROL_ID, Suspects, type Trial, type TrialSink } from '../../bridge/socketio/poison.ts'
+import { CONTROL_ID, Suspects, type Trial, type TrialSink } from '../../broker/session/poison.ts'
 import { createManualClock } from '../helpers/manual-clock.ts'
 import { createRandom } from '../helpers/random.ts'
 

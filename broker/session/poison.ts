@@ -16,7 +16,10 @@
  *
  * Counts are in memory: they begin anew with the server.
  */
-import type { ClientId, Clock, Delivery, Logger, PacketId, TimeMs } from '../../broker/index.ts'
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../logger.ts'
+import type { ClientId, PacketId, TimeMs } from '../message.ts'
+import type { Delivery } from './link.ts'
 
 /** What a trial asks of its link. No method may call back into the trial synchronously. */
 export interface TrialSink {

@@ -1,10 +1,10 @@
 /**
- * What a trial holds back (bridge/socketio/poison.ts) and how long a client may leave a message unacknowledged
+ * What a trial holds back (broker/session/poison.ts) and how long a client may leave a message unacknowledged
  * (broker/sweeper.ts): a link on trial over a real broker, whose client proves what is written when it is told to.
  */
 import t from 'tap'
 import type { Test } from 'tap'
-import { CONTROL_ID, Suspects, type Trial } from '../../bridge/socketio/poison.ts'
+import { CONTROL_ID, Suspects, type Trial } from '../../broker/session/poison.ts'
 import { silent, type PacketId, type Session, type TimeMs } from '../../broker/index.ts'
 import type { Delivery } from '../../broker/session/link.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
