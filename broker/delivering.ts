@@ -23,6 +23,9 @@ export class Delivering {
   readonly #follower: Follower
   #number = 0
   #offered: Session[] = []
+  /** Messages that only this filter matches, and that were not offered yet. */
+  #run: Array<Message | Entry> = []
+  #route: Route<Session> | undefined
   /** Messages that had been offered when the turn began. */
   #turnBegan = 0
 
@@ -34,15 +37,30 @@ export class Delivering {
   /** As LogEvents.deliver(). */
   deliver (message: Message | Entry, at: Offset): void {
     const { index, timeline, retained } = this.#options
-    const offset = 'offset' in message ? message.offset : ORIGIN
+    const offset = offsetOf(message)
     const routes = 'offset' in message ? index.add(message) : index.match(message.topic)
     if (offset !== ORIGIN) timeline.note(offset, message.time)
     if (message.retain) retained.applied(message, offset === ORIGIN ? at : offset)
-    if (routes.length === 1) {
-      for (const { session, qos, from } of routes[0].attached) {
-        if (from !== PENDING) this.#follower.offer(session, message, offset, Math.min(qos, message.qos) as QoS)
+    if (routes.length === 0) return
+    if (routes.length > 1 || routes[0] !== this.#route) this.settle()
+    if (routes.length > 1) this.#deliverOverlapping(routes, message, offset)
+    else {
+      this.#route = routes[0]
+      this.#run.push(message)
+    }
+  }
+
+  /** As LogEvents.settle(): session by session, as going from one to the next costs more than a message does. */
+  settle (): void {
+    if (this.#route === undefined) return
+    for (const { session, qos, from } of this.#route.attached) {
+      if (from === PENDING) continue
+      for (const message of this.#run) {
+        this.#follower.offer(session, message, offsetOf(message), Math.min(qos, message.qos) as QoS)
       }
-    } else if (routes.length > 1) this.#deliverOverlapping(routes, message, offset)
+    }
+    this.#route = undefined
+    this.#run = []
   }
 
   /** Several filters match: a session gets it once, at the highest QoS of its filters [MQTT-3.3.5-1]. */
@@ -69,7 +87,9 @@ export class Delivering {
 
   /** A batch that goes to very many is delivered in slices, between its messages [G8]. As LogEvents.turn(). */
   turn (): Promise<void> | undefined {
-    if (this.#follower.offered - this.#turnBegan < this.#options.turnUnits) return undefined
+    const waiting = this.#route === undefined ? 0 : this.#run.length * this.#route.attached.length
+    if (this.#follower.offered + waiting - this.#turnBegan < this.#options.turnUnits) return undefined
+    this.settle()
     return new Promise((resolve) => {
       this.#options.clock.after(0, () => {
         this.#turnBegan = this.#follower.offered
@@ -78,3 +98,5 @@ export class Delivering {
     })
   }
 }
+
+function offsetOf (message: Message | Entry): Offset { return 'offset' in message ? message.offset : ORIGIN }

@@ -116,6 +116,7 @@ export class HoldfastBroker implements Broker {
     this.#log = new Log(this.#store, recovery.tail, limits.batchBytesMax, {
       deliver: (message, at) => { this.#delivering.deliver(message, at) },
       turn: () => this.#delivering.turn(),
+      settle: () => { this.#delivering.settle() },
       delivered: () => { this.#follower.flush() },
       mayTrim: () => !this.#sessions.owed.hasFailed,
       failed: (error) => { events.emit('store-failed', { error }) },
@@ -167,6 +168,7 @@ export class HoldfastBroker implements Broker {
       ...access,
       passOn: (message) => {
         this.#delivering.deliver(message, this.#log.tail)
+        this.#delivering.settle()
         this.#follower.flushSoon()
       }
     })

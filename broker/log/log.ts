@@ -32,6 +32,8 @@ export interface LogEvents {
   deliver (message: Message | Entry, at: Offset): void
   /** Asked after each of them: what has to be awaited before the next one, so that others have their turn [G8]. */
   turn (): Promise<void> | undefined
+  /** Something else takes its place behind what was delivered so far: that is to be carried out now, if it was not. */
+  settle (): void
   /** All of a batch was delivered: what was gathered for a connection can be written in one go. */
   delivered (): void
   /** False while nothing may be trimmed; it is asked again with the next batch. */
@@ -199,6 +201,7 @@ export class Log {
       const turn = this.#events.turn()
       if (turn !== undefined) await turn
     }
+    this.#events.settle()
     this.#events.delivered()
     for (const item of items) acknowledge(item, error)
   }
@@ -206,8 +209,10 @@ export class Log {
   /** @param entry what the store made of a message that it keeps; undefined where it could not */
   #apply (item: Item, entry: Entry | undefined, error: HoldfastError | undefined, at: Offset): void {
     if (entry !== undefined) this.#events.deliver(entry, at)
-    else if (item.kind === RECORD) item.applied(item.changes.length === 0 ? undefined : error, at)
-    else if (item.kind === PUBLISH && item.keepers === 0 && (error === undefined || item.changes.length === 0)) {
+    else if (item.kind === RECORD) {
+      this.#events.settle()
+      item.applied(item.changes.length === 0 ? undefined : error, at)
+    } else if (item.kind === PUBLISH && item.keepers === 0 && (error === undefined || item.changes.length === 0)) {
       this.#events.deliver(item.message, at)
     }
   }

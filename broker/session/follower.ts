@@ -173,16 +173,14 @@ export class Follower {
   offer (session: Session, message: Message | Entry, offset: Offset, qos: QoS): void {
     const live = session.live!
     this.offered++
+    this.#outbox.offered(session, live)
     // Without an offset nobody durable wanted it when it came: a filter that was raised since does not count for it.
-    if (qos === 0 || (offset === ORIGIN && !session.clean)) this.#outbox.sendVolatile(session, live, message, false)
+    if (qos === 0 || (offset === ORIGIN && !session.clean)) this.#outbox.sendVolatile(live, message, false)
     else if (session.clean) this.#offerClean(session, live, message, qos)
     else if (live.caughtUp && qos === 1 && this.#puller.hasRoom(session, live)) {
       session.sent = offset
       this.#outbox.send(session, live, message, qos, offset, false)
-    } else {
-      live.caughtUp = false // it is found in the index when there is room
-      if (this.#puller.hasRoom(session, live)) this.#outbox.gather(session, live)
-    }
+    } else live.caughtUp = false // it is found in the index when there is room
   }
 
   #offerClean (session: Session, live: Live, message: Message, qos: QoS): void {
@@ -276,7 +274,7 @@ export class Follower {
         if (flight.entry === undefined && flight.qos === 2) flight.state = FLIGHT_RELEASED
         flight.sentAt = flight.state === FLIGHT_RELEASED ? this.#clock.now() : NOT_SENT
         if (flight.state === FLIGHT_RELEASED) live.link.release(flight.packetId)
-        else if (flight.entry !== undefined) this.#outbox.post(session, live, flight)
+        else if (flight.entry !== undefined) this.#outbox.post(live, flight)
         else session.window!.acknowledge(flight.packetId)
         if (flight.entry === undefined && this.#damaged.has(flight.offset)) this.lose(session, 1, 'damaged')
       }

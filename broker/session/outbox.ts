@@ -8,7 +8,7 @@ import { messageBytes, type Entry, type Message, type Offset, type PacketId, typ
 } from '../message.ts'
 import type { CloseReason, Delivery } from './link.ts'
 import type { Live, Session } from './session.ts'
-import { Flight, NOT_SENT } from './window.ts'
+import { NOT_SENT, type Flight } from './window.ts'
 
 const NO_PACKET_ID = 0 as PacketId
 /** What a write costs, in messages. */
@@ -34,6 +34,8 @@ export interface OutboxOptions {
 export class Outbox {
   readonly #options: OutboxOptions
   readonly #bytesMax: number
+  /** Something was posted to them by a batch of the log of which more may come. */
+  #offered: Session[] = []
   #gathered: Session[] = []
   #head = 0
   /** What is left of this turn. */
@@ -58,25 +60,25 @@ export class Outbox {
     return live.outboxBytes >= this.#bytesMax || !live.link.writable
   }
 
-  /** Takes a packet identifier and posts; a held flight is posted later by the caller. */
+  /** Takes a packet identifier and posts; a held flight is posted later by the caller. See post(). */
   send (session: Session, live: Live, message: Message | Entry, qos: QoS, offset: Offset, dup: boolean,
     isHeld = false, retain = false): Flight {
     const flight = session.window!.send(message, qos, offset, retain, dup, NOT_SENT)
     if (offset > 0) this.#options.sent(session)
-    if (!isHeld) this.post(session, live, flight)
+    if (!isHeld) this.post(live, flight)
     return flight
   }
 
   /** At most once: a slow reader does without [G8]. */
-  sendVolatile (session: Session, live: Live, message: Message, retain: boolean): void {
+  sendVolatile (live: Live, message: Message, retain: boolean): void {
     if (this.isFull(live)) this.droppedQos0++
-    else this.post(session, live, { packetId: NO_PACKET_ID, qos: 0, dup: false, retain, message })
+    else this.post(live, { packetId: NO_PACKET_ID, qos: 0, dup: false, retain, message })
   }
 
-  post (session: Session, live: Live, delivery: Delivery): void {
+  /** The caller is in fill(), or has to call offered() or wake(). */
+  post (live: Live, delivery: Delivery): void {
     live.outbox.push(delivery)
     live.outboxBytes += messageBytes(delivery.message)
-    this.gather(session, live)
   }
 
   /** Takes back what has not left and is not wanted any more. */
@@ -99,32 +101,56 @@ export class Outbox {
     return true
   }
 
-  gather (session: Session, live: Live): void {
+  /** Something was posted, or could be: handed over when all of the batch was offered, by flush() or flushSoon(). */
+  offered (session: Session, live: Live): void {
     if (live.gathered) return
     live.gathered = true
-    this.#gathered.push(session)
+    this.#offered.push(session)
   }
 
   /** Something has changed for the session (room, a new filter, bytes taken): looks whether more can be sent. */
   wake (session: Session): void {
     const live = session.live
     if (live === undefined) return
-    this.gather(session, live)
-    this.flushSoon()
+    this.#gather(session, live)
+    this.#handOverSoon()
   }
 
-  /** What one read of a socket acknowledges is answered with one write. */
+  /** As flush(): what one read of a socket brings is answered with one write. */
   flushSoon (): void {
+    this.#takeOffered()
+    this.#handOverSoon()
+  }
+
+  /** Hands over what was offered. */
+  flush (): void {
+    this.#takeOffered()
+    this.#handOver()
+  }
+
+  #takeOffered (): void {
+    if (this.#gathered.length === 0) this.#gathered = this.#offered
+    else for (const session of this.#offered) this.#gathered.push(session)
+    this.#offered = []
+  }
+
+  #gather (session: Session, live: Live): void {
+    if (live.gathered) return
+    live.gathered = true
+    this.#gathered.push(session)
+  }
+
+  #handOverSoon (): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     queueMicrotask(() => {
       this.#isScheduled = false
-      this.flush()
+      this.#handOver()
     })
   }
 
   /** Hands what was gathered to the links: so much of it at once, and the rest when others have had their turn [G8]. */
-  flush (): void {
+  #handOver (): void {
     while (this.#head < this.#gathered.length) {
       if (this.#left <= 0) return this.#wait()
       this.flushOne(this.#gathered[this.#head++])
@@ -137,12 +163,12 @@ export class Outbox {
   flushOne (session: Session): void {
     const { live } = session
     if (live === undefined || !live.gathered) return
-    live.gathered = false
     const before = this.delivered
     this.#options.fill(session, live)
     this.#deliver(live)
+    live.gathered = false
     this.#left -= this.delivered - before + WRITE_UNITS
-    if (this.#options.isBehind(session, live)) this.gather(session, live) // after everybody else's turn [G8]
+    if (this.#options.isBehind(session, live)) this.#gather(session, live) // after everybody else's turn [G8]
   }
 
   #wait (): void {
@@ -155,7 +181,7 @@ export class Outbox {
     this.#options.clock.after(0, () => {
       this.#isWaiting = false
       this.#left = this.#options.turnUnits
-      this.flush()
+      this.#handOver()
     })
   }
 
@@ -180,7 +206,7 @@ export class Outbox {
         live.outboxBytes -= bytes
         some = some.slice(0, count)
       }
-      for (const one of some) if (one instanceof Flight) one.sentAt = this.#now
+      for (const one of some) if (one.qos > 0) (one as Flight).sentAt = this.#now
       this.delivered += some.length
       this.#options.sending()
       live.link.deliver(some)

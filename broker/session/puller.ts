@@ -176,7 +176,7 @@ export class Puller {
       session.held = undefined
       if (current === undefined) return
       current.holding = false
-      for (const flight of held) this.#outbox.post(session, current, flight)
+      for (const flight of held) this.#outbox.post(current, flight)
       if (current !== live || current.filtersVersion !== version) this.#options.unsubscribed(session)
       this.#outbox.wake(session)
     })

@@ -81,9 +81,8 @@ export class RetainedSender {
       if (session.live !== live) continue
       if (session.retainedDue !== undefined) session.retainedDue.isNew = false
       this.#send(session, live, turn!)
-      this.#options.outbox.gather(session, live)
+      this.#options.outbox.wake(session)
     }
-    this.#options.outbox.flush()
   }
 
   #send (session: Session, live: Live, turn: Budget): void {
@@ -136,7 +135,7 @@ export class RetainedSender {
     slice.left -= messageBytes(message) >>> 10
     const { outbox } = this.#options
     const qos = Math.min(message.qos, subscription.qos) as QoS
-    if (qos === 0) outbox.post(session, live, { packetId: NO_PACKET_ID, qos, dup: false, retain: true, message })
+    if (qos === 0) outbox.post(live, { packetId: NO_PACKET_ID, qos, dup: false, retain: true, message })
     else {
       const isHeld = qos === 2 && !session.clean
       const flight = outbox.send(session, live, message, qos, ORIGIN, false, isHeld, true)

@@ -54,7 +54,7 @@ export const MUTATIONS = [
   {
     name: 'the window gives out an identifier that is in use',
     file: 'broker/session/window.ts',
-    from: 'while (this.#byId.has(this.#nextId)) this.#nextId = this.#nextId % PACKET_ID_MAX + 1',
+    from: 'while (!this.#byId.isFree(this.#nextId)) this.#nextId = this.#nextId % PACKET_ID_MAX + 1',
     to: 'this.#nextId = this.#byId.size + 1'
   },
   {

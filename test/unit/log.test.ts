@@ -43,6 +43,7 @@ async function begin (turn: () => Promise<void> | undefined = () => undefined): 
       out.push('offset' in one ? `entry ${one.offset} ${one.payload}` : `passing ${one.payload} after ${at}`)
     },
     turn,
+    settle () {},
     delivered: () => { out.push('delivered') },
     mayTrim: () => gate.mayTrim,
     failed: () => { out.push('failed') },

@@ -17,7 +17,7 @@ async function begin () {
   const store = createMemoryStore(disk)
   const { tail } = await store.open()
   const log: Log = new Log(store, tail, 1_000, {
-    deliver () {}, turn: () => undefined, delivered () {}, failed () {}, recovered () {},
+    deliver () {}, turn: () => undefined, settle () {}, delivered () {}, failed () {}, recovered () {},
     mayTrim: (): boolean => !owed.hasFailed
   })
   const owed: Owed = new Owed(log)
