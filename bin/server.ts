@@ -218,7 +218,6 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       eio3InflightMessagesMax: config.eio3InflightMessagesMax,
       eio3Proof: config.eio3Proof,
       perMessageDeflate: config.socketioDeflate,
-      redeliveriesMax: config.redeliveriesMax,
       httpBufferBytesMax: config.packetBytesMax,
       rules
     })

@@ -34,6 +34,9 @@ export interface Limits {
   asideMessagesMax: number
   /** Deliveries in vain until a message is set aside. */
   redeliveriesMax: number
+  /** How long a connection holds without such a message at least, before that is tried alone; and at most. */
+  trialHoldMs: number
+  trialHoldMsMax: number
   /** Takeovers of one session that are not slowed down. */
   takeoversFreeMax: number
   /** In this time one takeover is forgotten. */
@@ -87,6 +90,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   cleanQueueBytesMax: 16_777_216,
   asideMessagesMax: 100,
   redeliveriesMax: 10,
+  trialHoldMs: 1_000,
+  trialHoldMsMax: 600_000,
   takeoversFreeMax: 8,
   takeoverQuietMs: 6_000,
   takeoverWaitMsMax: 5_000,

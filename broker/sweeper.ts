@@ -50,10 +50,11 @@ export class Sweeper {
     this.#trim()
     const work = { left: SWEEP_WORK }
     sessions.round(SWEEP_SESSIONS, (session) => {
-      const sentAt = session.window?.oldest?.sentAt
+      const oldest = session.window?.oldest
       const link = session.live?.link
-      if (sentAt !== undefined && link !== undefined && now - (link.waitingSince ?? sentAt) >= limits.ackTimeoutMs) {
-        this.#unanswered(session, session.live!, sentAt, now)
+      if (oldest !== undefined && link !== undefined &&
+        now - (link.waitingSince ?? oldest.sentAt) >= limits.ackTimeoutMs) {
+        this.#unanswered(session, session.live!, link.waitingSince ?? oldest.sentAt, now)
         follower.cut(session, 'stalled')
       }
       this.#bound(session, work)
@@ -93,7 +94,8 @@ export class Sweeper {
       dueAt: (now - ackTimeoutMs) as TimeMs,
       aliveFrom: (sentAt + ackTimeoutMs / 2) as TimeMs,
       heardAt,
-      ackedOrder
+      ackedOrder,
+      isOnTrial: link.waitingSince !== undefined
     }
     for (const flight of unanswered(session.window!, cut, redeliveriesMax)) {
       this.#options.setAside(session, flight, flight.doubt!.timeouts)

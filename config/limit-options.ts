@@ -75,9 +75,16 @@ export const LIMIT_OPTIONS = {
     'counted and logged.'),
   redeliveriesMax: count('sessions', { min: 2, max: 1_000 }, 10,
     'Deliveries of a message in vain until it is set aside: kept (see asideMessagesMax), logged, and listed by ' +
-    '"holdfast sessions", while the session goes on without it. Over Socket.IO those count that break the ' +
-    'connection, where the link held without the message. Over MQTT those at QoS 1 count that are not acknowledged ' +
-    'in ackTimeoutMs by a client that has shown that it took them. Half as many let other messages pass.'),
+    '"holdfast sessions", while the session goes on without it. Those count that break the connection, where the ' +
+    'link held without the message (see trialHoldMs). Over MQTT those at QoS 1 count as well that are not ' +
+    'acknowledged in ackTimeoutMs by a client that has shown that it took them; half as many let other messages pass.'),
+  trialHoldMs: ms('sessions', TIMER_MS, 1_000,
+    'After half of redeliveriesMax connections broke with a message, it waits so long for the next one to break ' +
+    'without it, and is then sent alone; after each further one it waits as long as a connection ever lived that ' +
+    'broke with it, and 2, 4, 8 ... times this on top. A client that takes longer than half of this to break is ' +
+    'given the benefit of the doubt where the server had to answer it meanwhile.'),
+  trialHoldMsMax: ms('sessions', TIMER_MS, 600_000,
+    'Longest such wait. Where connections live longer than that, only those count that break at once.'),
   takeoversFreeMax: count('sessions', { min: 1, max: 1_000_000 }, 8,
     'Takeovers of one session (a client comes under its identifier while another connection has it) that are let ' +
     'through at once. A further one waits, 250 ms at first and each time twice as long, while the present connection ' +

@@ -17,7 +17,7 @@ import { privateSocketOf } from './wire/socketio.ts'
 
 /** What all links of a bridge share. */
 export interface LinkContext {
-  readonly broker: Pick<Broker, 'setAside'>
+  readonly broker: Pick<Broker, 'clock' | 'setAside'>
   readonly suspects: Suspects
   readonly repeats: RepeatsBySession
   readonly tally: Tally
@@ -297,7 +297,13 @@ export class SocketLink implements Link, Channel {
     if (this.#isOver) return
     this.#isOver = true
     if (this.#trial !== undefined) this.#trial.broke(onPurpose)
-    else if (!onPurpose && this.#unproven > 0) this.#suspects?.broke(this.#session.clientId)
+    else if (!onPurpose && this.#unproven > 0) this.#suspects?.broke(this.#session.clientId, this.#openMs)
+  }
+
+  /** How long the oldest that was written waits for its proof. */
+  get #openMs (): number {
+    const now = this.#context.broker.clock.now()
+    return now - (this.#session.window?.openSince ?? now)
   }
 
   proven (packetId: PacketId): void {

@@ -86,10 +86,6 @@ export interface SocketioBridgeOptions {
   readonly httpBufferBytesMax: number
   /** Default: those of docs/socketio.md. */
   readonly rules?: RuleSet
-  /** Deliveries of a message that break the connection until it is set aside. Default: 10. */
-  readonly redeliveriesMax?: number
-  /** How long a message that is suspected of that waits at least for the link to break without it. Default: 1,000. */
-  readonly holdMsMin?: number
   /**
    * After a link that may have broken inside a binary event: how long nothing counts that a silent client before 4.6
    * proves, at most half of ackTimeoutMs; 0: not at all. Default: 10,000.
@@ -135,7 +131,6 @@ export const CLOSE_FLUSH_MS = 1_000
 
 const RECOVERY_EXPIRY_MS = 120_000
 const EIO3_PING_INTERVAL_MS = 5_000
-const REDELIVERIES_MAX = 10
 const EIO3_INFLIGHT_MESSAGES_MAX = 1_024
 const TORN_EVENT_HOLD_MS = 10_000
 
@@ -147,12 +142,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const tally = new Tally(broker.clock, log)
   const refusals = options.refusals ?? new Refusals({ clock: broker.clock, log })
   const connections = new WeakMap<EngineSocket, Connection>()
-  const suspects = new Suspects({
-    clock: broker.clock,
-    log,
-    redeliveriesMax: options.redeliveriesMax ?? REDELIVERIES_MAX,
-    holdMsMin: options.holdMsMin
-  })
+  const suspects = new Suspects({ clock: broker.clock, log, limits: broker.limits })
   const deaf = new DeafClients(log)
   const forget = ({ clientId }: { readonly clientId: ClientId }): void => {
     suspects.forget(clientId)

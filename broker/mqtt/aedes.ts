@@ -108,8 +108,8 @@ export async function createAedes (
   const persistence = new AedesPersistence({
     broker,
     sessionOf: (client) => connectionOf(client)?.session,
-    acknowledge: (client, packetId) => { connectionOf(client)?.attachment?.acknowledge(packetId) },
-    received: async (client, packetId) => { await connectionOf(client)?.attachment?.received(packetId) },
+    acknowledge: (client, packetId) => { connectionOf(client)?.acknowledge(packetId) },
+    received: async (client, packetId) => { await connectionOf(client)?.received(packetId) },
     failed: (client) => { connectionOf(client)?.close('store-unavailable') }
   })
 
@@ -291,7 +291,7 @@ export async function createAedes (
     if (connack.returnCode !== 0 || connection.isClosed || connection.session === undefined) return
     connection.guard.packetBytesMax = limits.packetBytesMax
     // One that can't be told anything follows nothing; what it sent is carried out all the same.
-    if (!connection.isDead) connection.attachment = broker.attach(connection.session, connection)
+    if (!connection.isDead) connection.attach(broker, connection.session)
     queueMicrotask(() => { connection.gate?.open() }) // when Aedes has noted it, before anything else is read
   })
   // What is refused has its line already, and anybody can have a connection that breaks.

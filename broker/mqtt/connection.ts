@@ -1,5 +1,6 @@
 /** One MQTT connection, over TCP or WebSocket: the link between its socket and its session. */
 import type { Duplex } from 'node:stream'
+import type { Broker } from '../broker.ts'
 import type { Clock } from '../clock.ts'
 import type { Intake } from '../intake.ts'
 import type { Limits } from '../limits.ts'
@@ -7,12 +8,14 @@ import type { Logger } from '../logger.ts'
 import type { PacketId, TimeMs } from '../message.ts'
 import type { Who } from '../refusals.ts'
 import type { Answer, Attachment, CloseReason, Delivery, GapReason, Link } from '../session/link.ts'
+import type { Trial } from '../session/poison.ts'
 import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../topics.ts'
 import { FrameGuard } from './frame-guard.ts'
 import type { PacketGate } from './packet-gate.ts'
 import { pubrel, writePublishes, writeReceipts } from './encode.ts'
 import type { MqttRefusals } from './refusals.ts'
+import type { Trials } from './trials.ts'
 
 /** A byte stream and what the transport below it knows. */
 export interface Wire {
@@ -33,6 +36,7 @@ export interface ConnectionOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly refusals: MqttRefusals
+  readonly trials: Trials
   /** The session was found, but the connection is gone before it was attached. */
   release (session: Session): void
   /** Nothing is left of it: the socket is closed, and what came before was carried out. */
@@ -58,10 +62,15 @@ export class MqttConnection implements Link {
   heardAt: TimeMs
   /** Of its CONNECT among all. */
   order = 0
+  /** How often something was written to it. */
+  writes = 0
+  /** After a connection that ended with something unanswered: decides what is written, until that is answered. */
+  #trial: Trial | undefined
   readonly #socket: Duplex
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #log: Logger
+  readonly #trials: Trials
   readonly #release: (session: Session) => void
   readonly #over: () => void
   #receipts: PendingReceipt[] = []
@@ -85,6 +94,7 @@ export class MqttConnection implements Link {
     this.heardAt = options.clock.now()
     this.#log = options.log
     this.refusals = options.refusals
+    this.#trials = options.trials
     this.#release = (session) => { options.release(session) }
     this.#over = () => { options.over() }
     this.#socket.on('drain', () => {
@@ -115,10 +125,30 @@ export class MqttConnection implements Link {
   }
 
   get writable (): boolean {
-    return !this.#isClosed && !this.#isDead && this.wire.bufferedBytes() < this.#limits.writeBufferBytesMax
+    return !this.#isClosed && !this.#isDead && this.#trial?.open !== false &&
+      this.wire.bufferedBytes() < this.#limits.writeBufferBytesMax
+  }
+
+  get waitingSince (): TimeMs | undefined { return this.#trial?.waitingSince }
+
+  /** CONNACK is out: the session is followed from now on. */
+  attach (broker: Broker, session: Session): void {
+    this.#trial = this.#trials.begin(session, this, (deliveries) => { this.#deliver(deliveries) })
+    this.attachment = broker.attach(session, this)
+  }
+
+  /** What an earlier connection ended with is answered, or set aside. */
+  tried (): void {
+    this.#trial = undefined
+    this.attachment?.drained()
   }
 
   deliver (deliveries: readonly Delivery[]): void {
+    if (this.#trial === undefined) this.#deliver(deliveries)
+    else this.#trial.take(deliveries)
+  }
+
+  #deliver (deliveries: readonly Delivery[]): void {
     if (this.#isClosed) return
     const some = this.isBridge ? this.#bridged(deliveries) : deliveries
     writePublishes(some, (chunk) => { this.#write(chunk) })
@@ -134,7 +164,7 @@ export class MqttConnection implements Link {
       else others.push({ packetId, qos, dup, message, retain: retain || message.retain })
     }
     queueMicrotask(() => { // a link does not call back at once
-      for (const { qos, packetId } of known) if (qos > 0) this.attachment?.acknowledge(packetId)
+      for (const { qos, packetId } of known) if (qos > 0) this.acknowledge(packetId)
     })
     return others
   }
@@ -156,7 +186,19 @@ export class MqttConnection implements Link {
     this.#log.info({ clientId: this.session?.clientId, reason }, 'connection closed by the server')
     this.intake?.stop()
     this.#socket.destroy()
-    this.closed()
+    this.#end(reason)
+  }
+
+  /** PUBACK or PUBCOMP. */
+  acknowledge (packetId: PacketId): void {
+    this.attachment?.acknowledge(packetId)
+    this.#trial?.proven(packetId)
+  }
+
+  /** PUBREC. */
+  async received (packetId: PacketId): Promise<void> {
+    this.#trial?.proven(packetId)
+    await this.attachment?.received(packetId)
   }
 
   /** What is out under an identifier asks for another answer; an answer to what is not out is nothing wrong. */
@@ -234,13 +276,18 @@ export class MqttConnection implements Link {
   get isDead (): boolean { return this.#isDead }
 
   /** All that was received is carried out, or the server has closed it: the session follows it no more. */
-  closed (): void {
+  closed (): void { this.#end() }
+
+  #end (reason?: CloseReason): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#cancelStall?.()
     this.#cancelStall = undefined
-    if (this.attachment !== undefined) this.attachment.detach()
-    else if (this.session !== undefined) this.#release(this.session)
+    if (this.attachment !== undefined) {
+      this.#trials.ended(this.session!, this.#trial, reason)
+      this.#trial = undefined
+      this.attachment.detach()
+    } else if (this.session !== undefined) this.#release(this.session)
     if (this.#isDead) this.#over()
   }
 
@@ -258,6 +305,7 @@ export class MqttConnection implements Link {
 
   #write (chunk: Buffer): void {
     if (this.#isClosed || this.#isDead || this.#socket.destroyed) return
+    this.writes++
     if (!this.#socket.write(chunk)) this.#watchStall()
   }
 

@@ -83,6 +83,7 @@ export function openClient (connection: MqttConnection, options: EngineClientOpt
   const stream = new EngineStream({
     stream: wire.stream,
     isDead: () => connection.isDead,
+    writing: () => { connection.writes++ },
     over (error) {
       intake.stop()
       connection.finish(error)
@@ -163,7 +164,7 @@ function makeIntake (client: InnerClient, connection: MqttConnection, options: E
       intake.turn.left -= broker.offered - before // QoS 0 has been passed on; it may have many subscribers
     },
     acknowledge (packetId) {
-      if (connection.gate!.takesAnswer('puback', packetId)) connection.attachment?.acknowledge(packetId as PacketId)
+      if (connection.gate!.takesAnswer('puback', packetId)) connection.acknowledge(packetId as PacketId)
     },
     rest: (bytes) => { packets.take(bytes) },
     cut (bytes) {

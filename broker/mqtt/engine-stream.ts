@@ -10,6 +10,8 @@ export interface EngineStreamOptions {
   readonly stream: Duplex
   /** The socket is gone: what is written is written to nobody. */
   isDead (): boolean
+  /** Called before each write. */
+  writing (): void
   /** Aedes is done with the connection; because of an error, if there is one. */
   over (error?: Error): void
 }
@@ -26,7 +28,9 @@ export class EngineStream extends EventEmitter {
   }
 
   write (chunk: Buffer | string, encoding: BufferEncoding = 'utf8'): boolean {
-    return this.destroyed || this.#options.isDead() || this.#options.stream.write(chunk, encoding)
+    if (this.destroyed || this.#options.isDead()) return true
+    this.#options.writing()
+    return this.#options.stream.write(chunk, encoding)
   }
 
   cork (): void { this.#options.stream.cork() }

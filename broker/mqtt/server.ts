@@ -11,6 +11,7 @@ import { Turns } from '../turns.ts'
 import { createAedes, type Qos0Messages } from './aedes.ts'
 import { MqttConnection, type Wire } from './connection.ts'
 import { MqttRefusals, type RefusedMessages } from './refusals.ts'
+import { Trials } from './trials.ts'
 import { tcpWire, websocketWire } from './wires.ts'
 
 /** The subprotocol of MQTT over WebSocket [MQTT-6.0.0-3], and the name older clients offer. */
@@ -83,6 +84,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       'Content-Length: 0\r\n\r\n', () => { socket.destroy() })
   })
   const connections = new Set<MqttConnection>()
+  const trials = new Trials(broker, log)
   let isClosing = false
 
   function handle (wire: Wire): MqttConnection {
@@ -92,6 +94,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       clock,
       log,
       refusals,
+      trials,
       release: (session) => { broker.release(session) },
       over: () => { connections.delete(connection) }
     })

@@ -3,12 +3,14 @@
  * comes after it, and a bad link must never make a sound message look like one.
  *
  * 1. Breaks are counted for the oldest message that a session has out. A proof of receipt ends the count.
- * 2. After half of redeliveriesMax the message is on trial. Nothing is written but an event that no application listens
- *    for, until the client has proven to be alive, to have taken more bytes and to have lived longer than on every
- *    connection that broke in an earlier trial; then the message, alone. So a link that dies after so many bytes or so
- *    much time dies without the message.
- * 3. A connection that breaks while the message is out alone speaks against it. One that breaks before speaks for it:
- *    all counts begin anew, and the next connections deliver as usual. So no client is kept waiting by its link.
+ * 2. After half of redeliveriesMax the message is on trial. Nothing is written but, where a transport has one, an event
+ *    that no application listens for, until the client has lived longer than on every connection that broke with
+ *    something out before (and has taken more bytes, as its answers to that event prove); then the message, alone. So a
+ *    link that dies after so many bytes or so much time, and a client that is there for a moment, end without it.
+ * 3. A connection that breaks while the message is out alone speaks against it, if nothing else was written behind the
+ *    message: else the client may have waited for that in vain, as where large packets are lost on the way. A break at
+ *    once speaks against it in any case. One that breaks before the message is written speaks for it: all counts begin
+ *    anew, and the next connections deliver as usual. So no client is kept waiting by its link.
  * 4. Once as many speak against it as remain of redeliveriesMax, it is set aside.
  *
  * What came along with the message is tried behind it in growing groups, as the first that is unproven is not always
@@ -17,6 +19,7 @@
  * Counts are in memory: they begin anew with the server.
  */
 import type { Clock } from '../clock.ts'
+import type { Limits } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { ClientId, PacketId, TimeMs } from '../message.ts'
 import type { Delivery } from './link.ts'
@@ -27,28 +30,32 @@ export interface TrialSink {
   readonly connection: object
   /** Each at QoS 1 comes back by proven(). */
   write (deliveries: readonly Delivery[]): void
-  /** Writes an event of about so many bytes that nobody listens for; comes back by proven(CONTROL_ID). */
+  /**
+   * Writes an event of about so many bytes that nobody listens for; comes back by proven(CONTROL_ID), which a transport
+   * without such an event answers by itself.
+   */
   control (bytes: number): void
   /** Answers by Trial.setAside(); must not write the message. */
   setAside (delivery: Delivery, attempts: number): void
   /** Nothing is suspected any more: the link goes on by itself. */
   over (): void
+  /** How often something was written to the connection; for a transport whose clients leave where no answer comes. */
+  readonly writes?: number
 }
 
 export interface SuspectsOptions {
   readonly clock: Clock
   readonly log: Logger
-  /** Deliveries of a message that break the connection until it is set aside, at least 2. */
-  readonly redeliveriesMax: number
-  /** How long the first trial of a message waits for the link to break by itself; each further one more than twice. */
-  readonly holdMsMin?: number | undefined
+  readonly limits: Pick<Limits, 'redeliveriesMax' | 'trialHoldMs' | 'trialHoldMsMax'>
 }
 
 /** Stands for what control() writes. */
 export const CONTROL_ID = 0 as PacketId
 
-const HOLD_MS_MIN = 1_000
-const HOLD_MS_MAX = 60_000
+/** By so much a hold is longer than the longest life before, at most. */
+const HOLD_MORE_MS_MAX = 60_000
+/** A break in this part of trialHoldMs comes at once. */
+const AT_ONCE = 0.5
 /** A larger message need not be outweighed. */
 const CONTROL_BYTES_MAX = 65_536
 const NOTHING_WAITS = Infinity as TimeMs
@@ -65,8 +72,9 @@ class Suspicion {
   attempts = 0
   /** Connections that broke with it alone. */
   score = 0
-  /** How long connections lived at most before the message was written on them, and what they had carried. */
+  /** How long a connection lived at most that broke with something out, whatever it was. */
   livedMs = 0
+  /** What connections had carried that broke with the message alone. */
   carriedBytes = 0
 }
 
@@ -74,6 +82,7 @@ export class Suspects {
   readonly clock: Clock
   readonly log: Logger
   readonly holdMsMin: number
+  readonly holdMsMax: number
   /** Breaks until a message is on trial, and what must speak against it then. */
   readonly breaksMax: number
   readonly scoreMax: number
@@ -81,10 +90,12 @@ export class Suspects {
   readonly #bySession = new Map<ClientId, Suspicion>()
   readonly #turns = new WeakMap<object, Trial[]>()
 
-  constructor ({ clock, log, redeliveriesMax, holdMsMin = HOLD_MS_MIN }: SuspectsOptions) {
+  constructor ({ clock, log, limits }: SuspectsOptions) {
+    const { redeliveriesMax } = limits
     this.clock = clock
     this.log = log
-    this.holdMsMin = holdMsMin
+    this.holdMsMin = limits.trialHoldMs
+    this.holdMsMax = limits.trialHoldMsMax
     this.breaksMax = Math.ceil(redeliveriesMax / 2)
     this.scoreMax = Math.max(1, redeliveriesMax - this.breaksMax)
   }
@@ -97,12 +108,13 @@ export class Suspects {
     return suspicion && new Trial(this, clientId, suspicion, sink)
   }
 
-  /** A connection without a trial is gone, by nobody's will, and left something unproven. */
-  broke (clientId: ClientId): void {
+  /** A connection without a trial is gone, and left something unproven that was written so long ago. */
+  broke (clientId: ClientId, livedMs: number): void {
     let suspicion = this.#bySession.get(clientId)
     if (suspicion === undefined) this.#bySession.set(clientId, suspicion = new Suspicion())
     suspicion.breaks++
     suspicion.attempts++
+    suspicion.livedMs = Math.max(suspicion.livedMs, livedMs)
   }
 
   /** What was suspected is proven, or the session has ended. */
@@ -143,6 +155,9 @@ export class Trial {
   #carriedBytes = 0
   /** Of what waits for its proof; what is held is not the client's to acknowledge. */
   #writtenAt = NOTHING_WAITS
+  /** How long the link held without the message, and TrialSink.writes when that was written. */
+  #heldMs = 0
+  #writes: number | undefined
   #cancel = (): void => {}
 
   constructor (suspects: Suspects, clientId: ClientId, suspicion: Suspicion, sink: TrialSink) {
@@ -183,7 +198,7 @@ export class Trial {
     const isOnTrial = suspicion.breaks >= this.#suspects.breaksMax
     if (suspicion.message !== first) {
       suspicion.message = first
-      suspicion.score = suspicion.livedMs = suspicion.carriedBytes = 0
+      suspicion.score = suspicion.carriedBytes = 0
       if (!isOnTrial) suspicion.breaks = suspicion.attempts = 1
     }
     this.#state = isOnTrial || suspicion.breaks >= this.#suspects.breaksMax ? 'waiting' : 'watching'
@@ -240,23 +255,27 @@ export class Trial {
 
   #alive (): void {
     this.#writtenAt = NOTHING_WAITS
-    const { clock, holdMsMin } = this.#suspects
-    const { livedMs } = this.#suspicion
-    const restMs = this.#startedAt + Math.min(2 * livedMs + holdMsMin, HOLD_MS_MAX) - clock.now()
+    const { clock, holdMsMin, holdMsMax } = this.#suspects
+    const { livedMs, score } = this.#suspicion
+    const moreMs = Math.min(holdMsMin * 2 ** score, Math.max(holdMsMin, HOLD_MORE_MS_MAX))
+    const restMs = Math.min(livedMs + moreMs, holdMsMax) - this.#agedMs
     if (restMs <= 0) this.#alone()
     else this.#cancel = clock.after(restMs, () => { if (this.#state === 'holding') this.#control(0) })
   }
 
+  get #agedMs (): number { return this.#suspects.clock.now() - this.#startedAt }
+
   #alone (): void {
-    this.#suspicion.livedMs = Math.max(this.#suspicion.livedMs, this.#suspects.clock.now() - this.#startedAt)
+    this.#heldMs = this.#agedMs
     this.#state = 'alone'
     this.#write(this.#held.splice(0, 1))
+    this.#writes = this.#sink.writes
   }
 
   /** The message is not at fault, or gone: those that came with it are next, in growing groups. */
   #acquit (): void {
     this.#suspicion.message = undefined
-    this.#suspicion.score = this.#suspicion.livedMs = this.#suspicion.carriedBytes = 0
+    this.#suspicion.score = this.#suspicion.carriedBytes = 0
   }
 
   #group (): void {
@@ -291,13 +310,27 @@ export class Trial {
       if (state === 'watching' || state === 'grouped') {
         suspicion.breaks++
         suspicion.attempts++
-      } else if (state === 'alone') {
-        suspicion.attempts++
-        suspicion.score++
-        suspicion.carriedBytes = Math.max(suspicion.carriedBytes, this.#carriedBytes + bytesOf(suspicion.message!))
-      } else if (state === 'holding') this.#suspects.forget(this.#clientId)
+        suspicion.livedMs = Math.max(suspicion.livedMs, this.#agedMs)
+      } else if (state === 'alone') this.#brokeAlone()
+      else if (state === 'holding') this.#suspects.forget(this.#clientId)
     }
     this.#end()
+  }
+
+  #brokeAlone (): void {
+    const suspicion = this.#suspicion
+    const { holdMsMin } = this.#suspects
+    const afterMs = this.#agedMs - this.#heldMs
+    const hasHeld = this.#heldMs > suspicion.livedMs
+    const isAtOnce = afterMs <= holdMsMin * AT_ONCE
+    suspicion.attempts++
+    if (isAtOnce || (hasHeld && this.#writes === this.#sink.writes)) suspicion.score++
+    else if (!hasHeld) { // and longer it can't: for all that is known the client is never there for longer
+      this.#suspects.forget(this.#clientId)
+      return
+    }
+    suspicion.livedMs = Math.max(suspicion.livedMs, this.#agedMs)
+    suspicion.carriedBytes = Math.max(suspicion.carriedBytes, this.#carriedBytes + bytesOf(suspicion.message!))
   }
 
   #end (): void {

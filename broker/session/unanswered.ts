@@ -22,6 +22,8 @@ export interface Cut {
   readonly heardAt: TimeMs
   /** The last of what was acknowledged on this connection, by its order in the window; 0: nothing was. */
   readonly ackedOrder: number
+  /** Its link holds back what it is handed: only the oldest has been written for sure. */
+  readonly isOnTrial: boolean
 }
 
 /** A connection is cut as its client did not acknowledge in time. Returns what is to be set aside, in order. */
@@ -29,6 +31,7 @@ export function unanswered (window: Window, cut: Cut, triesMax: number): Flight[
   const convicted: Flight[] = []
   const oldest = window.oldest
   for (const flight of window.flights()) {
+    if (cut.isOnTrial && flight !== oldest) break
     if (flight.qos !== 1 || flight.state !== FLIGHT_SENT || flight.sentAt > cut.dueAt) continue
     const doubt = flight.doubt ??= new Doubt()
     if (flight.order < cut.ackedOrder) doubt.isPassed = true

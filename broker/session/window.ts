@@ -136,6 +136,11 @@ export class Window {
   /** The oldest that is not acknowledged. */
   get oldest (): Flight | undefined { return this.#order[this.#head] }
 
+  /** Since when the oldest that its link was handed waits for an answer. */
+  get openSince (): TimeMs | undefined {
+    for (const { state, sentAt } of this.flights()) if (state === FLIGHT_SENT && sentAt !== NOT_SENT) return sentAt
+  }
+
   has (packetId: number): boolean { return this.#byId.get(packetId) !== undefined }
   get (packetId: number): Flight | undefined { return this.#byId.get(packetId) }
 

@@ -16,7 +16,7 @@ const PATIENCE_MS = 90_000
 const POISON = 3
 const HOW_MANY = 10
 const QUICK: BridgedOptions = {
-  pingIntervalMs: 200, pingTimeoutMs: 400, bridge: { eio3PingIntervalMs: 100, holdMsMin: 20 }
+  pingIntervalMs: 200, pingTimeoutMs: 400, bridge: { eio3PingIntervalMs: 100 }, limits: { trialHoldMs: 20 }
 }
 
 t.jobs = 3

@@ -71,8 +71,11 @@ export class ServerProcess {
       makeId: () => `made-${++made}`,
       turnUnits: TURN_UNITS[this.#lastAckId % TURN_UNITS.length]
     })
-    this.suspects =
-      new Suspects({ clock: this.broker.clock, log: silent, redeliveriesMax, holdMsMin: HOLD_MS_MIN })
+    this.suspects = new Suspects({
+      clock: this.broker.clock,
+      log: silent,
+      limits: { ...options.limits, redeliveriesMax, trialHoldMs: HOLD_MS_MIN }
+    })
     options.checker.started()
     this.broker.events.on('session-ended', ({ clientId, reason }) => {
       options.referee.working()

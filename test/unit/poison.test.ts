@@ -4,13 +4,16 @@
  */
 import t from 'tap'
 import { silent, type ClientId, type Delivery, type Message, type PacketId } from '../../broker/index.ts'
-import { CONTROL_ID, Suspects, type Trial, type TrialSink } from '../../broker/session/poison.ts'
-import { createManualClock } from '../helpers/manual-clock.ts'
+import { CONTROL_ID, Suspects, type SuspectsOptions, type Trial, type TrialSink } from '../../broker/session/poison.ts'
+import { createManualClock, type ManualClock } from '../helpers/manual-clock.ts'
 import { createRandom } from '../helpers/random.ts'
 
 const CLIENT = 'io:_:U1' as ClientId
 const HOLD_MS = 1_000
 const OVERHEAD_BYTES = 40
+
+const limitsOf = (redeliveriesMax: number, trialHoldMs: number): SuspectsOptions['limits'] =>
+  ({ redeliveriesMax, trialHoldMs, trialHoldMsMax: 600_000 })
 
 interface Link {
   /** Breaks while this message is out. */
@@ -38,7 +41,7 @@ class World {
   waitedMs = 0
 
   constructor (redeliveriesMax = 10) {
-    this.suspects = new Suspects({ clock: this.clock, log: silent, redeliveriesMax, holdMsMin: HOLD_MS })
+    this.suspects = new Suspects({ clock: this.clock, log: silent, limits: limitsOf(redeliveriesMax, HOLD_MS) })
   }
 
   publish (count: number, bytes = 100): void {
@@ -116,12 +119,19 @@ class World {
       }
     }
     if (trial !== undefined) trial.broke(false)
-    else if (unproven > 0) this.suspects.broke(CLIENT)
+    else if (unproven > 0) this.suspects.broke(CLIENT, clock.now() - startedAt)
     return false
   }
 }
 
 function numberOf ({ message }: Delivery): number { return Number(message.id) }
+
+/** The link holds for long enough. */
+function holds (trial: Trial, clock: ManualClock): void {
+  trial.proven(CONTROL_ID)
+  clock.advance(600_000)
+  trial.proven(CONTROL_ID)
+}
 
 function upTo (count: number, without: readonly number[] = []): number[] {
   return Array.from({ length: count }, (_, i) => i).filter((i) => !without.includes(i))
@@ -267,17 +277,17 @@ t.test('a client that comes for a moment only is delivered as usual most of the 
 
 t.test('what the server or the client ends on purpose counts for nothing', async t => {
   const clock = createManualClock(0)
-  const suspects = new Suspects({ clock, log: silent, redeliveriesMax: 2, holdMsMin: 0 })
+  const suspects = new Suspects({ clock, log: silent, limits: limitsOf(2, 1) })
   const message = { topic: 't', payload: Buffer.alloc(1) } as unknown as Message
   const delivery: Delivery = { packetId: 1 as PacketId, qos: 1, dup: true, retain: false, message }
   const asides: Delivery[] = []
   const sink = (): TrialSink =>
     ({ connection: {}, write () {}, control () {}, setAside: (one) => { asides.push(one) }, over () {} })
-  suspects.broke(CLIENT)
+  suspects.broke(CLIENT, 0)
   for (let i = 0; i < 20; i++) {
     const trial = suspects.trial(CLIENT, sink())!
     trial.take([delivery])
-    trial.proven(CONTROL_ID)
+    holds(trial, clock)
     trial.broke(true)
   }
   t.same(asides, [])
@@ -285,7 +295,7 @@ t.test('what the server or the client ends on purpose counts for nothing', async
 
 t.test('two namespaces on a connection take turns, so that one is not blamed for the other', async t => {
   const clock = createManualClock(0)
-  const suspects = new Suspects({ clock, log: silent, redeliveriesMax: 4, holdMsMin: 0 })
+  const suspects = new Suspects({ clock, log: silent, limits: limitsOf(4, 1) })
   const written: string[] = []
   const controls: string[] = []
   const aside: string[] = []
@@ -294,7 +304,7 @@ t.test('two namespaces on a connection take turns, so that one is not blamed for
     message: { topic, payload: Buffer.alloc(1) } as unknown as Message
   })
   const deliveries = { sound: deliveryOf('sound'), poison: deliveryOf('poison') }
-  for (const name of ['sound', 'sound', 'poison', 'poison']) suspects.broke(name as ClientId)
+  for (const name of ['sound', 'sound', 'poison', 'poison']) suspects.broke(name as ClientId, 0)
   for (let round = 0; round < 20 && aside.length === 0; round++) {
     const connection = {}
     const trials: Partial<Record<string, Trial>> = {}
@@ -313,13 +323,15 @@ t.test('two namespaces on a connection take turns, so that one is not blamed for
     t.ok(trials.poison, 'it is still suspected')
     if (trials.sound !== undefined) {
       t.same(controls.splice(0), ['sound'], 'the other waits')
-      trials.sound.proven(CONTROL_ID)
+      holds(trials.sound, clock)
+      controls.length = 0
       trials.sound.proven(1 as PacketId)
       t.same(written.splice(0), ['sound'])
     }
     if (aside.length > 0) break
     t.same(controls.splice(0), ['poison'])
-    trials.poison!.proven(CONTROL_ID)
+    holds(trials.poison!, clock)
+    controls.length = 0
     t.same(written.splice(0), ['poison'])
     for (const trial of Object.values(trials)) trial?.broke(false)
   }

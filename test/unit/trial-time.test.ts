@@ -53,11 +53,12 @@ class TrialLink extends TestLink {
 async function onTrial (t: Test, count: number): Promise<{ server: Server, link: TrialLink }> {
   const store = createMemoryStore()
   const server = await Server.start(t, { create: () => store, crash () {} }, { ackTimeoutMs: ACK_TIMEOUT_MS })
-  const suspects = new Suspects({ clock: server.clock, log: silent, redeliveriesMax: 2, holdMsMin: HOLD_MS })
+  const limits = { redeliveriesMax: 2, trialHoldMs: HOLD_MS, trialHoldMsMax: 600_000 }
+  const suspects = new Suspects({ clock: server.clock, log: silent, limits })
   const { session, link: first } = await server.follower('a', { t: 1 })
   await server.publishMany('t', 0, count)
   first.detach()
-  suspects.broke(session.clientId)
+  suspects.broke(session.clientId, 0)
   const again = await server.session('a')
   const link = new TrialLink(server, suspects, again)
   link.attachment = server.broker.attach(again, link)
