@@ -72,7 +72,7 @@ export class PageLife implements Life {
       this.#tab = await Tab.open(browser.profile)
       await this.#tab.show(origin, page, listener)
     }
-    await within(isJoined, `${page.clientId} to join its room`, JOIN_MS_MAX)
+    await within(Promise.race([isJoined, this.over]), `${page.clientId} to join its room`, JOIN_MS_MAX)
   }
 
   /** The tab, if the next document is to be shown there. */

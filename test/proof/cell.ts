@@ -4,7 +4,7 @@ import { createRandom, type Random } from '../helpers/random.ts'
 import type { ServerProcess } from '../helpers/server.ts'
 import { RECOVERING } from '../helpers/socketio-clients.ts'
 import type { Scope } from '../helpers/temp.ts'
-import { pause, until } from '../helpers/wait.ts'
+import { pause, until, within } from '../helpers/wait.ts'
 import { cutOf, type Cut, type Stage } from './cuts.ts'
 import { InProcessLife, type Life, type LifeOptions } from './life.ts'
 import { ClientPublisher, DevicePublisher } from './publisher.ts'
@@ -95,7 +95,7 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
   /** Resolves when it is in the room, or dead. */
   async function comeIn (life: Life): Promise<void> {
     if (life.socket !== undefined) own.use(life.socket)
-    await Promise.race([life.joined(room), ...(life.over === undefined ? [] : [life.over])])
+    await life.joined(room)
   }
 
   async function succeed (how: 'dies-in-handler' | 'killed' | 'beside'): Promise<void> {
@@ -103,7 +103,7 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
     const before = lives.at(-1)!
     if (how === 'dies-in-handler') {
       device.publish(BURST_MESSAGES)
-      await Promise.race([before.dieAfter(random.int(DIE_AFTER_MAX)), pause(DIE_MS_MAX)])
+      await within(before.dieAfter(random.int(DIE_AFTER_MAX)), 'its death', DIE_MS_MAX).catch(() => {})
     }
     if (how === 'beside') {
       before.replaced()

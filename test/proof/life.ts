@@ -25,8 +25,6 @@ export interface LifeOptions {
 /** A client as the scenes of the proof use it: in this process, or in one of its own (victim.ts). */
 export interface Life {
   readonly dead: boolean
-  /** Resolves when it is dead and all that it saw is known, where it can die by itself. */
-  readonly over?: Promise<void>
   /** Connections after the first. */
   readonly reconnects: number
   readonly recovered: number
@@ -38,7 +36,7 @@ export interface Life {
   readonly leftovers?: ReadonlyMap<string, number>
   /** Undefined for a client in another process. */
   readonly socket: LegacySocket | undefined
-  /** Resolves when it is connected and has joined the room. */
+  /** Resolves when it is connected and has joined the room, or is dead. */
   joined (room: string): Promise<void>
   /** Resolves when it has noticed that its link is down, or after `ms`. */
   noticed (ms: number): Promise<void>
@@ -124,11 +122,12 @@ export class InProcessLife implements Life {
   async joined (room: string): Promise<void> {
     const { socket } = this
     let join = (): void => {}
-    await within(new Promise<void>(resolve => {
+    const isJoined = new Promise<void>(resolve => {
       join = () => { socket.emit('join', room, () => resolve()) }
       socket.on('connect', join)
       if (socket.connected) join()
-    }), `${this.#options.clientId} to join its room`, JOIN_MS_MAX)
+    })
+    await within(Promise.race([isJoined, this.over]), `${this.#options.clientId} to join its room`, JOIN_MS_MAX)
     socket.off('connect', join)
   }
 

@@ -46,11 +46,12 @@ export class Victim implements Life {
       this.#ended()
       if (isCrash) onCrash()
     })
-    await within(new Promise<void>(resolve => lines.on('line', line => {
+    const isReady = new Promise<void>(resolve => lines.on('line', line => {
       if (line === 'ready') return resolve()
       const [source, number] = line.split(' ')
       onSeen(source, Number(number))
-    })), `${clientId} to join its room`, READY_MS_MAX)
+    }))
+    await within(Promise.race([isReady, this.over]), `${clientId} to join its room`, READY_MS_MAX)
   }
 
   async noticed (ms: number): Promise<void> {
