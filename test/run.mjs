@@ -10,6 +10,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -22,8 +23,8 @@ const NODE_RED_CACHE = 'node_modules/.cache/node-red'
 const SLOWEST = 10
 /** Load: these run alone. */
 const ALONE = /^test\/(crash|browser)\/|hostile|socketio-(poison|cuts)/
-/** Takes nearly as long as all the rest, beside which it runs; tap itself would begin it near the end. */
-const LONG = /^test\/simulation\//
+/** Computes for minutes and waits for nothing: runs beside the rest, and takes what that leaves of the machine. */
+const PATIENT = /^test\/simulation\//
 /** Program, and the Debian package that brings it. */
 const PROGRAMS = [
   ['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace'],
@@ -95,14 +96,15 @@ async function runTests (args) {
   const total = { passed: 0, failed: 0, skipped: 0 }
   const report = []
   const files = []
-  const runFiles = (names, jobs) => runTap([`--jobs=${jobs}`, ...args, ...names], total, report, files)
+  const runFiles = (names, jobs, priority) =>
+    runTap([`--jobs=${jobs}`, ...args, ...names], total, report, files, priority)
   // flags go to tap; without a file among them, all files run
   if (args.some(arg => !arg.startsWith('-'))) await runFiles([], JOBS)
   else {
     const all = allTests()
     await Promise.all([
-      runFiles(all.filter(file => LONG.test(file)), 1),
-      runFiles(all.filter(file => !LONG.test(file) && !ALONE.test(file)), JOBS - 1)
+      runFiles(all.filter(file => PATIENT.test(file)), 1, constants.priority.PRIORITY_LOW),
+      runFiles(all.filter(file => !PATIENT.test(file) && !ALONE.test(file)), JOBS)
     ])
     await runFiles(all.filter(file => ALONE.test(file)), 1)
   }
@@ -125,9 +127,10 @@ function tellEnd (files) {
 }
 
 /** Adds to `all` what the tests said, to `report` every line, and to `files` each file. */
-async function runTap (args, all, report, files) {
+async function runTap (args, all, report, files, priority = constants.priority.PRIORITY_NORMAL) {
   const stdio = ['ignore', 'pipe', 'inherit']
   const tap = spawn('node_modules/.bin/tap', ['run', '--reporter=tap', ...args], { stdio })
+  setPriority(tap.pid, priority)
   const exited = new Promise(resolve => tap.on('close', (code, signal) => resolve(code ?? signal)))
   const total = { passed: 0, failed: 0, skipped: 0 }
   const lines = []
