@@ -1,7 +1,7 @@
 /**
- * TypeScript as it stands in the checkout, for plain Node: `node --import ./test/typescript.mjs FILE.ts`. Takes the types
- * away when a file is loaded first, and keeps what is left in node_modules/.cache, one file for each of the checkout:
- * every test file is a process of its own, and without it each would compile the server again.
+ * TypeScript as it stands in the checkout, for plain Node: `node --import ./test/typescript.mjs FILE.ts`. Takes the
+ * types away when a file is loaded first, and keeps what is left in node_modules/.cache, one file for each of the
+ * checkout: every test file is a process of its own, and without it each would compile the server again.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'

@@ -7,9 +7,10 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { MUTATIONS } from './mutations.mjs'
+import '../typescript.mjs'
 import { transpile } from './transpile.mjs'
 
+const { MUTATIONS } = await import('./mutations.ts')
 const TIMEOUT_MS = 600_000
 const WHAT_CHARS_MAX = 150
 const { values } = parseArgs({

@@ -1,8 +1,15 @@
-/**
- * One mistake each, as somebody could make it: what it is, the file, the text that stands there (once), and what takes
- * its place. When the broker changes and a text is not found any more, mutants.mjs says so; then renew the mutation.
- */
-export const MUTATIONS = [
+/** One mistake, as somebody could make it. */
+export interface Mutation {
+  /** What it is. */
+  readonly name: string
+  readonly file: string
+  /** The text that stands there, once. When the broker changes and it does not any more, renew the mutation. */
+  readonly from: string
+  /** What takes its place. */
+  readonly to: string
+}
+
+export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a receipt is given before the sync',
     file: 'broker/log/log.ts',
@@ -138,8 +145,8 @@ export const MUTATIONS = [
   {
     name: 'a message for a session that is away is not stored',
     file: 'broker/log/log-index.ts',
-    from: 'if (routes[i].durable > 0) return true',
-    to: 'if (routes[i].durable > 0 && routes[i].attached.length > 0) return true'
+    from: 'keepers += routes[i].durable',
+    to: 'keepers += routes[i].attached.length > 0 ? routes[i].durable : 0'
   },
   {
     name: 'a gap is one short',
@@ -169,8 +176,8 @@ export const MUTATIONS = [
   {
     name: 'the window is not bounded',
     file: 'broker/session/window.ts',
-    from: 'get room (): number { return this.#sizeMax - this.#byId.size }',
-    to: 'get room (): number { return 2 * this.#sizeMax - this.#byId.size }'
+    from: 'if (this.#waived === 0) return this.#sizeMax - this.#byId.size',
+    to: 'if (this.#waived === 0) return 2 * this.#sizeMax - this.#byId.size'
   },
   {
     name: 'acknowledgements of a connection that was taken over count',
@@ -298,8 +305,8 @@ export const MUTATIONS = [
   {
     name: 'a ping of version 2 proves what had arrived, whichever answer it follows',
     file: 'bridge/socketio/proof/heartbeat-echo.ts',
-    from: 'return answer === undefined ? [] : this.#evidence.confirmed(answer)',
-    to: 'return this.#evidence.confirmed(this.#evidence.probe())'
+    from: 'if (!this.#isLast) return this.#evidence.confirmed(answer)',
+    to: 'if (!this.#isLast) return this.#evidence.confirmed(this.#evidence.confirming())'
   },
   {
     name: 'a ping of the WebSocket proves that handlers ran',
