@@ -76,6 +76,8 @@ export interface EngineSocket {
   close (discard?: boolean): void
   /** Every packet that is about to be written, heartbeats too. */
   on (event: 'packetCreate' | 'packet', listener: (this: EngineSocket, packet: EnginePacket) => void): this
+  /** Those who get what messages carry; Socket.IO's is one. */
+  listeners (event: 'data'): readonly unknown[]
   /** The packets in writeBuffer go to the transport now. */
   on (event: 'flush', listener: (this: EngineSocket) => void): this
   /** The client has left long polling for a WebSocket. */

@@ -15,6 +15,8 @@ const CONNECT = '0'
 
 export interface StrangersOptions {
   readonly engine: EngineServer
+  /** Of a program, which may listen to its connections itself, and answer. */
+  readonly isProgram: boolean
   /** What one packet may take before CONNECT is accepted, and all CONNECT packets that are in force together. */
   readonly connectPacketBytesMax: number
   /** The option that bounds a packet of who was let in. */
@@ -35,6 +37,8 @@ const ENGINE = Symbol('engine')
 type OwnedWebSocket = EngineWebSocket & { [ENGINE]: EngineSocket }
 
 interface Stranger {
+  /** Of Socket.IO, on a program's engine. */
+  readonly readers: readonly unknown[]
   /** When it was let in. */
   who: Who | undefined
   /** Of CONNECT packets in force, by namespace; undefined while there are none. */
@@ -80,7 +84,8 @@ export class Strangers {
 
   /** A connection was made; before anybody else listens to its packets. */
   watch (socket: EngineSocket): void {
-    const stranger: Stranger = { who: undefined, bytes: undefined, total: 0 }
+    const readers = this.#options.isProgram ? socket.listeners('data') : []
+    const stranger: Stranger = { readers, who: undefined, bytes: undefined, total: 0 }
     this.#known.set(socket, stranger)
     socket.on('packet', this.#onPacket)
     if (socket.transport.name !== 'polling') return this.#listen(socket, socket.transport)
@@ -137,8 +142,9 @@ export class Strangers {
 
   #read (socket: EngineSocket, data: string | Buffer): void {
     const stranger = this.#known.get(socket)
-    if (stranger === undefined || this.#mayPass(socket, stranger, data)) return
-    socket.close(true) // before Socket.IO reads it
+    if (stranger === undefined || isTakenOver(socket, stranger) || this.#mayPass(socket, stranger, data)) return
+    if (!this.#options.isProgram) socket.close(true) // before Socket.IO reads it
+    else process.nextTick(() => socket.close()) // Socket.IO would, too; what the program's listeners answer goes out
   }
 
   #mayPass (socket: EngineSocket, stranger: Stranger, data: string | Buffer): boolean {
@@ -160,4 +166,9 @@ export class Strangers {
     ;(stranger.bytes ??= new Map()).set(namespace, data.length)
     return true
   }
+}
+
+/** The program has taken Socket.IO off the connection and speaks a protocol of its own: nothing of it is held here. */
+function isTakenOver (socket: EngineSocket, { readers }: Stranger): boolean {
+  return readers.length > 0 && !socket.listeners('data').some(listener => readers.includes(listener))
 }
