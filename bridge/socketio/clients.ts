@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts'
 import { Inbound } from './inbound.ts'
 import { SocketLink, type LinkContext } from './link.ts'
 import type { DeafClients } from './proof/deaf.ts'
+import type { EndingsBySession } from './proof/endings.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import type { RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
@@ -26,6 +27,7 @@ export interface ClientsOptions {
   /** Told when sessions of clients without a name have a connection. */
   readonly holders: Holders
   readonly leftovers: Leftovers
+  readonly endings: EndingsBySession
   readonly deaf: DeafClients
   /** Of clients that may be deaf; 0: whatever they prove counts at once. */
   readonly tornEventHoldMs: number
@@ -57,9 +59,9 @@ export class Clients {
   #frames: Frames | undefined
 
   constructor (options: ClientsOptions) {
-    const { broker, suspects, repeats, leftovers, tally } = options
+    const { broker, suspects, repeats, leftovers, endings, tally } = options
     this.#options = options
-    this.#context = { broker, suspects, repeats, leftovers, tally }
+    this.#context = { broker, suspects, repeats, leftovers, endings, tally }
   }
 
   /**
@@ -149,10 +151,13 @@ export class Clients {
   }
 
   #attach (socket: Socket, admitted: Admitted, link: SocketLink, connect: () => void): void {
-    const { broker, leftovers, log } = this.#options
-    const { connection, session, present, recovered, receivedThrough, name } = admitted
+    const { broker, leftovers, endings, log } = this.#options
+    const { connection, session, present, recovered, receivedThrough, name, isKnown } = admitted
     const { clientId } = session
-    if (!recovered) leftovers.end(clientId)
+    if (!recovered) {
+      leftovers.end(clientId)
+      endings.forget(clientId)
+    }
     const holdsLeftovers = recovered && receivedThrough !== undefined && leftovers.has(clientId)
     // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
     if (recovered && !holdsLeftovers) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
@@ -167,19 +172,20 @@ export class Clients {
         leftovers.clear(clientId, connection, socket.nsp.name)
       } else {
         if (!recovered) link.attached(broker.attach(session, link))
-        link.tell('session', { clientId: name, present }) // [G5]
+        if (isKnown) link.tell('session', { clientId: name, present }) // [G5]
         log.debug({ session: clientId, present, recovered }, 'a Socket.IO client came')
       }
     }
   }
 
-  #newLink (socket: Socket, { session, connection, rules }: Admitted): SocketLink {
+  #newLink (socket: Socket, { session, connection, rules, told }: Admitted): SocketLink {
     return new SocketLink({
       socket,
       session,
       connection,
       frames: this.#framesOf(socket.nsp, rules),
       recoveryOffset: connection.engine.protocol === 3 ? 'off' : this.#options.recoveryOffset,
+      told,
       context: this.#context
     })
   }

@@ -27,6 +27,8 @@ export interface Channel {
   left (): void
   /** The connection takes bytes again. */
   drained (): void
+  /** Somebody else wrote an event: a program, as it is not kept. */
+  foreign? (): void
 }
 
 export interface ConnectionOptions {
@@ -119,6 +121,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     this.#prover.creating(packet)
     if (packet.type === 'message' && packet.data !== undefined && typeof packet.data !== 'string') this.carriesBytes()
     this.#queuedBytes += packet.data?.length ?? 0
+    if (this.wire.isForeignEvent(packet)) for (const channel of this.#channels) channel.foreign?.()
   }
 
   flushed (): void {

@@ -8,6 +8,7 @@ import type { Leftovers } from './admission/leftovers.ts'
 import { answerThrough } from './answers.ts'
 import type { Channel, Connection } from './connection.ts'
 import { ApplicationAcks } from './proof/application-ack.ts'
+import type { Endings, EndingsBySession } from './proof/endings.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import type { Repeats, RepeatsBySession } from './repeats.ts'
 import type { Tally } from './tally.ts'
@@ -21,6 +22,7 @@ export interface LinkContext {
   readonly suspects: Suspects
   readonly repeats: RepeatsBySession
   readonly tally: Tally
+  readonly endings: EndingsBySession
   /** Told when events are written before CONNECT, and when the client is through with both. */
   readonly leftovers: Pick<Leftovers, 'begin' | 'end'>
 }
@@ -32,6 +34,8 @@ export interface SocketLinkOptions {
   readonly frames: NamespaceFrames
   /** Where this client finds its recovery token; 'off' for one that takes none. */
   readonly recoveryOffset: RecoveryOffset
+  /** What it brought as one; undefined where that was nothing. */
+  readonly told: unknown
   readonly context: LinkContext
 }
 
@@ -57,6 +61,11 @@ export class SocketLink implements Link, Channel {
   #ignored: PacketId[] | undefined
   /** What the client was sent up to, as far as a token may say so. */
   #place: Offset | undefined
+  /** The last event that was written brings no token and should have one behind it. */
+  #owesToken = false
+  /** What the client told when it came. */
+  readonly #told: unknown
+  #endings: Endings | undefined
   /** After a connection that broke: decides what is written, until the message that it broke with is proven. */
   #trial: Trial | undefined
   /** Version 2. */
@@ -69,13 +78,14 @@ export class SocketLink implements Link, Channel {
   #left = false
   #isOver = false
 
-  constructor ({ socket, session, connection, frames, recoveryOffset, context }: SocketLinkOptions) {
+  constructor ({ socket, session, connection, frames, recoveryOffset, told, context }: SocketLinkOptions) {
     this.namespace = socket.nsp.name
     this.#socket = socket
     this.#session = session
     this.#connection = connection
     this.#frames = frames
     this.#recoveryOffset = recoveryOffset
+    this.#told = told
     this.#isOld = connection.engine.protocol === 3
     this.#context = context
     answerThrough(socket, connection, frames)
@@ -141,7 +151,7 @@ export class SocketLink implements Link, Channel {
 
   #write (deliveries: readonly Delivery[]): void {
     const { wire } = this.#connection
-    const takesBinary = wire.takesBinary
+    const { takesBinary, isTorn } = wire
     let isDirect = wire.direct
     for (const { message, qos, packetId, retain } of deliveries) {
       let shared = this.#frames.of(message)
@@ -161,7 +171,10 @@ export class SocketLink implements Link, Channel {
       const isRepeated = repeatKey !== undefined && !retain && this.#repeats.repeated(repeatKey, this) // [G4]
       const asks = level === 'ack' && qos > 0 && !isRepeated
       if (!isRepeated) {
-        const event = asks ? this.#asking(shared, packetId, offset) : this.#encoded(shared, offset)
+        const event = asks ? this.#asking(shared, packetId, offset) : this.#encoded(shared, offset, isTorn)
+        if (this.#recoveryOffset === 'event' && !asks) this.#ends(shared, qos === 0 ? undefined : packetId)
+        if (event.token !== undefined) this.#owesToken = false
+        else if (offset !== undefined || shared.ending !== undefined) this.#owesToken = true
         if (event.isBinary) this.#connection.carriesBytes()
         if (isDirect && (takesBinary || !event.isBinary)) batch.push(event)
         else {
@@ -175,7 +188,7 @@ export class SocketLink implements Link, Channel {
       if (repeatKey !== undefined) (this.#repeatKeys ??= new Map()).set(packetId, repeatKey)
       if (!asks) this.#connection.delivered(this, packetId, level === 'received' ? level : 'handled')
     }
-    if (this.#recoveryOffset === 'event') this.#carryToken(isDirect)
+    if (this.#owesToken && this.#recoveryOffset === 'event') this.#carryToken(isDirect)
     this.#writeBatch()
   }
 
@@ -185,14 +198,16 @@ export class SocketLink implements Link, Channel {
     batch.length = 0
   }
 
-  #encoded (shared: SharedEvent, offset: Offset | undefined): EncodedEvent {
+  #encoded (shared: SharedEvent, offset: Offset | undefined, isTorn: boolean): EncodedEvent {
     const isFree = this.#acks === undefined || this.#acks.count === 0
     if (offset !== undefined) this.#place = isFree ? offset : this.#provable(offset)
     switch (this.#recoveryOffset) {
       case 'off':
         return shared.plain
       case 'event': // then nobody can make a client take his argument for a place in the log
-        if (!shared.endsInToken) return shared.plain
+        if (shared.endsInToken) break
+        // one for all of them is enough where they come together or not at all
+        return isTorn && offset !== undefined && isFree ? shared.followed(offset) : shared.plain
     }
     if (offset !== undefined && isFree) return shared.placed(offset)
     const token = this.#token()
@@ -211,6 +226,19 @@ export class SocketLink implements Link, Channel {
     return encoded
   }
 
+  /** Until the token is there that follows the event, the client may take the end of it for one. */
+  #ends ({ ending, endsInToken }: SharedEvent, packetId: PacketId | undefined): void {
+    if (ending !== undefined && !endsInToken) this.#ended.wrote(ending, this.#place, packetId)
+  }
+
+  get #ended (): Endings {
+    return (this.#endings ??= this.#context.endings.begin(this.#session.clientId, this.#told))
+  }
+
+  foreign (): void {
+    if (this.#recoveryOffset === 'event') this.#ended.wroteUnknown(this.#place)
+  }
+
   /** A token that names this place or one behind it must not count for what waits for the application's ack. */
   #provable (offset: Offset): Offset {
     const first = this.#acks?.firstOffset
@@ -226,7 +254,8 @@ export class SocketLink implements Link, Channel {
   #carryToken (isDirect: boolean): void {
     const token = this.#token()
     if (token === undefined) return
-    const carrier = this.#frames.carrier(`${OWN_EVENTS}offset`, token)
+    this.#owesToken = false
+    const carrier = this.#frames.carrier(token)
     if (isDirect) batch.push(carrier)
     else this.#connection.wire.write(carrier)
   }
@@ -317,6 +346,7 @@ export class SocketLink implements Link, Channel {
       this.#context.leftovers.end(this.#session.clientId)
     }
     this.#unproven--
+    this.#endings?.proven(packetId)
     const repeatKey = this.#repeatKeys?.get(packetId)
     if (repeatKey !== undefined) {
       this.#repeatKeys!.delete(packetId)

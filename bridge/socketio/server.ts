@@ -21,6 +21,7 @@ import { Connection, type Eio3Proof } from './connection.ts'
 import type { Durable } from './durable.ts'
 import { randomIds } from './ids.ts'
 import { DeafClients } from './proof/deaf.ts'
+import { EndingsBySession } from './proof/endings.ts'
 import type { RecoveryOffset } from './proof/recovery-offset.ts'
 import { RepeatsBySession, RetriesBySession } from './repeats.ts'
 import { NO_RULES, type RuleSet } from './rules/rule.ts'
@@ -66,7 +67,7 @@ export interface SocketioBridgeOptions {
   readonly sessionExpiryMs: number
   /** The same for a client that has neither, and can only come back soon. */
   readonly recoveryExpiryMs?: number
-  /** Where clients find the offset that they bring back. Default 'argument'. */
+  /** Where clients find the offset that they bring back. Default 'event'. */
   readonly recoveryOffset?: RecoveryOffset
   /** Name of the cookie that browsers are known by; '' for none. Default 'holdfast'. */
   readonly deviceCookie?: string
@@ -144,9 +145,11 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const connections = new WeakMap<EngineSocket, Connection>()
   const suspects = new Suspects({ clock: broker.clock, log, limits: broker.limits })
   const deaf = new DeafClients(log)
+  const endings = new EndingsBySession()
   const forget = ({ clientId }: { readonly clientId: ClientId }): void => {
     suspects.forget(clientId)
     deaf.forget(clientId)
+    endings.forget(clientId)
   }
   broker.events.on('session-ended', forget)
   const rules = new Rules({
@@ -173,8 +176,8 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     clear: clientIds => holders.clear(clientIds)
   })
   const admission = new Admission({
-    broker, connections, rules, seats, cookies, identify: options.identify, isProgram: program !== undefined, log,
-    refusals
+    broker, connections, rules, seats, cookies, identify: options.identify, endings,
+    isProgram: program !== undefined, log, refusals
   })
   const members = new Map<string, Member>()
   /** Gone with their namespaces, whose names clients may choose. */
@@ -206,6 +209,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   }
   const strangers = new Strangers({
     engine,
+    isProgram: program !== undefined,
     connectPacketBytesMax: broker.limits.connectPacketBytesMax,
     inLimit: programs === undefined ? 'packetBytesMax' : 'maxHttpBufferSize',
     oversize: (who, error, limit) => refusals.note({
@@ -259,6 +263,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     connections,
     holders,
     leftovers: new Leftovers(),
+    endings,
     deaf,
     // whoever is held back for longer would be cut off as stalled
     tornEventHoldMs: Math.min(options.tornEventHoldMs ?? TORN_EVENT_HOLD_MS, broker.limits.ackTimeoutMs / 2),
@@ -267,7 +272,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     tally,
     strangers,
     retries: new RetriesBySession(),
-    recoveryOffset: options.recoveryOffset ?? 'argument',
+    recoveryOffset: options.recoveryOffset ?? 'event',
     makeFrames: () => new Frames({
       encoder: privateOf(io.of('/')).server.encoder,
       epoch: broker.epoch,

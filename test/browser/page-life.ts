@@ -21,6 +21,7 @@ const JOIN_MS_MAX = 90_000
 export class PageLife implements Life {
   /** Listens and emits in the page, as far as the publishers of the proof need it. */
   readonly socket: LegacySocket
+  readonly leftovers = new Map<string, number>()
   end: End = 'close'
   #tab: Tab | undefined
   readonly #options: PageLifeOptions
@@ -120,6 +121,9 @@ export class PageLife implements Life {
   #hear (told: Told): void {
     switch (told[0]) {
       case 'seen': return this.#options.onSeen(told[1], told[2])
+      case 'unmarked':
+        for (const key of told[1]) this.leftovers.set(key, (this.leftovers.get(key) ?? 0) + 1)
+        return
       case 'dying':
         this.#hangs = true
         return this.#died()

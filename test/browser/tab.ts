@@ -11,6 +11,8 @@ export type Told =
   | readonly [what: 'blocked', untilMs: number]
   /** All that a document has seen, as `source number` in lines; told by the one after it. */
   | readonly [what: 'journal', seen: string]
+  /** Handled, when the link broke before the event came that brings their offset. */
+  | readonly [what: 'unmarked', keys: readonly string[]]
   | readonly [what: 'dying']
   | readonly [what: 'fault']
   | readonly [what: 'answer', id: number, answer: { readonly status: string }]

@@ -4,7 +4,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { PROGRAM } from '../../bin/program.ts'
 import type { ClientId, Principal } from '../../broker/index.ts'
-import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
+import { formatToken, RECOVERY_OFFSETS } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { createProxy, type Proxy } from '../helpers/proxy.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 import { legacyClient, RECOVERING, TRANSPORTS, type LegacyOptions, type LegacySocket, type Transport, type Version
@@ -185,9 +185,8 @@ for (const version of RECOVERING) {
   t.test(`${version}: a client that has received nothing yet is recovered as well [G2]`, async t => {
     const scene = await stage(t)
     const { socket, log, connected } = scene.client(version, 'websocket')
-    const told = new Promise<void>(resolve => socket.once('holdfast:session', () => resolve()))
     await connected()
-    await within(told, 'what the session is')
+    await until(() => [...scene.broker.sessions()].some(({ attached }) => attached), 'the session to be followed')
     away(scene)
     await until(() => !socket.connected, 'the client to notice')
     await scene.publish(0, 3)
@@ -196,7 +195,7 @@ for (const version of RECOVERING) {
     t.same(log, ['connect', 'disconnect', 0, 1, 2, 'recovered'])
   })
 
-  for (const recoveryOffset of ['argument', 'event', 'off'] as const) {
+  for (const recoveryOffset of RECOVERY_OFFSETS) {
     t.test(`${version} ${recoveryOffset}: no argument of an application is taken for an offset [G2]`, async t => {
       const scene = await stage(t, { bridge: { recoveryOffset } })
       const { socket, log, connected } = scene.client(version, 'websocket')

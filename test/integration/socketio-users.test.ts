@@ -7,7 +7,7 @@ import type { Server } from 'socket.io'
 import type { Socket } from 'socket.io-client'
 import t, { type Test } from 'tap'
 import type { HoldfastOptions } from '../../bin/server.ts'
-import { collect, connectClient, connected, heard, newClient, refused } from './socketio-harness.ts'
+import { collect, connectClient, connected, newClient, refused } from './socketio-harness.ts'
 import { ioSockets, startProgram, type Program } from './socketio-programs.ts'
 import { until, within } from '../helpers/wait.ts'
 
@@ -45,7 +45,7 @@ class Browser {
       auth, transports: ['polling'], withCredentials: true, ...(cookie !== '' && { extraHeaders: { cookie } })
     })
     const { values: got } = collect(page, 'dm')
-    await heard(page, 'holdfast:session')
+    await connected(page)
     const { _cookieJar } = page.io.engine as unknown as { _cookieJar?: { _cookies: Map<string, { value: string }> } }
     for (const [name, { value }] of _cookieJar?._cookies ?? []) this.#jar.set(name, value)
     return { page, got }
@@ -125,7 +125,7 @@ for (const [how, prepare] of [['is known', authenticates], ['is not known', room
     const { io, url } = program
     const page = newClient(t, url, { auth: { user: 'ann' } })
     const dms = collect(page, 'dm')
-    await heard(page, 'holdfast:session')
+    await connected(page)
     const gone = once(ioSockets(io)[0], 'disconnect') // an event, as the page is back within some milliseconds
     page.io.engine.close()
     await within(gone, 'the link to break')

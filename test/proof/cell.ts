@@ -70,6 +70,7 @@ export async function runCell (cell: Cell, surroundings: Surroundings): Promise<
       url: `http://127.0.0.1:${proxy.port}`,
       clientId,
       keepAlive,
+      restarts: cell.meanwhile !== 'steady',
       onSeen: (source: string, number: number, token?: string, isKept?: boolean) => {
         sightings.push({ key: `${source} ${number}`, life, token, isKept })
       },

@@ -1,6 +1,7 @@
 /** One client object, from its making to its end: an unmodified Socket.IO client whose handlers are watched. */
 import { Agent, type ClientRequestArgs } from 'node:http'
 import { Duplex } from 'node:stream'
+import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import {
   legacyClient, RECOVERING, TRANSPORTS, type LegacySocket, type Transport, type Version
 } from '../helpers/socketio-clients.ts'
@@ -18,6 +19,7 @@ export interface LifeOptions {
    * client had it from a connection that its application had left, and kept it until the next CONNECT.
    */
   readonly onSeen: (source: string, number: number, token?: string, isKept?: boolean) => void
+  readonly restarts?: boolean
   /** A fault of the client itself has ended its process; a supervisor would start it again. */
   readonly onCrash: () => void
 }
@@ -32,6 +34,7 @@ export interface Life {
   /**
    * How often a client of 4.6 or later was left with a message (`source number`) by a link that broke before CONNECT
    * came. It keeps such messages, handles them at its next CONNECT, and does not count them in the offset it tells.
+   * Or by a link that broke between a message that ends in no text and the event behind it that brings its offset.
    */
   readonly leftovers?: ReadonlyMap<string, number>
   /** Undefined for a client in another process. */
@@ -94,7 +97,7 @@ export class InProcessLife implements Life {
     this.#noticeCrash()
     if (RECOVERING.includes(version)) {
       this.leftovers = countLeftovers(this.socket,
-        ([event, source, number]) => event === 'm' ? [`${source} ${number}`] : [])
+        ([event, source, number]) => event === 'm' ? [`${source} ${number}`] : [], options.restarts === true)
     } else this.#noticeKept()
     this.socket.on('connect', () => {
       if (this.#connects++ > 0 && this.socket.recovered === true) this.#recovered++
@@ -187,19 +190,47 @@ export class InProcessLife implements Life {
   }
 }
 
-/** Leftovers as in Life, of a client that was just made; `keysOf` gives the message of an event that is of interest. */
+/**
+ * Leftovers as in Life, of a client of 4.6 or later that was just made; `keysOf` gives the message of an event that is
+ * of interest. The same is in page.html. `restarts`: the server is killed meanwhile, and forgets what events ended in.
+ */
 export function countLeftovers (
-  client: LegacySocket, keysOf: (event: readonly string[]) => string[]
+  client: LegacySocket, keysOf: (event: readonly string[]) => string[], restarts: boolean
 ): ReadonlyMap<string, number> {
-  const inside = client as unknown as { readonly receiveBuffer: ReadonlyArray<readonly string[]> }
+  const inside = client as unknown as Inside
   const counts = new Map<string, number>()
+  const count = (keys: readonly string[]): void => {
+    for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+  }
   let left: string[] = []
-  client.io.on('close', () => { left = inside.receiveBuffer.flatMap(keysOf) })
+  let handled: string[] = []
+  let unmarked: string[] = []
+  const { emitEvent } = inside
+  inside.emitEvent = event => {
+    emitEvent.call(inside, event)
+    const keys = keysOf(event)
+    handled.push(...keys)
+    if (typeof event.at(-1) === 'string') unmarked = []
+    else unmarked.push(...keys)
+  }
+  client.io.on('close', () => {
+    left = inside.receiveBuffer.flatMap(keysOf)
+    count(restarts && inside._lastOffset !== undefined && !isToken(inside._lastOffset) ? handled : unmarked)
+    handled = []
+    unmarked = []
+  })
   client.on('connect', () => {
-    for (const key of left) counts.set(key, (counts.get(key) ?? 0) + 1)
+    count(left)
     left = []
   })
   return counts
+}
+
+/** What such a client keeps to itself. */
+interface Inside {
+  readonly receiveBuffer: ReadonlyArray<readonly string[]>
+  readonly _lastOffset?: string
+  emitEvent (event: readonly string[]): void
 }
 
 /** Knows the TCP connections of a client. */

@@ -38,7 +38,9 @@ export class ChatClient implements Participant {
       transports: TRANSPORTS[transport], auth: { clientId: name }, query: { clientId: name }, timeout: 3_000
     })
     this.#socket = socket
-    if (this.isExact) this.leftovers = countLeftovers(socket, ([event, text]) => event === CHAT_EVENT ? [text] : [])
+    if (this.isExact) {
+      this.leftovers = countLeftovers(socket, ([event, text]) => event === CHAT_EVENT ? [text] : [], true)
+    }
     socket.on(CHAT_EVENT, (text: string) => { this.seen.push(text) })
     socket.on('connect', () => {
       if (this.#connects++ > 0 && socket.recovered === true) this.#recovered++

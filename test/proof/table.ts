@@ -34,9 +34,10 @@ const MEANINGS: ReadonlyArray<readonly [string, string]> = [
   ['twice', 'a handler of the same page or process ran again for it, for none of the reasons that follow [G4]'],
   ['leftover',
     'the same, because the link broke between the message and CONNECT: a client of 4.6 or later keeps what it got ' +
-    'before CONNECT, and does not count it in the offset that it tells. Or, in an older client whose application ' +
-    'calls disconnect() and connect(), seen at the next CONNECT, before what stands before it: it keeps what the ' +
-    'connection that it left still brought'],
+    'before CONNECT, and does not count it in the offset that it tells. Or between a message that ends in no text ' +
+    'and the event `holdfast:offset` behind it (any message, where the server is killed then). Or, in an older ' +
+    'client whose application calls disconnect() and connect(), seen at the next CONNECT, before what stands ' +
+    'before it: it keeps what the connection that it left still brought'],
   ['sent twice', 'the same, because the publisher got no receipt and sent it again'],
   ['successor', 'handled by a client that then died, and by the next one of its name: the proof had not come yet'],
   ['recovered', 'reconnects with `socket.recovered`, which clients from 4.6 have'],

@@ -9,7 +9,7 @@ import {
 } from '../../bridge/socketio/wire/frames.ts'
 import { OK, Stored } from '../../bridge/socketio/wire/ok.ts'
 import { processHeap } from '../../broker/heap.ts'
-import { formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
+import { endingOf, formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { Rules, type NamespaceRules } from '../../bridge/socketio/rules/rules.ts'
 
 const io = new Server()
@@ -100,6 +100,42 @@ t.test('all who are at the same place share the bytes; a token is the last argum
   t.equal(shared.marked('hf~e1~z'), shared.marked('hf~e1~z'))
 })
 
+t.test('a message and the event that brings its place are written as one', async t => {
+  const frames = framesOf('/n')
+  const token = formatToken('e1', 36 as Offset)
+  const bytes = Buffer.from([1, 2])
+  const lists: unknown[][] = [[1], ['text', bytes], ['x'.repeat(20_000)]]
+  for (const args of lists) {
+    const shared = frames.of(message('io/n/all/e', args))
+    const followed = shared.followed(36 as Offset)
+    t.equal(shared.followed(36 as Offset), followed, 'made once')
+    const carrier = `2/n,["holdfast:offset","${token}"]`
+    t.same(followed.pieces.map(({ data }) => data),
+      [...shared.plain.pieces.map(({ data }) => data), carrier], 'the pieces')
+    t.same(followed.frames, Buffer.concat([shared.plain.frames, frames.carrier(token).frames]))
+    t.equal(followed.isBinary, args.includes(bytes))
+    t.equal(followed.token, token)
+  }
+})
+
+t.test('what an event ends in is known, however it came', async t => {
+  for (const [args, told] of [
+    [['a', 'é"\\'], 'é"\\'], [[], 'e'], [[''], ''], [[1], undefined], [['a', { b: 'c' }], undefined],
+    [[Buffer.from('a')], undefined], [[Buffer.from('a'), 'b'], 'b'], [['x'.repeat(9_000)], 'x'.repeat(9_000)]
+  ] as const) {
+    const expected = told === undefined ? undefined : endingOf(told)
+    for (const one of [emitted('/', 'e', ...args), message('io/_/all/e', args)]) {
+      const shared = framesOf().of(one)
+      t.equal(shared.ending, expected)
+      const encodedFirst = framesOf().of(one)
+      t.ok(encodedFirst.plain)
+      t.equal(encodedFirst.ending, expected)
+      t.equal(encodedFirst.endsInToken, false)
+    }
+  }
+  t.equal(framesOf().of(message('io/_/all/e', [formatToken('e2', 1 as Offset)])).endsInToken, true)
+})
+
 t.test('a message that two namespaces know is encoded for each', async t => {
   const one = message('io/_/all/e', [1])
   const here = framesOf('/a')
@@ -185,8 +221,8 @@ t.test('answers and the bridge\'s own events are encoded as any', async t => {
   const [head, value] = parse(frames.answer(7, [Buffer.from('x')]).frames)
   t.equal(head.body.toString(), '461-/n,7[{"_placeholder":true,"num":0}]')
   t.same(value.body, Buffer.from('x'))
-  t.equal(text(frames.carrier('holdfast:offset', 'hf~e1~1')), '42/n,["holdfast:offset","hf~e1~1"]')
-  t.equal(frames.carrier('holdfast:offset', 'hf~e1~1'), frames.carrier('holdfast:offset', 'hf~e1~1'))
+  t.equal(text(frames.carrier('hf~e1~1')), '42/n,["holdfast:offset","hf~e1~1"]')
+  t.equal(frames.carrier('hf~e1~1'), frames.carrier('hf~e1~1'))
 })
 
 t.test('the batch that everybody in a room gets is joined once', async t => {

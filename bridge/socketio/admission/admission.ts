@@ -4,10 +4,11 @@
  */
 import type { Socket } from 'socket.io'
 import {
-  HoldfastError, inTime, toDoAbout, type Broker, type Connected, type Logger, type Offset, type Refusals
+  HoldfastError, inTime, toDoAbout, type Broker, type ClientId, type Connected, type Logger, type Offset, type Refusals
 } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
-import { readToken } from '../proof/recovery-offset.ts'
+import type { EndingsBySession } from '../proof/endings.ts'
+import { isToken, readToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules, Rules } from '../rules/rules.ts'
 import { engineOf, type EngineServer, type EngineSocket } from '../wire/engine.ts'
 import { STOPPING, TOO_MANY } from '../wire/refused-requests.ts'
@@ -36,9 +37,13 @@ export interface Admitted extends Connected {
   readonly receivedThrough: Offset | undefined
   /** It showed a pid, whosever: such a client is of 4.6 or later. */
   readonly bringsPid: boolean
+  /** It showed what a session is known by; who did not can't have had one, and misses none [G5]. */
+  readonly isKnown: boolean
+  /** What it brings as its offset, whatever that is. */
+  readonly told: unknown
 }
 
-type Taken = Omit<Admitted, 'connection' | 'rules' | 'name' | 'bringsPid'>
+type Taken = Omit<Admitted, 'connection' | 'rules' | 'name' | 'bringsPid' | 'told'>
 
 /** What a client asks for with its CONNECT. */
 interface Request {
@@ -54,6 +59,7 @@ export interface AdmissionOptions {
   readonly seats: Seats
   readonly cookies: DeviceCookies
   readonly identify: Identify | undefined
+  readonly endings: Pick<EndingsBySession, 'placeOf'>
   /** A program's own server: its middlewares have run, and may have said who this is. */
   readonly isProgram: boolean
   readonly log: Logger
@@ -133,7 +139,9 @@ export class Admission {
       const owner = this.#options.isProgram ? ownerOf(identified, socket.data) : undefined
       const { auth } = socket.handshake
       const taken = await this.#take(socket, { identity, rules: here, owner })
-      return { ...taken, connection, rules: here, name: identity.name, bringsPid: auth.pid !== undefined }
+      const bringsPid = auth.pid !== undefined
+      const isKnown = taken.isKnown || identity.name !== undefined || bringsPid
+      return { ...taken, connection, rules: here, name: identity.name, bringsPid, isKnown, told: auth.offset }
     } finally {
       leave()
     }
@@ -183,12 +191,14 @@ export class Admission {
     if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
     for await (const candidate of seats.candidates({ ...seeker, principal })) {
       const taken = await this.#connect(socket, candidate, { ...seeker, principal }, request)
-      if (taken !== undefined) return taken
+      if (taken !== undefined) return { ...taken, isKnown: seeker.device?.returned === true }
     }
     throw new Error('there is always a session to be had, at last a new one')
   }
 
-  async #connect (socket: Socket, candidate: Candidate, seeker: Seeker, request: Request): Promise<Taken | undefined> {
+  async #connect (
+    socket: Socket, candidate: Candidate, seeker: Seeker, request: Request
+  ): Promise<Omit<Taken, 'isKnown'> | undefined> {
     const { broker } = this.#options
     const { auth, address } = socket.handshake
     const { clientId, clean, expiryMs, isClaim, pid } = candidate
@@ -232,8 +242,13 @@ export class Admission {
       owner,
       pid: recovered ? claimed : pid,
       sid: recovered ? claimedSid : freshSid,
-      receivedThrough: recovered ? readToken(broker.epoch, auth.offset) : undefined
+      receivedThrough: recovered ? this.#placeOf(clientId, auth.offset) : undefined
     }
+  }
+
+  #placeOf (clientId: ClientId, told: unknown): Offset | undefined {
+    const { broker, endings } = this.#options
+    return isToken(told) ? readToken(broker.epoch, told) : endings.placeOf(clientId, told)
   }
 
   /** One that is there already counts from where it was; again, it would repeat retained messages. */

@@ -11,16 +11,21 @@
  * before it. A token counts only together with the identifier of the session that it was sent to (see identity.ts),
  * because the offset is a place in the log, and what another session was sent before it is not known.
  *
+ * A link that breaks between an event and the one behind it that brings its token leaves a client that has handled the
+ * first and can't say so, unless it ends in a text (endings.ts). Nothing can close this gap: no other state of a client
+ * comes back with it, and a WebSocket carries one event a message. An event that brings its own token has no such gap.
+ *
  * Pure: text in, text out.
  */
 import { createHash } from 'node:crypto'
 import type { Offset } from '../../../broker/index.ts'
 
 /**
- * Where a client finds its token: as the last argument of each event, in an event of its own behind each batch (then
- * only events that end in what looks like a token carry one too), or nowhere. Clients of version 2 get none.
+ * Where a client finds its token: in an event of its own behind each event, or each response to a poll (then only
+ * events that end in what looks like a token carry one too), as the last argument of each event, or nowhere. Clients of
+ * version 2 get none.
  */
-export const RECOVERY_OFFSETS = ['argument', 'event', 'off'] as const
+export const RECOVERY_OFFSETS = ['event', 'argument', 'off'] as const
 export type RecoveryOffset = typeof RECOVERY_OFFSETS[number]
 
 const MARK = 'hf~'
@@ -28,6 +33,7 @@ const MARK = 'hf~'
 export const TOKEN_LENGTH_MAX = 24
 const TOKEN = /^hf~([\w-]{8})~(0|[1-9a-z][0-9a-z]{0,10})$/
 const LOG_LENGTH = 8
+const ENDING_CHARACTERS_MAX = 64
 
 /** `hf~<log>~<offset in base 36>`; the log is a hash of its epoch, shortened, since it travels with each event. */
 export function formatToken (epoch: string, offset: Offset): string {
@@ -55,4 +61,13 @@ function logOf (epoch: string): string {
     last = { epoch, log: createHash('sha256').update(`log ${epoch}`).digest('base64url').slice(0, LOG_LENGTH) }
   }
   return last.log
+}
+
+/** Stands for a text that a client may tell in place of its token (endings.ts): FNV-1a over its end. */
+export function endingOf (text: string): number {
+  let hash = 0x811c9dc5 ^ text.length
+  for (let at = Math.max(0, text.length - ENDING_CHARACTERS_MAX); at < text.length; at++) {
+    hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  }
+  return hash >>> 0
 }

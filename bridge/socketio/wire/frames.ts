@@ -7,14 +7,14 @@
  * packets one by one, see wire.ts.
  */
 import type { Entry, Message, Offset, Principal } from '../../../broker/index.ts'
-import { formatToken, isToken } from '../proof/recovery-offset.ts'
+import { endingOf, formatToken, isToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules } from '../rules/rules.ts'
-import { isLifeOfVersion2, undeliverable, type SocketEvent } from '../translation/translate.ts'
+import { isLifeOfVersion2, OWN_EVENTS, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import type { PacketOptions } from './engine.ts'
 import { okJson } from './ok.ts'
 import type { PacketEncoder } from './socketio.ts'
 import { bodyBytes, encodeFrames, encodeSpliced, headerBytes } from './write-frames.ts'
-import { WrittenEvent } from './written-event.ts'
+import { endOf, WrittenEvent } from './written-event.ts'
 
 /** Packet type of Socket.IO. The encoder makes it BINARY_EVENT where an argument is binary. */
 const EVENT = 2
@@ -25,6 +25,8 @@ export const JOINED_BYTES_MAX = 65_536
 
 const NO_VALUES: readonly Buffer[] = []
 const NO_ARGS = Buffer.from('[]')
+const NO_TEXT = -1
+const CARRIER = `${OWN_EVENTS}offset`
 
 export interface EnginePiece {
   readonly data: string | Buffer
@@ -38,13 +40,22 @@ export class EncodedEvent {
   readonly isBinary: boolean
   readonly token: string | undefined
   readonly #values: readonly Buffer[]
+  readonly #behind: EncodedEvent | undefined
   #pieces: readonly EnginePiece[] | undefined
 
-  constructor (frames: Buffer, token: string | undefined, values: readonly Buffer[] = NO_VALUES) {
+  constructor (
+    frames: Buffer, token: string | undefined, values: readonly Buffer[] = NO_VALUES, behind?: EncodedEvent
+  ) {
     this.frames = frames
     this.isBinary = values.length > 0
     this.token = token
     this.#values = values
+    this.#behind = behind
+  }
+
+  /** Both, as one: what is written together is torn apart as seldom as can be. */
+  followedBy (other: EncodedEvent): EncodedEvent {
+    return new EncodedEvent(Buffer.concat([this.frames, other.frames]), other.token, this.#values, other)
   }
 
   /** For Engine.IO's own way of writing; made when first asked for. */
@@ -59,7 +70,8 @@ export class EncodedEvent {
     // Engine.IO writes the frame instead of the text where it can
     const options = { wsPreEncodedFrame: [frames.subarray(0, end)] }
     const text = frames.toString('utf8', start + 1, end)
-    return [{ data: text, options }, ...this.#values.map(data => ({ data, options: {} }))]
+    const values = this.#values.map(data => ({ data, options: {} }))
+    return [{ data: text, options }, ...values, ...this.#behind?.pieces ?? []]
   }
 }
 
@@ -73,9 +85,11 @@ export class SharedEvent {
   #plain: EncodedEvent | undefined
   #placed: EncodedEvent | undefined
   #marked: EncodedEvent | undefined
+  #followed: EncodedEvent | undefined
   #asking: EncodedEvent | undefined
   #ackId = 0
-  #endsInToken: boolean | undefined
+  #endsInToken = false
+  #ending: number | undefined
 
   constructor (event: SocketEvent, message: Message | Entry, frames: NamespaceFrames) {
     this.#event = event
@@ -94,7 +108,23 @@ export class SharedEvent {
 
   /** Would its last argument be taken for a place in the log? */
   get endsInToken (): boolean {
-    return (this.#endsInToken ??= isToken(this.#event.args.at(-1)))
+    if (this.#ending === undefined) this.#look()
+    return this.#endsInToken
+  }
+
+  /** What a client from 4.6 on may tell in place of its token (endings.ts); undefined: it ends in no text. */
+  get ending (): number | undefined {
+    if (this.#ending === undefined) this.#look()
+    return this.#ending === NO_TEXT ? undefined : this.#ending
+  }
+
+  #look (): void {
+    const { event, json } = this.#event
+    const args = json === undefined ? this.#event.args : endOf(json)
+    const last = args.at(-1)
+    const told = args.length === 0 ? event : last
+    this.#endsInToken = isToken(last)
+    this.#ending = typeof told === 'string' ? endingOf(told) : NO_TEXT
   }
 
   get plain (): EncodedEvent {
@@ -104,6 +134,11 @@ export class SharedEvent {
   /** With its own place in the log as token; `offset` is that place. */
   placed (offset: Offset): EncodedEvent {
     return (this.#placed ??= this.#encode(this.frames.tokenOf(offset)))
+  }
+
+  /** With an event behind it that carries its own place in the log, which is `offset`. */
+  followed (offset: Offset): EncodedEvent {
+    return (this.#followed ??= this.#encode().followedBy(this.frames.carrier(this.frames.tokenOf(offset))))
   }
 
   /** With another token; the last one that was asked for is kept. */
@@ -136,7 +171,7 @@ export class SharedEvent {
         : this.frames.argsIn(encoded.frames, this.#event.event, token, ackId))
     }
     if (encoded.frames.length > EACH_KEPT_BYTES_MAX) {
-      this.#plain = this.#placed = this.#marked = this.#asking = undefined
+      this.#plain = this.#placed = this.#marked = this.#followed = this.#asking = undefined
     }
     return encoded
   }
@@ -298,8 +333,8 @@ export class NamespaceFrames {
   }
 
   /** An event that carries nothing but a token; the last one is kept. */
-  carrier (event: string, token: string): EncodedEvent {
-    if (this.#carrier?.token !== token) this.#carrier = this.encode({ event, args: [] }, token)
+  carrier (token: string): EncodedEvent {
+    if (this.#carrier?.token !== token) this.#carrier = this.encode({ event: CARRIER, args: [] }, token)
     return this.#carrier
   }
 }

@@ -8,11 +8,13 @@
  * (nothing waits in Engine.IO or ws, or frames are not written directly), and what comes after follows.
  */
 import type { Socket as TcpSocket } from 'node:net'
-import type { EnginePolling, EngineSocket, EngineTransport } from './engine.ts'
+import type { EnginePacket, EnginePolling, EngineSocket, EngineTransport } from './engine.ts'
 import { Joiner, type EncodedEvent } from './frames.ts'
 
 /** A text frame with an Engine.IO ping packet: '2'. */
 const PING_FRAME = Buffer.of(0x81, 0x01, 0x32)
+/** Type digits of the Socket.IO packets EVENT and BINARY_EVENT. */
+const EVENT = /^[25]/
 /** readyState of ws. */
 const OPEN = 1
 
@@ -42,6 +44,7 @@ export class Wire {
   readonly #writing: Writing
   readonly #owner: WireOwner
   #isDue = false
+  #isWriting = false
   /** Whose TCP connection `#tcp` is. */
   #transport: EngineTransport | undefined
   /** Undefined where frames can't be written directly. */
@@ -66,6 +69,14 @@ export class Wire {
       readyState === 'open' && transport.name === 'websocket' && transport.socket.readyState === OPEN
   }
 
+  /** The link may break between two events; a response to a poll comes whole or not at all. */
+  get isTorn (): boolean { return this.#engine.transport.name === 'websocket' || this.#engine.upgrading }
+
+  /** An event that is about to be written and does not come from here: a program's, past the log. */
+  isForeignEvent ({ type, data }: EnginePacket): boolean {
+    return !this.#isWriting && type === 'message' && typeof data === 'string' && EVENT.test(data)
+  }
+
   /** Whether binary values are taken as frames; old clients and some others want them otherwise. */
   get takesBinary (): boolean {
     const { transport, protocol } = this.#engine
@@ -81,7 +92,9 @@ export class Wire {
       this.gather()
       transport.writable = false
     }
+    this.#isWriting = true
     for (const { data, options } of event.pieces) this.#engine.write(data, options)
+    this.#isWriting = false
     if (!isTogether) return
     transport.writable = true
     this.#engine.flush()

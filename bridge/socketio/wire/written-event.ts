@@ -26,3 +26,22 @@ export class WrittenEvent implements SocketEvent {
     return Buffer.isBuffer(args) ? JSON.parse(`[${args.toString('utf8', 1, args.length - 1)}]`) as unknown[] : args()
   }
 }
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
+/** Of a list in JSON, as JSON.stringify writes it: its last element if that is a text, null if not; none if empty. */
+export function endOf (json: Buffer): readonly unknown[] {
+  const end = json.length - 2
+  if (end < 1) return []
+  if (json[end] !== QUOTE) return [null]
+  let start = json.lastIndexOf(QUOTE, end - 1)
+  while (isEscaped(json, start)) start = json.lastIndexOf(QUOTE, start - 1)
+  return [JSON.parse(json.toString('utf8', start, end + 1))]
+}
+
+function isEscaped (json: Buffer, at: number): boolean {
+  let first = at
+  while (json[first - 1] === BACKSLASH) first--
+  return (at - first) % 2 === 1
+}
