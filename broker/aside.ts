@@ -44,7 +44,7 @@ export class Aside {
     // The identifier alone might stand for another message by now.
     if (!(delivery instanceof Flight) || session.window?.get(delivery.packetId) !== delivery) return false
     if (session.clean || session.ended || session.leaving) return false
-    if (delivery.qos !== 1 || delivery.state !== FLIGHT_SENT) return false
+    if (delivery.qos === 0 || delivery.state !== FLIGHT_SENT) return false
     const known = this.#writing.get(delivery)
     if (known !== undefined) return await known
     const written = this.#set(session, delivery, attempts)
@@ -56,7 +56,7 @@ export class Aside {
     }
   }
 
-  /** It is kept first and acknowledged then: a crash between the two only means that it is tried once more. */
+  /** It is kept first and dismissed then: a crash between the two only means that it is tried once more. */
   async #set (session: Session, flight: Flight, attempts: number): Promise<boolean> {
     const { log, limits, clock, events, follower } = this.#options
     const { message, offset } = flight
@@ -77,7 +77,7 @@ export class Aside {
     for (const old of tooMany) kept.delete(old)
     this.dropped += tooMany.length
     if (session.ended) return false
-    follower.dismiss(session, flight)
+    await follower.dismiss(session, flight)
     events.emit('set-aside',
       { clientId: session.clientId, topic: message.topic, id, attempts, dropped: tooMany.length })
     return true

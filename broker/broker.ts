@@ -228,8 +228,9 @@ export interface Broker {
 
   /**
    * The session goes on without a message whose delivery breaks the connection again and again: it is kept among those
-   * set aside, at most asideMessagesMax for a session, and acknowledged [G5]. Resolves to true when that is durable;
-   * to false, with nothing done, if the delivery is not out any more, or is none at QoS 1 of a session that is kept.
+   * set aside, at most asideMessagesMax for a session, and acknowledged; at QoS 2 its identifier is released, and free
+   * again with PUBCOMP [G5]. Resolves to true when that is durable; to false, with nothing done, if the delivery is not
+   * out any more, or is none at QoS 1 or 2 of a session that is kept.
    * The link that calls it must not have written it, and must not.
    * Throws STORE_UNAVAILABLE, CLOSED: then it is still out, for the next connection.
    */

@@ -76,7 +76,7 @@ export const LIMIT_OPTIONS = {
   redeliveriesMax: count('sessions', { min: 2, max: 1_000 }, 10,
     'Deliveries of a message in vain until it is set aside: kept (see asideMessagesMax), logged, and listed by ' +
     '"holdfast sessions", while the session goes on without it. Those count that break the connection, where the ' +
-    'link held without the message (see trialHoldMs). Over MQTT those at QoS 1 count as well that are not ' +
+    'link held without the message (see trialHoldMs). Over MQTT those count as well that are not ' +
     'acknowledged in ackTimeoutMs by a client that has shown that it took them; half as many let other messages pass.'),
   trialHoldMs: ms('sessions', TIMER_MS, 1_000,
     'After half of redeliveriesMax connections broke with a message, it waits so long for the next one to break ' +

@@ -216,8 +216,19 @@ export class Follower {
   }
 
   /** The session goes on without a message that nobody is being sent now [G5]. */
-  dismiss (session: Session, flight: Flight): void {
+  async dismiss (session: Session, flight: Flight): Promise<void> {
     if (session.window?.get(flight.packetId) !== flight) return // proven meanwhile, in another way
+    if (flight.qos === 2) {
+      if (flight.state !== FLIGHT_SENT) return // the same
+      this.lose(session, 1, 'set-aside') // as durable as what follows
+      // The client may hold the identifier, as PUBREC can be lost: PUBREL sets it free, whatever the client has seen.
+      const isOut = await this.#release(session, flight)
+      if (isOut && session.live !== undefined) {
+        this.#outbox.drop(session.live, flight)
+        session.live.link.release(flight.packetId)
+      }
+      return
+    }
     const { live } = session
     session.window.acknowledge(flight.packetId)
     if (live !== undefined) this.#outbox.drop(live, flight)
@@ -243,6 +254,13 @@ export class Follower {
   async #received (session: Session, live: Live, packetId: PacketId): Promise<void> {
     const flight = session.window!.get(packetId)
     if (flight === undefined || flight.state === FLIGHT_RELEASED) return
+    if (!await this.#release(session, flight)) return
+    const { live: current } = session // another one by now was about to get PUBLISH again
+    if (current !== undefined && current !== live && this.#outbox.drop(current, flight)) current.link.release(packetId)
+  }
+
+  /** Resolves when it is durable that PUBREL may go; to false where PUBCOMP has come meanwhile. */
+  async #release (session: Session, flight: Flight): Promise<boolean> {
     if (!session.clean) {
       flight.state = FLIGHT_RELEASING // a redelivery meanwhile is still PUBLISH, which the client recognises
       try {
@@ -252,10 +270,9 @@ export class Follower {
         throw error
       }
     }
-    if (flight.state === FLIGHT_DONE) return
+    if (flight.state === FLIGHT_DONE) return false
     flight.state = FLIGHT_RELEASED
-    const { live: current } = session // another one by now was about to get PUBLISH again
-    if (current !== undefined && current !== live && this.#outbox.drop(current, flight)) current.link.release(packetId)
+    return true
   }
 
   // --- what was in flight when the last connection broke

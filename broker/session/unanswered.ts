@@ -8,8 +8,7 @@
  *    acknowledged nothing. What a link merely had no time to carry is never held against a message.
  * 3. Once triesMax count against it, it is to be set aside.
  *
- * Counts are in memory: they begin anew with the server. At QoS 2 nothing is set aside, as the client may hold the
- * identifier.
+ * Counts are in memory: they begin anew with the server.
  */
 import type { TimeMs } from '../message.ts'
 import { Doubt, FLIGHT_SENT, type Flight, type Window } from './window.ts'
@@ -32,7 +31,7 @@ export function unanswered (window: Window, cut: Cut, triesMax: number): Flight[
   const oldest = window.oldest
   for (const flight of window.flights()) {
     if (cut.isOnTrial && flight !== oldest) break
-    if (flight.qos !== 1 || flight.state !== FLIGHT_SENT || flight.sentAt > cut.dueAt) continue
+    if (flight.state !== FLIGHT_SENT || flight.sentAt > cut.dueAt) continue
     const doubt = flight.doubt ??= new Doubt()
     if (flight.order < cut.ackedOrder) doubt.isPassed = true
     const wasAlive = flight === oldest && cut.ackedOrder === 0 && cut.heardAt >= cut.aliveFrom

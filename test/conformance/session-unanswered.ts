@@ -155,12 +155,36 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
     t.equal(server.broker.session('b' as ClientId)?.asideMessages, 1)
   })
 
-  check('at QoS 2 nothing is set aside', async (t, server) => {
+  check('at QoS 2 what is set aside is released, over a crash as well, and PUBCOMP leaves no identifier in use [G5]',
+    async (t, first) => {
+      const { session, link } = await first.follower('b', { exact: 2 })
+      link.detach()
+      for (const payload of ['0', '1']) await first.publish('exact', payload, 2)
+      for (let i = 0; i < TRIES; i++) await live(first, session, { takes: takesNothing, pings: true })
+      await first.quiet()
+      t.equal(first.broker.stats().aside, 1)
+      const server = await first.crashed(t)
+      t.equal(server.broker.stats().aside, 1)
+      const back = await server.back('b')
+      await server.quiet()
+      t.same(back.got, ['1'], 'only the other comes again')
+      t.equal(back.released.length, 1, 'PUBREL for an identifier that the client may hold')
+      back.ack(back.released[0])
+      await back.received(back.ids[0])
+      back.ack(back.ids[0])
+      t.equal(server.broker.session('b' as ClientId)?.inflightMessages, 0)
+      t.same(back.gaps.map(([count, reason]) => [count, reason]), [[1, 'set-aside']])
+    })
+
+  check('at QoS 2 a client that is there is sent PUBREL for what is set aside [G5]', async (t, server) => {
     const { session, link } = await server.follower('b', { exact: 2 })
-    link.detach()
     await server.publish('exact', 'x', 2)
-    for (let i = 0; i < 2 * TRIES; i++) await live(server, session, { takes: takesNothing, pings: true })
-    t.equal(server.broker.session('b' as ClientId)?.inflightMessages, 1)
-    t.equal(server.broker.stats().aside, 0)
+    await server.quiet()
+    t.equal(await server.broker.setAside(session, link.deliveries[0], TRIES), true)
+    t.same(link.released, link.ids)
+    t.equal(await server.broker.setAside(session, link.deliveries[0], TRIES), false, 'once')
+    link.ack(link.ids[0])
+    t.equal(server.broker.session('b' as ClientId)?.inflightMessages, 0)
+    t.equal(server.broker.session('b' as ClientId)?.asideMessages, 1)
   })
 }

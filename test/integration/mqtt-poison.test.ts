@@ -3,7 +3,7 @@
  * aside, and the rest comes in order. Clients that leave for reasons of their own have nothing set aside.
  */
 import { once } from 'node:events'
-import type { IPublishPacket, QoS } from 'mqtt-packet'
+import type { IPublishPacket } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import type { AsideMessage, ClientId } from '../../broker/index.ts'
 import { startInProcess, type InProcess } from '../helpers/in-process.ts'
@@ -29,7 +29,6 @@ const ENDS: Readonly<Record<string, (client: WireClient) => void>> = {
 
 interface Device {
   readonly clientId: string
-  readonly qos?: QoS
   /** Undefined: it has been dealt with, and is acknowledged. */
   takes (message: IPublishPacket, client: WireClient): Promise<unknown> | undefined
 }
@@ -40,20 +39,27 @@ async function live (t: Test, server: InProcess, { clientId, takes }: Device, la
   const handled: string[] = []
   for (let connections = 1; connections <= connectionsMax; connections++) {
     const { client } = await connectWire(t, server, { clientId, clean: false })
+    let lastId: number | undefined
     while (!client.isClosed) {
       const packet = await client.next().catch(() => undefined)
       if (packet === undefined) break
-      if (packet.cmd === 'pubrel') client.send({ cmd: 'pubcomp', messageId: packet.messageId! })
-      if (packet.cmd !== 'publish') continue
-      const left = takes(packet, client)
-      if (left !== undefined) {
-        await left
-        break
+      let isDone = false
+      if (packet.cmd === 'pubrel') {
+        client.send({ cmd: 'pubcomp', messageId: packet.messageId! })
+        isDone = packet.messageId === lastId
+      } else if (packet.cmd === 'publish') {
+        const left = takes(packet, client)
+        if (left !== undefined) {
+          await left
+          break
+        }
+        handled.push(text(packet))
+        client.send({ cmd: packet.qos === 2 ? 'pubrec' : 'puback', messageId: packet.messageId! })
+        if (text(packet) === last) lastId = packet.messageId
+        isDone = text(packet) === last && packet.qos === 1
       }
-      handled.push(text(packet))
-      client.send({ cmd: packet.qos === 2 ? 'pubrec' : 'puback', messageId: packet.messageId! })
-      if (text(packet) !== last) continue
-      await client.untilPong() // it is acknowledged
+      if (!isDone) continue
+      await client.untilPong() // all is acknowledged
       return { handled, connections }
     }
   }
@@ -83,17 +89,17 @@ const upTo = (count: number, without: readonly string[] = []): string[] =>
   Array.from({ length: count }, (_, i) => String(i)).filter(one => !without.includes(one))
 
 for (const [how, end] of Object.entries(ENDS)) {
-  for (const poison of [['0'], ['3', '4']]) {
-    const where = `message ${poison.join(' and ')} of ${HOW_MANY}`
+  for (const [poison, qos] of [[['0'], 1], [['3', '4'], 1], [['0', '5'], 2]] as const) {
+    const where = `message ${poison.join(' and ')} of ${HOW_MANY}, QoS ${qos},`
     t.test(`[G5] a device that ${how} at ${where} gets the rest, in order`, async t => {
       const server = await startInProcess(t, { limits: { ...LIMITS, redeliveriesMax: 4 } })
       const told: string[] = []
       server.broker.events.on('set-aside', ({ topic }) => { told.push(topic) })
-      const clientId = await waiting(t, server)
+      const clientId = await waiting(t, server, qos)
       const { handled, connections } = await live(t, server, {
         clientId,
         takes (message, client) {
-          if (!poison.includes(text(message))) return undefined
+          if (!(poison as readonly string[]).includes(text(message))) return undefined
           end(client)
           return Promise.resolve()
         }
