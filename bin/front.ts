@@ -7,7 +7,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Duplex } from 'node:stream'
 import type { Server as SocketioServer } from 'socket.io'
 import type { OriginGate } from '../bridge/socketio/server.ts'
-import type { Refusals } from '../broker/index.ts'
+import { unready, type Refusals } from '../broker/index.ts'
 import { answer, answerJson, refuseUpgrade } from './answer.ts'
 
 export interface FrontOptions {
@@ -74,6 +74,7 @@ export function createFront (options: FrontOptions): Front {
     } else if (!own) {
       for (const listener of programs) listener.call(http, request, response)
     } else if (refusal !== undefined) {
+      refusals.note(unready(request.socket.remoteAddress, refusal))
       answer(response, 503, `The server is ${refusal}. Try again soon.\n`, { 'Retry-After': '1' })
     } else {
       tellPath(request, 'there is nothing at the path of a request')
@@ -93,17 +94,19 @@ export function createFront (options: FrontOptions): Front {
     }
   }
 
+  function refuseUnready (request: IncomingMessage, socket: Duplex, is: string): void {
+    refusals.note(unready(request.socket.remoteAddress, is))
+    refuseUpgrade(socket, '503 Service Unavailable', `The server is ${is}. Try again soon.\n`)
+  }
+
   function onUpgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const path = pathOf(request)
     if (path === mqttPath) {
-      if (refusal !== undefined) {
-        refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
-      } else if (origins.allows(request)) upgrade(request, socket, head)
+      if (refusal !== undefined) refuseUnready(request, socket, refusal)
+      else if (origins.allows(request)) upgrade(request, socket, head)
       else origins.refuse(request, socket)
     } else if (path.startsWith(socketioPath + '/') || (program !== undefined && path === socketioPath)) {
-      if (refusal !== undefined && own) {
-        refuseUpgrade(socket, '503 Service Unavailable', `The server is ${refusal}. Try again soon.\n`)
-      }
+      if (refusal !== undefined && own) refuseUnready(request, socket, refusal)
     } else if (own || http.listenerCount('upgrade') <= upgradersOfOurs) {
       tellPath(request, 'there is nothing at the path of a WebSocket')
       // with no other listener nobody would ever answer: the socket would stay open for good

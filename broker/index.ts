@@ -12,7 +12,7 @@ export { processHeap, type Heap } from './heap.ts'
 export { systemClock, type Clock, type TimeSource } from './clock.ts'
 export { inTime } from './in-time.ts'
 export {
-  REFUSAL_KINDS, Refusals, toDoAbout, type Refusal, type RefusalCounts, type RefusalKind, type Who
+  printable, REFUSAL_KINDS, Refusals, toDoAbout, unready, type Refusal, type RefusalCounts, type RefusalKind, type Who
 } from './refusals.ts'
 export type { BrokerEvents } from './events.ts'
 export type { Auth, Credentials } from './auth/auth.ts'

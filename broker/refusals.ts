@@ -17,6 +17,8 @@ export const REFUSAL_KINDS = [
   'paths',
   /** A page whose origin is not one of allowedOrigins, or anybody while a server is open to all by mistake. */
   'origins',
+  /** A request that comes while the server starts or stops. */
+  'unready',
   /** A request over HTTP that makes no sense to HTTP, to Engine.IO or to a WebSocket. */
   'requests',
   /** CONNECT, of MQTT or of a namespace of Socket.IO. */
@@ -92,10 +94,20 @@ export class Refusals {
 }
 
 /** Nothing that ends or turns around a line, whoever writes the log, and not too long. */
-function printable (value: string | number): string | number {
+export function printable (value: string | number, charsMax = FIELD_CHARS_MAX): string | number {
   if (typeof value === 'number') return value
-  const shown = value.length > FIELD_CHARS_MAX ? `${value.slice(0, FIELD_CHARS_MAX)}...` : value
+  const shown = value.length > charsMax ? `${value.slice(0, charsMax)}...` : value
   return shown.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`)
+}
+
+/** It would be served a moment later, or had been a moment before. */
+export function unready (remoteAddress: string | undefined, is: string): Refusal {
+  return {
+    kind: 'unready',
+    who: { remoteAddress },
+    what: `a request was refused, as the server is ${is}`,
+    toDo: 'nothing, as clients come again; a load balancer that asks /readyz sends them elsewhere meanwhile'
+  }
 }
 
 const TO_DO: Partial<Record<ErrorCode, string>> = {

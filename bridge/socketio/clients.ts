@@ -56,6 +56,7 @@ export class Clients {
   readonly #inbounds = new Set<Inbound>()
   /** Of Engine.IO 4, that are here now. */
   readonly #bySid = new Map<Sid, Socket>()
+  readonly #malformedOf = new WeakSet<Connection>()
   #frames: Frames | undefined
 
   constructor (options: ClientsOptions) {
@@ -107,7 +108,7 @@ export class Clients {
     strangers.accepted(connection.engine, socket.nsp.name, who, isProgram)
     if (!isProgram) {
       socket.handshake.auth = {} // nobody here asks for it again
-      socket.on('error', this.#safely((error: Error) => this.#malformed(who, error)))
+      socket.on('error', this.#safely((error: Error) => this.#malformed(connection, who, error)))
     }
     members.set(socket.id, { session, name })
     const carrier = carriers.get(socket.nsp)
@@ -239,8 +240,10 @@ export class Clients {
     }
   }
 
-  /** Socket.IO could not read a packet, and closes the connection. */
-  #malformed (who: Who, { message }: Error): void {
+  /** Socket.IO could not read a packet, and closes the connection; it says so to each of its namespaces. */
+  #malformed (connection: Connection, who: Who, { message }: Error): void {
+    if (this.#malformedOf.has(connection)) return
+    this.#malformedOf.add(connection)
     this.#options.refusals.note({
       kind: 'violations', who, about: { error: message }, what: 'a Socket.IO client sent what is no packet and was cut',
       toDo: 'update or mend the client'

@@ -30,11 +30,11 @@ import { Tally, type Tallies } from './tally.ts'
 import { sessionId } from './translation/names.ts'
 import { keepAdapter } from './wire/adapter.ts'
 import { handshakeEio3, isOpenedByGet, refusedTransport } from './wire/eio3.ts'
-import type { EngineRequest, EngineServer, EngineSocket } from './wire/engine.ts'
+import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
 import { guardPolling } from './wire/guard.ts'
 import { Inlets } from './wire/inlets.ts'
-import { createOwnIo, guardProgramIo, type OriginGate } from './wire/own-io.ts'
+import { createOwnIo, guardProgramIo, tellKeptNamespaces, type OriginGate } from './wire/own-io.ts'
 import { tellRefusedRequests } from './wire/refused-requests.ts'
 import { namespacesOf, privateOf } from './wire/socketio.ts'
 import { Strangers } from './wire/strangers.ts'
@@ -223,7 +223,15 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     violation: (who, error) => refusals.note({
       kind: 'violations', who, about: { error }, what: 'a Socket.IO client broke the protocol and was cut',
       toDo: 'update or mend the client'
-    })
+    }),
+    late: who => refusals.note({
+      kind: 'clients',
+      who,
+      what: `a Socket.IO client opened no namespace within ${io.connectTimeout()} ms and was cut`,
+      toDo: 'let it send CONNECT as soon as it is connected, or look at what keeps middlewares (io.use) so long'
+    }),
+    connectTimeoutMs: io.connectTimeout(),
+    now: () => broker.clock.now()
   })
   engine.on('connection', socket => {
     strangers.watch(socket)
@@ -249,6 +257,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   })
 
   const releaseAdapter = programs && keepAdapter(programs)
+  if (programs !== undefined) hookedNamespaces(programs, tellKeptNamespaces(programs, log))
   if (program !== undefined) {
     hookedNamespaces(program.io, namespace => {
       const { name: namespaceName } = rules.namespace(namespace.name)
@@ -284,7 +293,10 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     carriers
   })
   hookNamespaces(io, async socket => {
-    const admitted = await admission.admit(socket)
+    const admitted = await admission.admit(socket).catch((error: unknown) => {
+      strangers.refused(engineOf(socket))
+      throw error
+    })
     return {
       enter: connect => clients.enter(socket, admitted, connect),
       abandon: () => broker.release(admitted.session, { endsNew: true })

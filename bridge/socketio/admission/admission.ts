@@ -4,7 +4,8 @@
  */
 import type { Socket } from 'socket.io'
 import {
-  HoldfastError, inTime, toDoAbout, type Broker, type ClientId, type Connected, type Logger, type Offset, type Refusals
+  HoldfastError, inTime, printable, toDoAbout, type Broker, type ClientId, type Connected, type Logger, type Offset,
+  type Refusals
 } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 import type { EndingsBySession } from '../proof/endings.ts'
@@ -76,6 +77,7 @@ const TO_DO: Readonly<Record<string, string>> = {
 }
 
 const OLD_PROTOCOL = 3
+const STACK_CHARS_MAX = 2_000
 
 /** Refused for a reason that the client is told as `connect_error`, with a code in `error.data.code`. */
 class RefusedError extends Error {
@@ -157,7 +159,8 @@ export class Admission {
         `identify gave no answer within connectTimeoutMs = ${limits.connectTimeoutMs}`))
     } catch (error) {
       if (error instanceof HoldfastError) throw error
-      const { message } = error instanceof Error ? error : new Error(String(error))
+      const { message, stack = message } = error instanceof Error ? error : new Error(String(error))
+      this.#options.log.debug({ stack: printable(stack, STACK_CHARS_MAX) }, 'identify() of the program threw')
       throw new RefusedError('NOT_AUTHORIZED', 'not allowed', `identify() of the program threw: ${message}`)
     }
   }

@@ -2,8 +2,9 @@
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Server } from 'socket.io'
-import type { Limits } from '../../../broker/index.ts'
+import type { Limits, Logger } from '../../../broker/index.ts'
 import type { EngineRequest } from './engine.ts'
+import { keepsChildNamespaces } from './socketio.ts'
 
 /** Asked for every upgrade and every polling request, before anything is done with it. */
 export interface OriginGate {
@@ -62,6 +63,17 @@ export function guardProgramIo (io: Server, gate: Gate): void {
     if (refused !== undefined) answer(refused, false)
     else if (allowRequest === undefined) answer(null, true)
     else allowRequest(request, answer)
+  }
+}
+
+/** Called for each namespace of a program: tells once of what stays in memory for ever, under names clients choose. */
+export function tellKeptNamespaces (io: Server, log: Logger): () => void {
+  let isTold = false
+  return () => {
+    if (isTold || !keepsChildNamespaces(io)) return
+    isTold = true
+    log.warn({}, 'this Socket.IO server has dynamic namespaces (io.of(/.../), or a function) and keeps each that a ' +
+      'client names for ever; make it with cleanupEmptyChildNamespaces: true')
   }
 }
 

@@ -1,10 +1,9 @@
 /** Requests that Engine.IO does not take, or that are not taken before it: counted, and told with what to do. */
-import type { Refusals } from '../../../broker/index.ts'
+import { unready, type Refusals } from '../../../broker/index.ts'
 import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 
 /** Why a connection is refused that would be one too many; its number and the option follow. */
 export const TOO_MANY = 'too many connections'
-/** Nobody is to do anything about it. */
 export const STOPPING = 'the server is shutting down'
 
 /** By the codes of Engine.IO. */
@@ -22,7 +21,7 @@ export function tellRefusedRequests (engine: EngineServer, refusals: Refusals): 
   engine.on('connection_error', ({ req, code, message, context }) => {
     const about = fieldsOf(context)
     const { message: reason = message } = about
-    if (reason === STOPPING) return
+    if (reason === STOPPING) return refusals.note(unready(req.socket.remoteAddress, 'stopping'))
     const isFull = reason.startsWith(TOO_MANY)
     refusals.note({
       kind: isFull ? 'connections' : 'requests',

@@ -56,6 +56,12 @@ export interface HookedNamespace {
   _doConnect (socket: HookedSocket, opened?: (socket: HookedSocket) => void): void
 }
 
+/** It has dynamic namespaces, and what clients make of them stays. */
+export function keepsChildNamespaces (io: Server): boolean {
+  const { size } = (io as unknown as { readonly parentNsps: ReadonlyMap<unknown, Namespace> }).parentNsps
+  return size > 0 && optionsOf(io).cleanupEmptyChildNamespaces !== true
+}
+
 /** What the server was made with. */
 export function optionsOf (io: Server): Partial<ServerOptions> {
   return (io as unknown as { readonly opts: Partial<ServerOptions> }).opts
@@ -66,7 +72,7 @@ export function missingOfSocketio (io: Server): readonly string[] {
   const root = io.of('/')
   const client = { id: 'x', conn: { protocol: 4, remoteAddress: '' }, request: undefined }
   return [
-    ...missingIn('Server', io, { _nsps: 'object', opts: 'object', encoder: 'object' }),
+    ...missingIn('Server', io, { _nsps: 'object', parentNsps: 'object', opts: 'object', encoder: 'object' }),
     ...missingIn('Server.encoder', (io as unknown as PrivateNamespace['server']).encoder, { encode: 'function' }),
     ...missingIn('Namespace', root, {
       server: 'object', _ids: 'number', _preConnectSockets: 'object', _doConnect: 'function'

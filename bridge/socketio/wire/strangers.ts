@@ -25,7 +25,16 @@ export interface StrangersOptions {
   oversize (who: Who, error: string, limit: string): void
   /** It began with something else than CONNECT, and is closed. */
   violation (who: Who, error: string): void
+  /** Socket.IO cut it after connectTimeoutMs, as no namespace was open. */
+  late (who: Who): void
+  readonly connectTimeoutMs: number
+  readonly now: () => number
 }
+
+/** Timers are that much early. */
+const EARLY_MS_MAX = 2
+/** Engine.IO's reason for a connection that was closed from here. */
+const CLOSED_HERE = 'forced close'
 
 /** How ws calls it. */
 const TOO_LARGE = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
@@ -37,6 +46,9 @@ const ENGINE = Symbol('engine')
 type OwnedWebSocket = EngineWebSocket & { [ENGINE]: EngineSocket }
 
 interface Stranger {
+  readonly since: number
+  /** Why it is not let in was told. */
+  isTold: boolean
   /** Of Socket.IO, on a program's engine. */
   readonly readers: readonly unknown[]
   /** When it was let in. */
@@ -53,6 +65,7 @@ export class Strangers {
 
   // There are very many idle connections, so they share their listeners.
   readonly #onPacket: (this: EngineSocket, packet: EnginePacket) => void
+  readonly #onClose: (this: EngineSocket, reason: string) => void
   readonly #onError: (this: EngineWebSocket, error: { readonly code?: string }) => void
 
   constructor (options: StrangersOptions) {
@@ -65,6 +78,7 @@ export class Strangers {
       if (code !== TOO_LARGE) return
       strangers.#oversize(socket.remoteAddress, strangers.#known.get(socket), 'a packet over a WebSocket')
     }
+    this.#onClose = function (reason) { strangers.#closed(this, reason) }
     const { engine, connectPacketBytesMax } = options
     this.#options = options
     this.#bytesMax = Math.min(connectPacketBytesMax, engine.opts.maxHttpBufferSize)
@@ -85,9 +99,10 @@ export class Strangers {
   /** A connection was made; before anybody else listens to its packets. */
   watch (socket: EngineSocket): void {
     const readers = this.#options.isProgram ? socket.listeners('data') : []
-    const stranger: Stranger = { readers, who: undefined, bytes: undefined, total: 0 }
+    const since = this.#options.now()
+    const stranger: Stranger = { since, isTold: false, readers, who: undefined, bytes: undefined, total: 0 }
     this.#known.set(socket, stranger)
-    socket.on('packet', this.#onPacket)
+    socket.on('packet', this.#onPacket).on('close', this.#onClose)
     if (socket.transport.name !== 'polling') return this.#listen(socket, socket.transport)
     socket.transport.maxHttpBufferSize = this.#bytesMax
     socket.on('upgrading', transport => {
@@ -104,6 +119,12 @@ export class Strangers {
     if (stranger.who !== undefined) return
     stranger.who = who
     this.#open(socket.transport)
+  }
+
+  /** Why it is not let in is told elsewhere. */
+  refused (socket: EngineSocket): void {
+    const stranger = this.#known.get(socket)
+    if (stranger !== undefined) stranger.isTold = true
   }
 
   left (socket: EngineSocket, namespace: string): void {
@@ -140,6 +161,14 @@ export class Strangers {
     }
   }
 
+  #closed (socket: EngineSocket, reason: string): void {
+    const { now, connectTimeoutMs, late } = this.#options
+    const stranger = this.#known.get(socket)
+    if (stranger === undefined || stranger.who !== undefined || stranger.isTold || reason !== CLOSED_HERE) return
+    if (isTakenOver(socket, stranger) || now() - stranger.since < connectTimeoutMs - EARLY_MS_MAX) return
+    late({ remoteAddress: socket.remoteAddress })
+  }
+
   #read (socket: EngineSocket, data: string | Buffer): void {
     const stranger = this.#known.get(socket)
     if (stranger === undefined || isTakenOver(socket, stranger) || this.#mayPass(socket, stranger, data)) return
@@ -150,21 +179,40 @@ export class Strangers {
   #mayPass (socket: EngineSocket, stranger: Stranger, data: string | Buffer): boolean {
     if (stranger.who !== undefined && (typeof data !== 'string' || !data.startsWith(CONNECT))) return true
     const who = stranger.who ?? { remoteAddress: socket.remoteAddress }
+    const { violation, oversize } = this.#options
     if (typeof data !== 'string' || !data.startsWith(CONNECT)) {
-      this.#options.violation(who, 'something else came before its CONNECT was accepted')
+      stranger.isTold = true
+      violation(who, 'something else came before its CONNECT was accepted')
       return false
     }
     const [, namespace = '/'] = /^0(\/[^,]*)/.exec(data) ?? []
     const before = stranger.bytes?.get(namespace) ?? 0
     const total = stranger.total - before + data.length
     if (total > this.#bytesMax) {
-      this.#options.oversize(who, `its CONNECT packets take more than ${STRANGERS_LIMIT} = ${this.#bytesMax} bytes ` +
+      stranger.isTold = true
+      oversize(who, `its CONNECT packets take more than ${STRANGERS_LIMIT} = ${this.#bytesMax} bytes ` +
         'together', STRANGERS_LIMIT)
       return false
+    }
+    if (stranger.who === undefined && !isConnect(data)) { // Socket.IO closes it
+      stranger.isTold = true
+      violation(who, 'its CONNECT is no packet of Socket.IO')
     }
     stranger.total = total
     ;(stranger.bytes ??= new Map()).set(namespace, data.length)
     return true
+  }
+}
+
+/** As Socket.IO's parser has it: a namespace and an object may follow. */
+function isConnect (packet: string): boolean {
+  const [, payload = ''] = /^0(?:\/[^,]*(?:,|$))?\d*(.*)$/s.exec(packet) ?? []
+  if (payload === '') return true
+  try {
+    const value: unknown = JSON.parse(payload)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+  } catch {
+    return false
   }
 }
 
