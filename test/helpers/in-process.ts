@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import {
   anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, Refusals, silent, systemClock,
-  type Auth, type Broker, type Limits, type Logger, type MqttServer, type Store, type Turns
+  type Auth, type Broker, type Clock, type Limits, type Logger, type MqttServer, type Store, type TimeSource,
+  type Turns
 } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 
@@ -11,6 +12,7 @@ export interface InProcessOptions {
   readonly limits?: Partial<Limits>
   readonly auth?: Auth
   readonly store?: Store
+  readonly clock?: Clock & TimeSource
   readonly log?: Logger
   readonly sessionExpiryMs?: number
   readonly refusedMessages?: 'acknowledge' | 'disconnect'
@@ -36,7 +38,7 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
     store: options.store ?? createMemoryStore(),
     auth: options.auth ?? anonymous,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     makeId: () => `made-${++lastMade}`
   })
   await broker.open()

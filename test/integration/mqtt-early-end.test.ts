@@ -24,7 +24,7 @@ for (const how of ['reset', 'end'] as const) {
         if (isWritten) await until(() => store.batches.length > written, 'CONNECT to be written', 2_000, 1)
         if (how === 'reset') client.destroy()
         else client.stream.end()
-        await until(() => server.server.connections === 0, 'the connection to be gone', 5_000, 1)
+        await until(() => server.server.connections === 0, 'the connection to be gone', undefined, 1)
         letGo()
         await until(() => {
           const sessions = [...server.broker.sessions()].filter((session) => session.clientId === clientId)

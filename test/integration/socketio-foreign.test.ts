@@ -18,6 +18,8 @@ const PYTHON = '/usr/bin/python3'
 const U1 = 'io:_:U1' as ClientId
 const START_MS_MAX = 90_000
 
+t.jobs = 4
+
 class PythonClient {
   readonly process: ChildProcess
   readonly heard: unknown[][] = []
@@ -96,7 +98,7 @@ t.test('a client whose requests carry no t gets everything, once, in order, each
 })
 
 t.test('without t, an answer that is lost while its poll is sent again in silence is no receipt [G2] [G3]', async t => {
-  const { broker, port, url } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 300 })
+  const { broker, port, url } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 4_500 })
   const sender = await connectClient(t, url)
   let lost: Repetition = 'pass'
   const repeater = await createRepeater(t, { port }, method => {

@@ -7,7 +7,8 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import {
-  silent, Turns, type Auth, type Broker, type Limits, type Logger, type Refusals, type Store
+  silent, Turns, type Auth, type Broker, type Clock, type Limits, type Logger, type Refusals, type Store,
+  type TimeSource
 } from '../../broker/index.ts'
 import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { createSocketioBridge, type SocketioBridge, type SocketioBridgeOptions } from '../../bridge/socketio/server.ts'
@@ -28,6 +29,7 @@ export interface BridgedOptions {
   readonly limits?: Partial<Limits>
   readonly auth?: Auth
   readonly store?: Store
+  readonly clock?: Clock & TimeSource
   readonly log?: Logger
   readonly pingIntervalMs?: number
   readonly pingTimeoutMs?: number

@@ -30,7 +30,7 @@ const DYING = `
 for (const transport of Object.keys(TRANSPORTS) as Transport[]) {
   t.test(`a client that is killed inside a handler has proven no more than it handled: ${transport} [G2]`, async t => {
     const { broker, url, mqttUrl } = await startBridged(t, {
-      pingIntervalMs: 300, pingTimeoutMs: 700, bridge: { eio3PingIntervalMs: 100 }
+      pingIntervalMs: 300, pingTimeoutMs: 4_500, bridge: { eio3PingIntervalMs: 100 }
     })
     const witness = watch(broker)
     const device = await connectMqtt(t, mqttUrl)

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -46,20 +47,21 @@ t.test('pings are asked for by the batch, not by the message', async t => {
 })
 
 t.test('what a black hole swallowed comes after the reconnect, once and in order [G2] [G3] [G4]', async t => {
-  const { broker, port, url } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 700 })
+  const { broker, port, mqttUrl } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 700 })
   const proxy = await createProxy(t, { port })
-  const sender = await connectClient(t, url)
+  const device = await connectMqtt(t, mqttUrl) // heartbeats so short would end a sender over Socket.IO in a pause
+  const publish = async (n: number): Promise<unknown> =>
+    await device.publishAsync('io/_/user/U1/x', String(n), { qos: 1 })
   const client = newClient(t, `http://127.0.0.1:${proxy.port}`, { auth: { clientId: 'U1' }, timeout: 1_000 })
   const got = collect(client, 'x')
   await connected(client)
-  for (const n of numbers(0, 10)) await sender.emitWithAck('send', { user: 'U1' }, 'x', n)
+  for (const n of numbers(0, 10)) await publish(n)
   await got.wait(10)
   await until(() => backlog(broker) === 0, 'every receipt')
 
   proxy.hole('both')
-  const noticed = detached(broker)
-  for (const n of numbers(10, 110)) await sender.emitWithAck('send', { user: 'U1' }, 'x', n)
-  await noticed
+  for (const n of numbers(10, 110)) await publish(n)
+  await until(() => !broker.session(U1)!.attached, 'the dead link to be noticed')
   t.equal(backlog(broker), 100, 'nothing that went into the hole counts as received')
   proxy.pass()
   t.same(await got.wait(110), numbers(0, 110))
@@ -67,7 +69,7 @@ t.test('what a black hole swallowed comes after the reconnect, once and in order
 
 t.test('however the connection breaks, nothing is lost and the order of first sight is kept [G2] [G3]', async t => {
   const { broker, port, mqttUrl } = await startBridged(t, { pingIntervalMs: 120, pingTimeoutMs: 180 })
-  const device = await connectMqtt(t, mqttUrl) // heartbeats so short would end a sender over Socket.IO in a pause
+  const device = await connectMqtt(t, mqttUrl)
   const proxy = await createProxy(t, { port })
   const faults: Record<string, () => void> = {
     reset: () => proxy.cut('reset'),
@@ -202,8 +204,8 @@ t.test('a message that its publisher sent again, with the id it had, is handled 
 })
 
 t.test('a client that is killed inside a handler gets that message again, and all behind it [G2]', async t => {
-  for (const transport of ['websocket', 'polling']) {
-    const { broker, url, mqttUrl } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 700 })
+  await Promise.all(['websocket', 'polling'].map(async transport => {
+    const { broker, url, mqttUrl } = await startBridged(t, { pingIntervalMs: 300, pingTimeoutMs: 4_500 })
     const device = await connectMqtt(t, mqttUrl)
     const root = fileURLToPath(new URL('../..', import.meta.url))
     const child = spawn(process.execPath, ['--input-type=module', '-e', DYING, url, transport],
@@ -214,15 +216,16 @@ t.test('a client that is killed inside a handler gets that message again, and al
       said.push(line)
       resolve()
     })), 'the client to connect')
-    const over = detached(broker)
+    const gone = once(child, 'close')
     await Promise.all(numbers(0, 10).map(async n => await device.publishAsync('io/_/user/U1/x', String(n), { qos: 1 })))
-    await over
+    await within(gone, 'its end')
+    await until(() => !broker.session(U1)!.attached, 'the dead link to be noticed')
     t.same(said, ['ready', '0', '1', '2', '3', '4'], transport)
     const back = newClient(t, url, { auth: { clientId: 'U1' } })
     const got = collect(back, 'x')
     await until(() => got.values.includes(9), 'the last message')
     t.same(got.values.slice(-5), numbers(5, 10), `${transport}: ${got.values.length - 5} twice`)
-  }
+  }))
 })
 
 t.test('a client that lost messages to a bound is told how many, and why [G5]', async t => {

@@ -58,7 +58,7 @@ for (const via of ['WebSocket', 'one request of long polling'] as const) {
         return await response.text()
       })
     }
-    await until(() => counts.taken > 0, 'the first of them', 5_000, 1)
+    await until(() => counts.taken > 0, 'the first of them', undefined, 1)
     await mqtt.publishAsync('other', 'x', { qos: 1 })
     const seen = [counts.taken]
     t.match(await page.emitWithAck('other'), { status: 'ok' })
@@ -95,7 +95,7 @@ t.test('[G8] asking for thousands of rooms again and again takes a turn each tim
   flooder.on('message', data => { answers.push(String(data).slice(0, String(data).indexOf('['))) })
   const total = 60
   for (let n = 0; n < total; n++) flooder.send(`42${n}["rooms"]`)
-  await until(() => answers.length > 0, 'the first answer', 5_000, 1)
+  await until(() => answers.length > 0, 'the first answer', undefined, 1)
   t.match(await page.emitWithAck('other'), { status: 'ok' })
   t.ok(answers.length < total, `${answers.length} of ${total} answered when another client had its receipt`)
   await until(() => answers.filter(start => start.startsWith('43')).length === total, 'every answer')
