@@ -14,8 +14,8 @@ const TIMER_MS = { min: 1, max: TIMER_MS_MAX }
 
 export const LIMIT_OPTIONS = {
   packetBytesMax: bytes('incoming', { min: 128, max: MQTT_PACKET_BYTES_MAX }, 1_048_576,
-    'Largest MQTT packet, and largest Socket.IO message, that is taken in. A larger message over MQTT over TCP is ' +
-    'refused (see refusedMessages); any other connection that sends a larger one is closed.'),
+    'Largest MQTT packet, and largest Socket.IO message, that is taken in. A larger message over MQTT is ' +
+    'refused (see refusedMessages and skippedPacketBytesMax); any other connection that sends a larger one is closed.'),
   skippedPacketBytesMax: bytes('incoming', { min: 0, max: MQTT_PACKET_BYTES_MAX }, 67_108_864,
     'Largest message over MQTT that is read through, without being held, when it is over packetBytesMax, so that its ' +
     'client can go on. A connection that sends a larger one is closed; 0: each is.'),

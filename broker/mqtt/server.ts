@@ -18,9 +18,8 @@ import { tcpWire, websocketWire } from './wires.ts'
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1']
 /** Codes of ws's errors. */
 const OF_WS = 'WS_ERR_'
-const TOO_LARGE = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
-/** A frame may hold the header of the packet besides its payload, and packets behind it. */
-const FRAME_SLACK_BYTES = 65_536
+/** Of what ws gathers: pieces of binary frames, and text, which is refused. */
+const MESSAGE_BYTES_MAX = 65_536
 
 export interface MqttServerOptions {
   readonly broker: Broker
@@ -67,7 +66,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
   const websockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: limits.packetBytesMax + FRAME_SLACK_BYTES,
+    maxPayload: MESSAGE_BYTES_MAX,
     handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false
   })
   websockets.on('wsClientError', (error, socket, { socket: { remoteAddress } }) => {
@@ -150,10 +149,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       websockets.handleUpgrade(request, socket, head, (websocket) => {
         const connection = handle(websocketWire(websocket, request))
         websocket.on('error', (error: NodeJS.ErrnoException) => {
-          if (error.code === TOO_LARGE) {
-            refusals.oversize(connection.who,
-              `a WebSocket message of more than packetBytesMax = ${limits.packetBytesMax} bytes`, 'packetBytesMax')
-          } else if (error.code?.startsWith(OF_WS)) refusals.websocket(connection.who, error.message)
+          if (error.code?.startsWith(OF_WS)) refusals.websocket(connection.who, error.message)
         })
       })
     },

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import websocketStream from 'websocket-stream/stream.js'
 import type { WebSocket } from 'ws'
 import type { Wire } from './connection.ts'
+import { FrameSplitter } from './frame-splitter.ts'
 
 export function tcpWire (socket: Socket): Wire {
   socket.setNoDelay(true)
@@ -25,10 +26,32 @@ interface OldTransform {
   _read (bytes: number): void
 }
 
+/** What ws reads frames with. */
+interface Received {
+  _receiver?: { _write? (chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void }
+}
+
 /** Received and not yet read by the broker; beyond it the WebSocket is paused. */
 const INBOUND_BYTES_MAX = 16_384
 /** RFC 6455, 7.4.1. */
 const UNSUPPORTED_DATA = 1_003
+const INTERNAL_ERROR = 1_011
+
+/** ws gathers a frame, and a message, before it hands it on: it is given none that is large [G6]. */
+function splitFrames (socket: WebSocket): void {
+  const { _receiver: receiver } = socket as unknown as Received
+  const write = receiver?._write
+  if (receiver === undefined || write === undefined) { // of a ws to come: rather nobody is let in
+    socket.close(INTERNAL_ERROR, 'the server has another version of ws')
+    return
+  }
+  const splitter = new FrameSplitter()
+  receiver._write = (chunk, encoding, done) => {
+    const bytes = splitter.feed(chunk)
+    if (bytes.length === 0) done()
+    else write.call(receiver, bytes, encoding, done)
+  }
+}
 
 /**
  * websocket-stream joins small writes into one frame, which makes it two to three times as fast as ws's own stream;
@@ -36,6 +59,7 @@ const UNSUPPORTED_DATA = 1_003
  */
 export function websocketWire (socket: WebSocket, request: IncomingMessage): Wire {
   socket.binaryType = 'arraybuffer'
+  splitFrames(socket)
   const stream = websocketStream(socket) as unknown as Duplex
   const old = stream as unknown as OldTransform
   const read = old._read

@@ -1,10 +1,11 @@
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import mqtt from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import WebSocket, { createWebSocketStream } from 'ws'
-import { startInProcess, type InProcess } from '../helpers/in-process.ts'
+import { startInProcess, type InProcess, type InProcessOptions } from '../helpers/in-process.ts'
 import {
   connectPacket, connectWire, publish1, publishPacket, subscribe, take, text, uniqueId, wireClient, type WireClient
 } from '../helpers/mqtt-wire.ts'
@@ -12,8 +13,8 @@ import { startServer } from '../helpers/server.ts'
 import { within } from '../helpers/wait.ts'
 
 /** MQTT over WebSocket on a free port, beside TCP. */
-async function setUp (t: Test): Promise<InProcess & { url: string }> {
-  const server = await startInProcess(t)
+async function setUp (t: Test, options?: InProcessOptions): Promise<InProcess & { url: string }> {
+  const server = await startInProcess(t, options)
   const http = createServer()
   http.on('upgrade', (request, socket, head) => server.server.upgrade(request, socket, head))
   http.listen(0, '127.0.0.1')
@@ -122,7 +123,7 @@ t.test('[MQTT-6.0.0-1] a text frame is refused and the connection closed', async
   t.pass('closed')
 })
 
-t.test('a large message passes both ways, and a frame over the limit closes the connection [G6]', async t => {
+t.test('a large message passes both ways, and a large frame of no packets closes the connection [G6]', async t => {
   const { url } = await setUp(t)
   const { client } = await connectSocket(t, url)
   await subscribe(client, { big: 1 })
@@ -134,6 +135,48 @@ t.test('a large message passes both ways, and a frame over the limit closes the 
   socket.send(Buffer.alloc(8_000_000))
   await within(once(socket, 'close'), 'the WebSocket to be closed')
   t.same((await client.untilPong()).filter(({ cmd }) => cmd !== 'publish'), [], 'the other one goes on')
+})
+
+for (const times of [2, 20]) {
+  t.test(`[G6] mqtt.js: a message of ${times} times packetBytesMax is refused alone, and nothing is cut`, async t => {
+    const packetBytesMax = 100_000
+    const { url, broker, port } = await setUp(t, { limits: { packetBytesMax } })
+    const refused: string[] = []
+    broker.events.on('refused', ({ topic, code }) => { refused.push(`${topic} ${code}`) })
+    const { client: reader } = await connectWire(t, { port })
+    await subscribe(reader, { '#': 1 })
+    const client = mqtt.connect(url, { clean: false, clientId: uniqueId(), reconnectPeriod: 50 })
+    t.teardown(() => client.end(true))
+    let closes = 0
+    client.on('close', () => { closes++ })
+    await within(new Promise<void>(resolve => client.once('connect', () => resolve())), 'mqtt.js to connect')
+    const payloads = [Buffer.alloc(times * packetBytesMax), ...[1, 2, 3, 4, 5].map(String)]
+    const published = payloads.map(async (payload, i) => await client.publishAsync(`p/${i}`, payload, { qos: 1 }))
+    const got: string[] = []
+    while (got.length < 5) got.push(text(await take(reader)))
+    await within(Promise.all(published), 'all receipts')
+    t.same(got, ['1', '2', '3', '4', '5'])
+    t.same(refused, ['p/0 MESSAGE_TOO_LARGE'])
+    t.equal(closes, 0)
+  })
+}
+
+t.test('[G6] a packet over skippedPacketBytesMax closes the WebSocket as soon as its length is known', async t => {
+  const { url, refusals } = await setUp(t, { limits: { packetBytesMax: 10_000, skippedPacketBytesMax: 1_000_000 } })
+  const { socket } = await connectSocket(t, url)
+  const closed = once(socket, 'close')
+  socket.send(Buffer.from([0x32, 0xff, 0xff, 0x7f]), { fin: false })
+  await within(closed, 'the WebSocket to be closed')
+  t.equal(refusals.counts.oversize, 1)
+})
+
+t.test('[G6] before CONNECT is accepted a WebSocket is cut at connectPacketBytesMax, inside a frame', async t => {
+  const { url, refusals } = await setUp(t)
+  const socket = await openSocket(t, url)
+  const closed = once(socket, 'close')
+  socket.send(Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]), { fin: false })
+  await within(closed, 'the WebSocket to be closed')
+  t.equal(refusals.counts.oversize, 1)
 })
 
 t.test('[MQTT-3.14.4-1] [MQTT-3.1.0-2] the broker closes the WebSocket where it would close TCP', async t => {
