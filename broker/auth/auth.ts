@@ -14,7 +14,10 @@ export interface Credentials {
 export interface Auth {
   /** True where everybody is let in; the server then refuses to listen beyond loopback unless told so explicitly. */
   readonly anonymous: boolean
-  /** Who this is, or undefined to refuse. The session is bound to the principal [G7]. */
+  /**
+   * Who this is, or undefined to refuse. The session is bound to the principal [G7]. null, false and '' refuse too;
+   * anything else but a text is a fault of the program: nobody comes in, and the log says so.
+   */
   authenticate (credentials: Credentials): Promise<Principal | undefined>
   mayPublish (principal: Principal, clientId: ClientId, topic: string): boolean | Promise<boolean>
   maySubscribe (principal: Principal, clientId: ClientId, filter: string): boolean | Promise<boolean>

@@ -33,10 +33,10 @@ export class TimelyAuth implements Auth {
     this.anonymous = options.auth.anonymous
   }
 
-  /** Rejects with AUTH_UNAVAILABLE where there is no answer. */
+  /** Rejects with AUTH_UNAVAILABLE where there is no answer, or one that says nothing. */
   async authenticate (credentials: Credentials): Promise<Principal | undefined> {
     try {
-      return await this.#inTime('authenticate', this.#options.auth.authenticate(credentials))
+      return principalOf(await this.#inTime('authenticate', this.#options.auth.authenticate(credentials)))
     } catch (error) {
       throw this.#unavailable('authenticate', error)
     }
@@ -92,4 +92,12 @@ export class TimelyAuth implements Auth {
     const error = cause instanceof Error ? cause : new Error(String(cause))
     this.#options.events.emit('auth-failed', { hook, error, times })
   }
+}
+
+/** What programs in JavaScript mean by a no is one; what can't be written down and compared later is a fault [G7]. */
+function principalOf (answer: unknown): Principal | undefined {
+  if (answer === undefined || answer === null || answer === false || answer === '') return undefined
+  if (typeof answer === 'string' && Buffer.from(answer).toString() === answer) return answer as Principal
+  throw new TypeError('authenticate must resolve to a text that names the principal, or to undefined to refuse; ' +
+    `it resolved to ${typeof answer === 'string' ? 'a text that is not Unicode' : `a value of type ${typeof answer}`}`)
 }

@@ -65,6 +65,9 @@ const KNOCKS: Readonly<Record<string, Knock>> = {
   }
 }
 
+/** For good: a client of Socket.IO closes by itself at connect_error. */
+const NO = /Not authorized|^forced close$/
+/** For now. */
 const REFUSED = /Server unavailable|^closed$|transport close/
 
 for (const [transport, knock] of Object.entries(KNOCKS)) {
@@ -103,6 +106,30 @@ for (const [transport, knock] of Object.entries(KNOCKS)) {
       t.match(await within(knock(t, holdfast), 'an answer'), REFUSED)
       t.match(errors[0], { hook: 'authenticate', err: { message: 'a fault of the program' } })
     }
+  })
+}
+
+// As a program in JavaScript answers: a row that was not found, a comparison that failed, a row in place of its name.
+for (const [transport, knock] of Object.entries(KNOCKS)) {
+  t.test(`${transport}: [G7] authenticate lets in by a text alone, and a refused client leaves nothing`, async t => {
+    let answer: unknown
+    const { holdfast, disk, errors } = await start(t, {
+      connectTimeoutMs: 60_000, auth: { ...open, authenticate: async () => answer as Principal }
+    })
+    for (answer of [null, false, '']) {
+      t.match(await within(knock(t, holdfast), 'an answer'), NO, String(answer))
+    }
+    t.equal(holdfast.stats().authFailures, 0, 'a no is no fault')
+    for (answer of [0, 1, true, NaN, { id: 7 }, ['me'], Symbol('me'), () => 'me', 'a\ud800']) {
+      const before = holdfast.stats().authFailures
+      t.match(await within(knock(t, holdfast), 'an answer'), REFUSED)
+      t.ok(holdfast.stats().authFailures > before)
+    }
+    t.match(errors[0], { hook: 'authenticate', err: /must resolve to a text .* type number/ })
+    t.same([...disk.records.sessions.keys()], [])
+    answer = '__proto__'
+    t.equal(await within(knock(t, holdfast), 'an answer'), 'in', 'a text is a text')
+    t.match([...holdfast.sessions()].map(({ principal }) => principal), ['__proto__'])
   })
 }
 
