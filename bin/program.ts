@@ -1,4 +1,5 @@
 /** The program around the server: it is trusted, whatever access control says of others. */
+import { isTypedArray } from 'node:util/types'
 import { CLIENT_ID_MARK } from '../bridge/socketio/translation/translate.ts'
 import type { SocketioBridge } from '../bridge/socketio/server.ts'
 import {
@@ -72,6 +73,11 @@ export function publish (
   broker: Broker, { topic, payload, qos = 1, retain = false, id = '' }: PublishOptions
 ): Promise<Published> {
   return new Promise((resolve, reject) => {
+    need('publish', 'topic', isText(topic), 'a text')
+    need('publish', 'payload', isText(payload) || isTypedArray(payload), 'a text or bytes (JSON.stringify an object)')
+    need('publish', 'qos', isQos(qos), '0, 1 or 2')
+    need('publish', 'retain', typeof retain === 'boolean', 'true or false')
+    need('publish', 'id', isText(id), 'a text; leave it out for none') // null for all would be one id for all [G2]
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.copyBytesFrom(payload)
     const marked = id === '' ? '' : CLIENT_ID_MARK + id
     broker.publish(PROGRAM, { topic, payload: bytes, qos, retain, id: marked },
@@ -84,6 +90,7 @@ export async function createSession (
   broker: Broker, bridge: Pick<SocketioBridge, 'placeOf'>, expiries: Expiries, asked: NewSession
 ): Promise<boolean> {
   const { clientId: name, namespace, filters: more = [], owner } = asked
+  checkNew({ ...asked, filters: more })
   const principal = (asked.principal ?? ANONYMOUS) as Principal
   const place = namespace === undefined
     ? { clientId: name as ClientId, filters: [] }
@@ -96,4 +103,39 @@ export async function createSession (
   const filters = [...place.filters, ...more]
     .map((one) => typeof one === 'string' ? { filter: one, qos: 1 as QoS } : one)
   return await broker.provision({ clientId: place.clientId, principal, owner, expiryMs, filters })
+}
+
+/** What a program in JavaScript may pass: further in it would cost others, or mean something else. Throws TypeError. */
+function checkNew ({ clientId, namespace, filters, principal, owner, expiryMs }: NewSession): void {
+  const of = 'createSession'
+  need(of, 'clientId', isText(clientId), 'a text')
+  need(of, 'namespace', namespace === undefined || isText(namespace), 'a text; leave it out for a client of MQTT')
+  need(of, 'principal', principal === undefined || isName(principal), 'a text that is not empty')
+  need(of, 'owner', owner === undefined || isName(owner), 'a text that is not empty')
+  need(of, 'expiryMs', expiryMs === undefined || (Number.isSafeInteger(expiryMs) && expiryMs > 0),
+    'whole milliseconds, 1 or more')
+  need(of, 'filters', Array.isArray(filters) && filters.every(isFilter), // a text would be a list of its letters
+    'a list; of each a text, or { filter: a text, qos: 0, 1 or 2 }')
+}
+
+function need (method: string, option: string, isRight: boolean, what: string): void {
+  if (!isRight) throw new TypeError(`${method}(): ${option}: ${what}`)
+}
+
+function isText (value: unknown): boolean {
+  return typeof value === 'string'
+}
+
+function isName (value: unknown): boolean {
+  return isText(value) && value !== ''
+}
+
+function isQos (value: unknown): boolean {
+  return value === 0 || value === 1 || value === 2
+}
+
+function isFilter (value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return isText(value)
+  const { filter, qos } = value as { readonly filter?: unknown, readonly qos?: unknown }
+  return isText(filter) && isQos(qos)
 }

@@ -55,6 +55,43 @@ t.test('publish tells for how many kept sessions a message is in the log', async
   for (const client of [passing, staying]) await client.endAsync(true)
 })
 
+t.test('what a program in JavaScript may mix up is refused by its name, changes nothing and stops nobody', async t => {
+  const holdfast = await start(t)
+  await holdfast.createSession({ clientId: 'U1', filters: ['#'] })
+  const message = { topic: 'a', payload: 'x' }
+  const wrongMessages: ReadonlyArray<readonly [string, readonly unknown[]]> = [
+    ['topic', [undefined, null, 42, ['a'], {}]],
+    ['payload', [undefined, null, 42, { level: 3 }, ['a'], true]],
+    ['qos', [null, '1', 3, -1, 1.5, NaN, 2n ** 70n, true]],
+    ['retain', [null, 'false', 0, 1]],
+    ['id', [null, 42, {}, Symbol('id'), 1n]]
+  ]
+  for (const [option, values] of wrongMessages) {
+    for (const value of values) {
+      const wrong = { ...message, [option]: value } as unknown as typeof message
+      await t.rejects(holdfast.publish(wrong), { name: 'TypeError', message: `publish(): ${option}: ` }, option)
+    }
+  }
+  const wrongSessions: ReadonlyArray<readonly [string, readonly unknown[]]> = [
+    ['clientId', [undefined, null, 42, {}]],
+    ['namespace', [null, 42, ['/']]],
+    ['principal', [null, '', 42, { id: 7 }, Symbol('p')]],
+    ['owner', [null, '', 42]],
+    ['expiryMs', [null, '1000', 0, -1, 1.5, NaN, Infinity]],
+    ['filters', [null, 'alerts/#', { 0: 'a' }, [42], [null], [['#']], [{ filter: 'a' }], [{ filter: 'a', qos: '1' }],
+      [{ filter: 'a', qos: 3 }]]]
+  ]
+  for (const [option, values] of wrongSessions) {
+    for (const value of values) {
+      const wrong = { clientId: 'U2', [option]: value } as unknown as { clientId: string }
+      await t.rejects(holdfast.createSession(wrong), { name: 'TypeError', message: `createSession(): ${option}: ` },
+        `${option} ${String(value)}`)
+    }
+  }
+  t.match([...holdfast.sessions()].map(({ clientId }) => clientId), ['U1'])
+  t.same(await within(holdfast.publish({ ...message, payload: new Uint8Array([1]) }), 'a receipt'), { sessions: 1 })
+})
+
 t.test('[G2] what is published before a client ever came waits for it, over a restart too', async (t) => {
   const data = tempFolder(t)
   const first = await start(t, { data })
