@@ -6,8 +6,9 @@ import type { Clock, PacketId, Refusals, Turn } from '../../broker/index.ts'
 import { Doubt, type Conclusion, type Suspicion } from './proof/deaf.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
-import type { EnginePacket, EngineSocket } from './wire/engine.ts'
+import type { EnginePacket, EngineSocket, EngineWebSocketTransport } from './wire/engine.ts'
 import { listenTo, type EngineOwner } from './wire/engine-owner.ts'
+import type { EncodedEvent } from './wire/frames.ts'
 import type { Inlets } from './wire/inlets.ts'
 import type { PollStep } from './wire/poll-step.ts'
 import { tellDisbelieved } from './wire/refused-requests.ts'
@@ -29,6 +30,8 @@ export interface Channel {
   drained (): void
   /** Somebody else wrote an event: a program, as it is not kept. */
   foreign? (): void
+  /** What is to stand behind all that is handed over to the transport now. */
+  owed? (): EncodedEvent | undefined
 }
 
 export interface ConnectionOptions {
@@ -125,6 +128,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   }
 
   flushed (): void {
+    for (const channel of this.#channels) this.wire.append(channel.owed?.())
     this.#prover.flushing()
     this.#respondedBytes = this.#queuedBytes
     this.#queuedBytes = 0
@@ -139,9 +143,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
 
   /** Closed by this side for a reason of its own, which is not held against what was written. */
   get closing (): boolean { return this.#closing }
-
   get step (): PollStep | undefined { return this.#prover.step }
-
   get open (): boolean { return this.engine.readyState === 'open' }
 
   /** False while more than writeBufferBytesMax wait to be sent; the channels are told when that has changed [G8]. */
@@ -190,7 +192,6 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   }
 
   get isIn (): boolean { return this.channelCount > 0 }
-
   get channelCount (): number { return this.#channels.length }
 
   /**
@@ -344,9 +345,8 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
 
   #pause (): void {
     if (this.#paused !== undefined) return
-    const { transport } = this.engine
-    const socket = transport.name === 'websocket' ? transport.socket : undefined
-    this.#paused = this.#options.inlets?.of(this.engine) ?? socket
+    const { name, socket } = this.engine.transport as Partial<EngineWebSocketTransport>
+    this.#paused = this.#options.inlets?.of(this.engine) ?? (name === 'websocket' ? socket : undefined)
     this.#paused?.pause()
   }
 

@@ -188,7 +188,8 @@ export class SocketLink implements Link, Channel {
       if (repeatKey !== undefined) (this.#repeatKeys ??= new Map()).set(packetId, repeatKey)
       if (!asks) this.#connection.delivered(this, packetId, level === 'received' ? level : 'handled')
     }
-    if (this.#owesToken && this.#recoveryOffset === 'event') this.#carryToken(isDirect)
+    // what waits for a poll, or for the end of an upgrade, has one for all behind it when it goes out: owed()
+    if (isTorn) this.#carryToken(isDirect)
     this.#writeBatch()
   }
 
@@ -252,12 +253,18 @@ export class SocketLink implements Link, Channel {
   }
 
   #carryToken (isDirect: boolean): void {
-    const token = this.#token()
-    if (token === undefined) return
-    this.#owesToken = false
-    const carrier = this.#frames.carrier(token)
+    const carrier = this.owed()
+    if (carrier === undefined) return
     if (isDirect) batch.push(carrier)
     else this.#connection.wire.write(carrier)
+  }
+
+  owed (): EncodedEvent | undefined {
+    if (!this.#owesToken || this.#recoveryOffset !== 'event') return undefined
+    const token = this.#token()
+    if (token === undefined) return undefined
+    this.#owesToken = false
+    return this.#frames.carrier(token)
   }
 
   /** What the client never sees needs no proof; a link must not call back while the session calls it. */

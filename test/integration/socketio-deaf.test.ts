@@ -161,7 +161,7 @@ t.test('[G2] a link that breaks where no event can be torn holds nothing back', 
   await until(() => page.socket.connected, 'the page to connect')
   await scene.publish(BYTES)
   await until(() => missingReceipts(scene) === 0, 'the receipt for what has bytes')
-  scene.proxy.cutAfter(scene.proxy.bytes.down + 20, 'down', 'reset')
+  scene.proxy.cutAfter(scene.proxy.bytes.down + 6, 'down', 'reset')
   await scene.publish()
   await until(() => page.left.length === 1, 'the break')
   scene.proxy.pass()

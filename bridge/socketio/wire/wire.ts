@@ -100,6 +100,17 @@ export class Wire {
     this.#engine.flush()
   }
 
+  /** While the engine says that it hands over what waits: behind that. */
+  append (event: EncodedEvent | undefined): void {
+    if (event === undefined) return
+    const { transport } = this.#engine
+    transport.writable = false // or it would be handed over by itself
+    this.#isWriting = true
+    for (const { data, options } of event.pieces) this.#engine.write(data, options)
+    this.#isWriting = false
+    transport.writable = true
+  }
+
   /** In whichever way is open. */
   writeOne (event: EncodedEvent): void {
     if (!this.direct || (event.isBinary && !this.takesBinary)) return this.write(event)
