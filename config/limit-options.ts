@@ -80,9 +80,9 @@ export const LIMIT_OPTIONS = {
     'acknowledged in ackTimeoutMs by a client that has shown that it took them; half as many let other messages pass.'),
   trialHoldMs: ms('sessions', TIMER_MS, 1_000,
     'After half of redeliveriesMax connections broke with a message, it waits so long for the next one to break ' +
-    'without it, and is then sent alone; after each further one it waits as long as a connection ever lived that ' +
-    'broke with it, and 2, 4, 8 ... times this on top. A client that takes longer than half of this to break is ' +
-    'given the benefit of the doubt where the server had to answer it meanwhile.'),
+    'without it, and is then sent alone; after each further one 2, 4, 8 ... times as long; on top of that as long ' +
+    'as it ever took such a connection to break. A client that takes longer than half of this to break is given the ' +
+    'benefit of the doubt where the server had to answer it meanwhile.'),
   trialHoldMsMax: ms('sessions', TIMER_MS, 600_000,
     'Longest such wait. Where connections live longer than that, only those count that break at once.'),
   takeoversFreeMax: count('sessions', { min: 1, max: 1_000_000 }, 8,

@@ -4,8 +4,8 @@
  *
  * 1. Breaks are counted for the oldest message that a session has out. A proof of receipt ends the count.
  * 2. After half of redeliveriesMax the message is on trial. Nothing is written but, where a transport has one, an event
- *    that no application listens for, until the client has lived longer than on every connection that broke with
- *    something out before (and has taken more bytes, as its answers to that event prove); then the message, alone. So a
+ *    that no application listens for, until the client has lived longer than with anything that was out on a connection
+ *    that broke before (and has taken more bytes, as its answers to that event prove); then the message, alone. So a
  *    link that dies after so many bytes or so much time, and a client that is there for a moment, end without it.
  * 3. A connection that breaks while the message is out alone speaks against it, if nothing else was written behind the
  *    message: else the client may have waited for that in vain, as where large packets are lost on the way. A break at
@@ -72,7 +72,7 @@ class Suspicion {
   attempts = 0
   /** Connections that broke with it alone. */
   score = 0
-  /** How long a connection lived at most that broke with something out, whatever it was. */
+  /** How long at most something was out, whatever it was, on a connection that broke. */
   livedMs = 0
   /** What connections had carried that broke with the message alone. */
   carriedBytes = 0
@@ -310,7 +310,8 @@ export class Trial {
       if (state === 'watching' || state === 'grouped') {
         suspicion.breaks++
         suspicion.attempts++
-        suspicion.livedMs = Math.max(suspicion.livedMs, this.#agedMs)
+        const outMs = state === 'watching' ? this.#agedMs : this.#suspects.clock.now() - this.#writtenAt
+        suspicion.livedMs = Math.max(suspicion.livedMs, outMs)
       } else if (state === 'alone') this.#brokeAlone()
       else if (state === 'holding') this.#suspects.forget(this.#clientId)
     }
@@ -329,7 +330,7 @@ export class Trial {
       this.#suspects.forget(this.#clientId)
       return
     }
-    suspicion.livedMs = Math.max(suspicion.livedMs, this.#agedMs)
+    suspicion.livedMs = Math.max(suspicion.livedMs, afterMs)
     suspicion.carriedBytes = Math.max(suspicion.carriedBytes, this.#carriedBytes + bytesOf(suspicion.message!))
   }
 

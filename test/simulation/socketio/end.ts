@@ -153,7 +153,10 @@ export class SocketEnd implements Link, Channel {
     if (this.#isCounted || this.#seen === undefined) return
     this.#isCounted = true
     if (this.#trial !== undefined) this.#trial.broke(onPurpose)
-    else if (!onPurpose && this.#unproven > 0) this.#server.suspects.broke(this.#seen.clientId, 0)
+    else if (!onPurpose && this.#unproven > 0) {
+      const now = this.#server.broker.clock.now()
+      this.#server.suspects.broke(this.#seen.clientId, now - (this.#session?.window?.openSince ?? now))
+    }
   }
 
   /** Never needed: the bridge subscribes with QoS 1. */
