@@ -1,7 +1,7 @@
 /** `holdfast sessions`: what a data folder says of its sessions, whether a server runs on it or not. Writes nothing. */
 import { resolve } from 'node:path'
 import { topicEvent } from '../bridge/socketio/translation/names.ts'
-import { type AsideMessage, type SessionInfo, type SessionsLook, lookAtSessions } from '../broker/index.ts'
+import { type AsideMessage, type SessionInfo, type SessionsLook, isShared, lookAtSessions } from '../broker/index.ts'
 import { StoreLook } from '../broker/store/look.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'
 import { didYouMean } from '../config/near.ts'
@@ -91,7 +91,8 @@ function details (looked: Looked, session: SessionInfo, aside: readonly AsideMes
   return [
     ...heading(looked),
     `${shown(session.clientId)}, made by ${shown(session.principal)}`,
-    `  ${state(session, looked)}; it ends when it was detached for ${duration(expiryMs)}`,
+    `  ${state(session, looked)}; it ends ` +
+      (isShared(session.clientId) ? 'with its last member' : `when it was detached for ${duration(expiryMs)}`),
     `  waiting: ${messages(backlogMessages)} (${bytes(backlogBytes)}); in flight: ${messages(inflightMessages)}`,
     '',
     session.filters.length === 0 ? 'No filters' : 'Filters',

@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts'
 import type { BrokerEvents } from './events.ts'
 import type { Limits } from './limits.ts'
 import type { Log, RecordChange } from './log/log.ts'
-import type { AsideMessage } from './message.ts'
+import type { AsideMessage, Offset } from './message.ts'
 import type { Follower } from './session/follower.ts'
 import type { Delivery } from './session/link.ts'
 import { asideChange, readAside } from './session/records.ts'
@@ -59,8 +59,10 @@ export class Aside {
   /** It is kept first and dismissed then: a crash between the two only means that it is tried once more. */
   async #set (session: Session, flight: Flight, attempts: number): Promise<boolean> {
     const { log, limits, clock, events, follower } = this.#options
-    const { message, offset } = flight
-    const id = idOf(flight)
+    const { message } = flight
+    const isOfGroup = session.membership?.has(flight) === true
+    const offset = isOfGroup && 'offset' in message ? message.offset : flight.offset
+    const id = idOf(flight, offset)
     const kept = session.aside ??= new Set()
     const tooMany = [...kept].filter((one) => one !== id).slice(0, Math.max(0, kept.size + 1 - limits.asideMessagesMax))
     const isKnown = kept.has(id)
@@ -102,7 +104,7 @@ export class Aside {
 }
 
 /** The same for the same message, so that it is never kept twice. In the order of the log. */
-function idOf ({ offset, message }: Flight): string {
+function idOf ({ message }: Flight, offset: Offset): string {
   return offset > 0
     ? String(offset).padStart(OFFSET_DIGITS, '0')
     : 'retained-' + createHash('sha256').update(message.topic).digest('base64url')

@@ -71,6 +71,8 @@ export interface Connected {
 export interface SubscribeOptions {
   /** checkFilters() has answered for it just now: access control is not asked again. */
   readonly isAllowed?: boolean
+  /** `$share/GROUP/FILTER` is a shared subscription; else it is refused. QoS 1 is the most that is granted for one. */
+  readonly mayShare?: boolean
 }
 
 export interface AttachOptions {
@@ -187,7 +189,7 @@ export interface Broker {
    * What subscribe() would refuse, asked before there is a session: nothing is kept of somebody who is refused.
    * Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED.
    */
-  checkFilters (who: Publisher, filters: readonly string[]): Promise<void>
+  checkFilters (who: Publisher, filters: readonly string[], mayShare?: boolean): Promise<void>
 
   /**
    * Durable when it resolves. Nothing of the filter is sent any more, not even what was queued for it alone; what was

@@ -26,10 +26,11 @@ import { asideByWall, infoOf } from './session-info.ts'
 import { keptSecret, randomSecret } from './secret.ts'
 import { Sessions } from './sessions.ts'
 import type { Recovery } from './store/store.ts'
+import { Shares } from './shares.ts'
 import { Subscribing } from './subscribing.ts'
 import { Sweeper } from './sweeper.ts'
 import { Takeovers } from './takeovers.ts'
-import { checkTopic } from './topics.ts'
+import { checkTopic, isShared } from './topics.ts'
 import { Wills } from './wills.ts'
 import type {
   AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Provision, Publisher, PublishRequest,
@@ -78,6 +79,7 @@ export class HoldfastBroker implements Broker {
   #delivering!: Delivering
   #publishing!: Publishing
   #subscribing!: Subscribing
+  #shares!: Shares
   #timers: Array<() => void> = []
   #stopWatching: () => void = () => {}
   #isClosing = false
@@ -172,7 +174,9 @@ export class HoldfastBroker implements Broker {
         this.#follower.flushSoon()
       }
     })
-    this.#subscribing = new Subscribing({ ...access, sessions: this.#sessions, follower: this.#follower })
+    const subscribed = { sessions: this.#sessions, follower: this.#follower }
+    this.#subscribing = new Subscribing({ ...access, ...subscribed, shares: () => this.#shares })
+    this.#shares = new Shares({ ...subscribed, broker: this, subscribing: this.#subscribing })
     this.#wills = new Wills({
       store: this.#store,
       log: this.#log,
@@ -193,6 +197,7 @@ export class HoldfastBroker implements Broker {
       this.#guard.assertStartable()
     }
     this.#heartbeat.beat()
+    await this.#shares.load()
     await this.#wills.publishAll()
     await this.#log.settled()
     this.#stopWatching = this.#heap.onCollected(() => { this.#guard.collected() })
@@ -284,7 +289,7 @@ export class HoldfastBroker implements Broker {
   async end (clientId: ClientId, reason: 'administrator' | 'left' = 'administrator'): Promise<boolean> {
     this.#assertOpen()
     const session = this.#sessions.get(clientId)
-    if (session === undefined) return false
+    if (session === undefined || isShared(clientId)) return false
     this.#sessions.end(session, reason)
     this.#cut(session, 'ended')
     await this.#log.recorded([]) // its turn comes after that of the removal
@@ -294,7 +299,7 @@ export class HoldfastBroker implements Broker {
   disconnect (clientId: ClientId): boolean {
     this.#assertOpen()
     const session = this.#sessions.get(clientId)
-    if (session?.live === undefined) return false
+    if (session?.live === undefined || isShared(clientId)) return false
     this.#cut(session, 'disconnected')
     return true
   }
@@ -320,13 +325,13 @@ export class HoldfastBroker implements Broker {
 
   // --- subscriptions and messages
 
-  async subscribe (session: Session, filter: string, qos: QoS, { isAllowed }: SubscribeOptions = {}): Promise<QoS> {
+  async subscribe (session: Session, filter: string, qos: QoS, options: SubscribeOptions = {}): Promise<QoS> {
     this.#assertOpen()
-    return await this.#subscribing.subscribe(session, filter, qos, isAllowed)
+    return await this.#subscribing.subscribe(session, filter, qos, options)
   }
 
-  async checkFilters (who: Publisher, filters: readonly string[]): Promise<void> {
-    await this.#subscribing.check(who, filters)
+  async checkFilters (who: Publisher, filters: readonly string[], mayShare?: boolean): Promise<void> {
+    await this.#subscribing.check(who, filters, mayShare)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {
@@ -377,8 +382,8 @@ export class HoldfastBroker implements Broker {
       retained: this.#retained.size,
       published: this.#publishing.published,
       refused: this.#publishing.refused,
-      delivered: this.#follower.delivered,
-      acknowledged: this.#follower.acknowledged,
+      delivered: this.#follower.delivered - this.#shares.passed.delivered,
+      acknowledged: this.#follower.acknowledged - this.#shares.passed.acknowledged,
       gapMessages: this.#gapMessages,
       asideDropped: this.#aside.dropped,
       droppedQos0: this.#follower.droppedQos0,

@@ -5,6 +5,7 @@ export type {
   SessionInfo
 } from './broker.ts'
 export { lookAtSessions, type LogRecords, type SessionsLook } from './look.ts'
+export { isShared } from './topics.ts'
 export type { Session } from './session/session.ts'
 export { HoldfastError, ERRORS, type ErrorCode } from './errors.ts'
 export { DEFAULT_LIMITS, type Limits } from './limits.ts'

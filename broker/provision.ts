@@ -9,14 +9,14 @@ type Steps = Pick<Broker, 'session' | 'checkFilters' | 'connect' | 'subscribe' |
 export async function provision (broker: Steps, request: Provision): Promise<boolean> {
   const { clientId, principal, owner, expiryMs, filters } = request
   if (isThere(broker, request)) return false
-  await broker.checkFilters({ clientId, principal }, filters.map(({ filter }) => filter)) // before anything is kept
+  await broker.checkFilters({ clientId, principal }, filters.map(({ filter }) => filter), true) // nothing is kept yet
   if (isThere(broker, request)) return false
   // Its client may come at the same moment: then what that one holds still counts.
   const tag = (previous: string | undefined): string | undefined => previous
   const { session, present } = await broker.connect({ clientId, principal, owner, clean: false, expiryMs, tag })
   const writes = present
     ? []
-    : filters.map(({ filter, qos }) => broker.subscribe(session, filter, qos, { isAllowed: true }))
+    : filters.map(({ filter, qos }) => broker.subscribe(session, filter, qos, { isAllowed: true, mayShare: true }))
   const failed = (await Promise.allSettled(writes)).find((write) => write.status === 'rejected')
   if (failed !== undefined) {
     broker.release(session, { endsNew: true })

@@ -18,7 +18,7 @@ import { Session } from './session/session.ts'
 import { cursorChange, sessionChange } from './session/records.ts'
 import { Owed, removalOf } from './owed.ts'
 import type { Recovery, Store } from './store/store.ts'
-import { show } from './topics.ts'
+import { isShared, show } from './topics.ts'
 import type { ConnectRequest, Connected } from './broker.ts'
 
 export interface SessionsOptions {
@@ -32,6 +32,9 @@ export interface SessionsOptions {
   /** Closes the connection of a session, if it has one, and lets it hear nothing more. */
   cut (session: Session, reason: CloseReason): void
 }
+
+/** Whom the sessions belong to that stand for the groups of shared subscriptions. */
+export const GROUP = '$share' as Principal
 
 /** Sessions whose cursors share one write. */
 const FLUSH_SESSIONS_MAX = 4_096
@@ -101,6 +104,9 @@ export class Sessions {
   /** Those who ask for the same client identifier take turns. The session is held until it is attached or released. */
   async connect (request: ConnectRequest): Promise<Connected> {
     const { clientId } = request
+    if (isShared(clientId) !== (request.principal === GROUP)) { // [G7]
+      throw new HoldfastError('CLIENT_ID_INVALID', `${show(clientId)}: $share/... and its principal stand for groups`)
+    }
     const turn = (this.#turns.get(clientId) ?? Promise.resolve()).then(async () => {
       this.#assertOpen()
       const connected = await this.#connect(request)
@@ -130,7 +136,7 @@ export class Sessions {
   async #connect ({ clientId, principal, clean, expiryMs, owner, tag }: ConnectRequest): Promise<Connected> {
     const { log, limits, clock, events } = this.#options
     const bytes = Buffer.byteLength(clientId)
-    if (bytes === 0 || bytes > limits.clientIdBytesMax || /[\u0000\uFFFD]/.test(clientId)) {
+    if (bytes === 0 || (bytes > limits.clientIdBytesMax && principal !== GROUP) || /[\u0000\uFFFD]/.test(clientId)) {
       throw new HoldfastError('CLIENT_ID_INVALID',
         `${show(clientId)} has ${bytes} bytes; clientIdBytesMax = ${limits.clientIdBytesMax}`)
     }
@@ -236,6 +242,7 @@ export class Sessions {
     session.ended = true
     for (const subscription of session.subscriptions.values()) this.#options.index.unsubscribe(subscription)
     session.subscriptions.clear()
+    session.membership?.ended()
     if (this.#all.get(session.clientId) === session) this.#all.delete(session.clientId)
   }
 
@@ -251,6 +258,7 @@ export class Sessions {
     if (session.subscriptions.get(route.filter) === subscription) session.subscriptions.delete(route.filter)
     session.tally = undefined
     this.#options.index.unsubscribe(subscription)
+    session.membership?.left(route.filter)
   }
 
   // --- writing behind

@@ -2,7 +2,7 @@
  * Filters coming and going. A subscription has its place in the log like a message: it counts for what comes after it.
  */
 import type { Auth } from './auth/auth.ts'
-import type { Publisher } from './broker.ts'
+import type { Publisher, SubscribeOptions } from './broker.ts'
 import { HoldfastError } from './errors.ts'
 import type { HeapGuard } from './heap-guard.ts'
 import type { InOrder } from './in-order.ts'
@@ -18,7 +18,8 @@ import { filterChange } from './session/records.ts'
 import { RetainedDue } from './session/retained-due.ts'
 import type { Session } from './session/session.ts'
 import type { Sessions } from './sessions.ts'
-import { checkFilter, show } from './topics.ts'
+import type { Shares } from './shares.ts'
+import { checkFilter, filterBehind, isShared, SHARED_QOS_MAX, show } from './topics.ts'
 
 export interface SubscribingOptions {
   readonly index: LogIndex<Session>
@@ -30,6 +31,8 @@ export interface SubscribingOptions {
   readonly limits: Limits
   readonly guard: HeapGuard
   readonly inOrder: InOrder
+  /** Asked when it is needed, as it needs this. */
+  shares (): Shares
 }
 
 const NO_CHANGES: readonly RecordChange[] = []
@@ -44,6 +47,7 @@ export class Subscribing {
   readonly #limits
   readonly #guard
   readonly #inOrder
+  readonly #shares
   /** Filters whose record counts from another place than they do, and who waits until that is mended. */
   readonly #inexact = new Map<Subscription<Session>, Array<(error?: HoldfastError) => void>>()
 
@@ -57,16 +61,17 @@ export class Subscribing {
     this.#limits = options.limits
     this.#guard = options.guard
     this.#inOrder = options.inOrder
+    this.#shares = () => options.shares()
   }
 
   /** Throws what subscribe() would, for a session that may not be there yet, and changes nothing. */
-  async check ({ principal, clientId }: Publisher, filters: readonly string[]): Promise<void> {
+  async check ({ principal, clientId }: Publisher, filters: readonly string[], mayShare = false): Promise<void> {
     const subscriptions = this.#sessions.get(clientId)?.subscriptions
     const added = filters.filter((filter) => subscriptions?.get(filter) === undefined).length
     if (added > 0) this.#checkRoom((subscriptions?.size ?? 0) + added)
     for (const filter of filters) {
-      checkFilter(filter, this.#limits)
-      if (!(await this.#auth.maySubscribe(principal, clientId, filter))) throw notAllowed(filter)
+      checkFilter(filter, this.#limits, mayShare)
+      if (!(await this.#auth.maySubscribe(principal, clientId, filterBehind(filter)))) throw notAllowed(filter)
     }
   }
 
@@ -77,12 +82,37 @@ export class Subscribing {
     }
   }
 
-  /** `isAllowed`: check() has answered for it. */
-  async subscribe (session: Session, filter: string, qos: QoS, isAllowed = false): Promise<QoS> {
-    checkFilter(filter, this.#limits)
+  async subscribe (session: Session, filter: string, qos: QoS, { isAllowed = false, mayShare = false }: SubscribeOptions
+  ): Promise<QoS> {
+    checkFilter(filter, this.#limits, mayShare)
     const { principal, clientId } = session
-    return await this.#inTurn(session, isAllowed || this.#auth.maySubscribe(principal, clientId, filter), filter,
-      () => this.#subscribe(session, filter, qos))
+    const allowed = isAllowed || this.#auth.maySubscribe(principal, clientId, filterBehind(filter))
+    if (isShared(filter)) return await this.#share(session, filter, Math.min(qos, SHARED_QOS_MAX) as QoS, allowed)
+    return await this.#inTurn(session, allowed, filter, () => this.#subscribe(session, filter, qos))
+  }
+
+  /** First the group is durable, then that the session is a member. */
+  async #share (session: Session, filter: string, qos: QoS, allowed: boolean | Promise<boolean>): Promise<QoS> {
+    const shares = this.#shares()
+    let isPrepared = false
+    let failure: unknown
+    const prepared = Promise.resolve(allowed).then(async (isAllowed) => {
+      if (isAllowed) {
+        await shares.prepare(filter, qos).catch((error: unknown) => {
+          failure = error
+          throw error
+        })
+        isPrepared = true
+      }
+      return isAllowed
+    })
+    try {
+      return await this.#inTurn(session, prepared, filter, () => this.#subscribe(session, filter, qos))
+    } catch (error) {
+      throw failure ?? error
+    } finally {
+      if (isPrepared) shares.settled(filter)
+    }
   }
 
   /** What a client subscribes to, unsubscribes and publishes takes effect in its order. */
@@ -104,7 +134,7 @@ export class Subscribing {
     const before = subscription.qos
     const asked = Math.max(subscription.writes > 0 ? subscription.asked : before, qos) as QoS
     subscription.route.setQos(subscription, before, asked) // from here on messages are stored for it
-    const hasRetained = this.#retained.mayMatch(filter)
+    const hasRetained = !isShared(session.clientId) && this.#retained.mayMatch(filter)
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
     // Where an earlier one is still on its way, a crash must not find a later place than that will have [G2].
     const from = keepsFrom ? existing.from : existing?.from === PENDING ? this.#log.tail : undefined
@@ -129,6 +159,7 @@ export class Subscribing {
         this.#sessions.owed.filterWritten(session, filter)
         if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#replace(subscription, qos)
+        if (isShared(filter)) this.#shares().joined(session, filter, qos)
         this.owe(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
         // What is written must count from where the subscription does, which an earlier one may have begun.
         const isExact = session.clean || subscription.from === (from ?? at)
@@ -195,7 +226,7 @@ export class Subscribing {
   /** The subscription is owed the retained messages that match. */
   owe ({ session, route }: Subscription<Session>, notAfter: Offset): void {
     session.retainedSent?.delete(route.filter)
-    if (!this.#retained.mayMatch(route.filter)) return
+    if (isShared(session.clientId) || !this.#retained.mayMatch(route.filter)) return
     (session.retainedDue ??= new RetainedDue()).add(route.filter, notAfter)
     if (session.live !== undefined) this.#follower.wake(session)
   }

@@ -8,6 +8,7 @@ export interface TopicLimits {
 
 /** Prefixes that only the server publishes to. */
 export const RESERVED_PREFIXES = ['$SYS/', '$holdfast/'] as const
+const OWN_PREFIX = RESERVED_PREFIXES[1]
 
 /** A session that subscribes to it is told here what it lost [G5], as JSON `{"count":N,"reason":"..."}`. */
 export const GAP_TOPIC = '$holdfast/gap'
@@ -37,29 +38,68 @@ export function checkTopic (topic: string, limits: TopicLimits, allowReserved = 
   const wrong = topic.includes('+') || topic.includes('#')
     ? 'a topic to publish to holds no + and no #'
     : malformed(topic, limits) ??
+      (isShared(topic) ? '$share/... is a subscription, not a topic' : undefined) ??
       (!allowReserved && isReserved(topic) ? `${RESERVED_PREFIXES.join(' and ')} belong to the server` : undefined)
   if (wrong !== undefined) throw new HoldfastError('TOPIC_INVALID', `${show(topic)}: ${wrong}`)
 }
 
 /**
- * First levels by which other brokers share a subscription or give it other rules. Taken for a name they would be
- * granted and bring nothing, for ever.
+ * First levels by which other brokers give a subscription other rules. Taken for a name they would be granted and bring
+ * nothing, for ever.
  */
-const SPECIAL_PREFIXES = ['$share/', '$queue/', '$exclusive/', '$delayed/']
+const SPECIAL_PREFIXES = ['$queue/', '$exclusive/', '$delayed/']
+
+/** `$share/GROUP/FILTER`: each message that matches goes to one member of the group. */
+const SHARE_PREFIX = '$share/'
+/** A message that is on its way at QoS 2 belongs to its receiver: it could not go to another one. */
+export const SHARED_QOS_MAX = 1
+/** The name of a group and its filter stand in one key of the store. */
+const SHARED_BYTES_MAX = 1_800
+
+/** Is it a shared subscription, or the name of the session that stands for its group? */
+export function isShared (name: string): boolean { return name.charCodeAt(0) === 36 && name.startsWith(SHARE_PREFIX) }
+
+/** The filter behind the group of a shared subscription; of any other one the filter itself. */
+export function filterBehind (filter: string): string {
+  return isShared(filter) ? filter.slice(filter.indexOf('/', SHARE_PREFIX.length) + 1) : filter
+}
 
 /** Throws FILTER_INVALID with what is wrong [MQTT-4.7.1-2, MQTT-4.7.1-3, MQTT-4.7.3-1]. */
-export function checkFilter (filter: string, limits: TopicLimits): void {
-  let wrong = malformed(filter, limits) ?? special(filter)
-  if (wrong === undefined && (filter.includes('+') || filter.includes('#'))) {
-    const levels = filter.split('/')
-    for (let i = 0; i < levels.length && wrong === undefined; i++) {
-      const level = levels[i]
-      if (level.includes('#') && (level !== '#' || i !== levels.length - 1)) {
-        wrong = '# stands alone in the last level only'
-      } else if (level.includes('+') && level !== '+') wrong = '+ stands alone in its level'
-    }
-  }
+export function checkFilter (filter: string, limits: TopicLimits, mayShare = false): void {
+  const wrong = malformed(filter, limits) ?? (isShared(filter) ? wrongShare(filter, mayShare) : wrongFilter(filter))
   if (wrong !== undefined) throw new HoldfastError('FILTER_INVALID', `${show(filter)}: ${wrong}`)
+}
+
+function wrongShare (filter: string, mayShare: boolean): string | undefined {
+  if (!mayShare) return 'a subscription is shared over MQTT only. Leave out the prefix'
+  const end = filter.indexOf('/', SHARE_PREFIX.length)
+  const group = filter.slice(SHARE_PREFIX.length, end)
+  const behind = filter.slice(end + 1)
+  if (end === -1 || group === '' || behind === '' || hasWildcard(group)) {
+    return 'it is not $share/GROUP/FILTER with a group, without wildcards, and a filter'
+  }
+  if (Buffer.byteLength(filter) + Buffer.byteLength(behind) > SHARED_BYTES_MAX) {
+    return `it is too long to be shared: with the filter once more it is over ${SHARED_BYTES_MAX} bytes`
+  }
+  if (isShared(behind) || behind.startsWith(OWN_PREFIX)) return 'what is behind the group can not be shared'
+  return wrongFilter(behind)
+}
+
+function wrongFilter (filter: string): string | undefined {
+  if (filter.charCodeAt(0) === 36) {
+    const prefix = SPECIAL_PREFIXES.find((one) => filter.startsWith(one))
+    if (prefix !== undefined) return `${prefix}... is not served here. Leave the prefix out, or use $share/GROUP/FILTER`
+  }
+  if (!hasWildcard(filter)) return undefined
+  const levels = filter.split('/')
+  for (let i = 0; i < levels.length; i++) {
+    const level = levels[i]
+    if (level.includes('#') && (level !== '#' || i !== levels.length - 1)) {
+      return '# stands alone in the last level only'
+    }
+    if (level.includes('+') && level !== '+') return '+ stands alone in its level'
+  }
+  return undefined
 }
 
 function malformed (topic: string, limits: TopicLimits): string | undefined {
@@ -73,11 +113,6 @@ function malformed (topic: string, limits: TopicLimits): string | undefined {
     return `it has more levels than topicLevelsMax = ${limits.topicLevelsMax}`
   }
   return undefined
-}
-
-function special (filter: string): string | undefined {
-  const prefix = filter.charCodeAt(0) === 36 ? SPECIAL_PREFIXES.find((one) => filter.startsWith(one)) : undefined
-  return prefix && `${prefix}... is not served here: each session gets all that its filters match. Leave the prefix out`
 }
 
 export function isReserved (topic: string): boolean {

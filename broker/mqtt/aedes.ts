@@ -174,7 +174,7 @@ export async function createAedes (
         done(null, subscription)
         return
       }
-      broker.subscribe(session, subscription.topic, subscription.qos as QoS).then((qos) => {
+      broker.subscribe(session, subscription.topic, subscription.qos as QoS, { mayShare: true }).then((qos) => {
         done(null, { ...subscription, qos })
       }, (error: HoldfastError) => {
         refusals.filter(toldOf(client as InnerClient), subscription.topic, error)

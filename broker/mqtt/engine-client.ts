@@ -269,7 +269,7 @@ function makeGate (client: InnerClient, connection: MqttConnection, limits: Limi
     refuse: (sentence) => { endFor(client, sentence) },
     mayFilter: (filter) => {
       try {
-        checkFilter(filter, limits)
+        checkFilter(filter, limits, true)
         return true
       } catch (error) {
         connection.refusals.filter(connection.who, filter, error as HoldfastError)

@@ -6,6 +6,7 @@
  * receipt without having been appended [G1], or overtake those that came before it [G3].
  */
 import type { Answer } from '../session/link.ts'
+import { isShared, SHARED_QOS_MAX } from '../topics.ts'
 
 export interface GatedPacket {
   readonly cmd: string
@@ -111,7 +112,9 @@ function markFilters (packet: GatedPacket, mayFilter: GateOptions['mayFilter']):
   const lastOf = new Map<string, number>()
   for (let i = 0; i < subscriptions.length; i++) lastOf.set(subscriptions[i].topic, i)
   for (let i = 0; i < subscriptions.length; i++) {
-    const { topic } = subscriptions[i]
+    const { topic, qos } = subscriptions[i]
+    // Aedes takes what it answers from here.
+    if (isShared(topic)) subscriptions[i].qos = Math.min(qos, SHARED_QOS_MAX)
     if (!mayFilter(topic)) subscriptions[i].topic = REFUSED_FILTER + i
     else if (lastOf.get(topic) !== i) subscriptions[i].topic = REPEATED_FILTER + i
   }

@@ -78,7 +78,10 @@ export class Follower {
       limits,
       clock,
       turnUnits: options.turnUnits,
-      fill: (session, live) => { this.#puller.fill(session, live) },
+      fill: (session, live) => {
+        this.#puller.fill(session, live)
+        session.membership?.look()
+      },
       isBehind: (session, live) => this.#puller.isBehind(session, live),
       sent: (session) => { events.sent(session) },
       sending: () => { events.sending() },
@@ -120,6 +123,7 @@ export class Follower {
     this.#tellGaps(session, live)
     this.#redeliver(session, live)
     if (session.held !== undefined && !session.isHoldWritten) this.#puller.hold(session, live, session.held)
+    session.membership?.attached()
     return new Attached(position, session, live, this)
   }
 
@@ -137,6 +141,7 @@ export class Follower {
     for (const subscription of session.subscriptions.values()) subscription.route.detach(subscription)
     if (live.caughtUp && session.sent < this.#log.tail) session.sent = this.#log.tail // nothing up to here was left out
     session.live = undefined
+    session.membership?.detached()
     if (session.window?.size === 0) session.window = undefined
     this.#index.moved(session)
     this.#events.detached(session)
@@ -198,6 +203,31 @@ export class Follower {
     live.queueBytes += bytes
   }
 
+  // --- what a group gives to a member
+
+  hasRoom (session: Session, qos: QoS): boolean {
+    const { live } = session
+    return live !== undefined && (qos === 0 ? !this.#outbox.isFull(live) : this.#puller.hasRoom(session, live))
+  }
+
+  /** For a session that has room; undefined at QoS 0. It has no place in the cursor: the group has. */
+  give (session: Session, message: Message | Entry, qos: QoS, dup: boolean): Flight | undefined {
+    const live = session.live!
+    if (qos === 0) this.#outbox.sendVolatile(live, message, false)
+    const flight = qos === 0 ? undefined : this.#outbox.send(session, live, message, qos, ORIGIN, dup)
+    this.#outbox.wake(session)
+    return flight
+  }
+
+  /** The group takes back what a session was given, whose connection is gone. */
+  withdraw (session: Session, flight: Flight): void { session.window!.acknowledge(flight.packetId) }
+
+  /** As wake(), if there is anything to be sent. */
+  look (session: Session): void {
+    const { live } = session
+    if (live !== undefined && (live.outbox.length > 0 || this.#puller.isBehind(session, live))) this.wake(session)
+  }
+
   // --- what comes back
 
   #acknowledge (session: Session, live: Live, packetId: PacketId): void {
@@ -212,6 +242,7 @@ export class Follower {
       if (flight.qos === 2) this.#events.cursorMoved(session)
       if (session.retainedSent !== undefined) this.#puller.retainedAcknowledged(session)
     }
+    if (session.membership !== undefined) session.membership.acknowledged(flight)
     if (this.#puller.isBehind(session, live)) this.wake(session)
   }
 
@@ -235,6 +266,7 @@ export class Follower {
     if (live === undefined && session.window.size === 0) session.window = undefined
     if (flight.offset > 0) this.#index.moved(session)
     else if (session.retainedSent !== undefined && live !== undefined) this.#puller.retainedAcknowledged(session)
+    session.membership?.acknowledged(flight)
     this.lose(session, 1, 'set-aside')
     if (live !== undefined && this.#puller.isBehind(session, live)) this.wake(session)
   }

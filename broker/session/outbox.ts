@@ -86,6 +86,7 @@ export class Outbox {
     if (live.outbox.length === 0) return
     live.outbox = live.outbox.filter((one) => {
       if (one.dup || isWanted(one.message)) return true // what was sent before is completed [MQTT-3.10.4-3]
+      if (session.membership?.has(one) === true) return true // the group counts on it
       if (one.qos > 0) session.window!.acknowledge(one.packetId)
       return false
     })

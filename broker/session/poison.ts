@@ -196,8 +196,9 @@ export class Trial {
       return
     }
     const isOnTrial = suspicion.breaks >= this.#suspects.breaksMax
-    if (suspicion.message !== first) {
-      suspicion.message = first
+    const isKnown = suspicion.message?.message === first.message // of a group it comes under another identifier
+    suspicion.message = first
+    if (!isKnown) {
       suspicion.score = suspicion.carriedBytes = 0
       if (!isOnTrial) suspicion.breaks = suspicion.attempts = 1
     }

@@ -8,6 +8,7 @@ import { PENDING, type Route, type Subscriber } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
+import type { Membership } from './membership.ts'
 import type { Pace } from './pace.ts'
 import type { RetainedDue } from './retained-due.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -95,6 +96,8 @@ export class Session implements Subscriber {
   /** After a crash: entries up to this one may have been sent before, so they carry DUP [G4]. */
   uncertainThrough: Offset
   holds: Route[] | undefined
+  /** Of a session that is, or was, in groups. */
+  membership: Membership | undefined
   /** What waits for it, where that has to be counted entry by entry. */
   tally: Tally | undefined
   /** Flights that wait until it is durable that their identifiers are out (QoS 2). */

@@ -12,6 +12,7 @@ import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
 import { repeatsSuite } from './session-repeats.ts'
 import { retainedSuite } from './session-retained.ts'
+import { sharedSuite } from './session-shared.ts'
 import { turnsSuite } from './session-turns.ts'
 import { windowSuite } from './session-window.ts'
 import type { World } from './session-words.ts'
@@ -27,6 +28,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   asideSuite(name, factory)
   unansweredSuite(name, factory)
   turnsSuite(name, factory)
+  sharedSuite(name, factory)
 }
 
 /** What a process leaves behind that was killed is all that it had written. */

@@ -37,12 +37,29 @@ t.test('[MQTT-3.9.3-2] a filter that is malformed, long or deep gets 0x80, its n
   }
 })
 
-t.test('[G2] a subscription that would bring nothing is not granted: shared ones, and other brokers\' own', async t => {
-  const { client } = await connectWire(t, await startInProcess(t))
-  for (const filter of ['$share/group/a/+', '$share/', '$queue/a', '$exclusive/a', '$delayed/5/a']) {
+t.test('[G2] a subscription that would bring nothing is not granted', async t => {
+  const server = await startInProcess(t)
+  const { client } = await connectWire(t, server)
+  const filters = ['$queue/a', '$exclusive/a', '$delayed/5/a', '$share/', '$share/g', '$share/g/', '$share//a',
+    '$share/g+/a', '$share/#/a', '$share/g/a#', '$share/g/$share/g/a', '$share/g/$queue/a', '$share/g/$holdfast/gap',
+    `$share/g/${'a'.repeat(900)}`]
+  for (const filter of filters) {
     t.same(await subscribe(client, [['a', 1], [filter, 1]]), [1, 0x80], filter)
   }
+  t.equal(server.refusals.counts.filters, filters.length, 'each is counted, and told')
   t.same(await subscribe(client, [['$shared/a', 1], ['$SYS/#', 1], ['share/$share/a', 1]]), [1, 1, 1])
+})
+
+t.test('access control is asked for the filter behind a group; QoS 1 is the most that is granted', async t => {
+  const asked: string[] = []
+  const auth = {
+    ...anonymous,
+    maySubscribe: async (_who: string, _id: string, filter: string) => { asked.push(filter); return filter !== 'no/#' }
+  }
+  const server = await startInProcess(t, { auth })
+  const { client } = await connectWire(t, server)
+  t.same(await subscribe(client, [['$share/g/no/#', 1], ['$share/g/yes/#', 2], ['$share/g//x', 0]]), [0x80, 1, 0])
+  t.same(asked, ['no/#', 'yes/#', '/x'])
 })
 
 t.test('a filter that access control refuses gets 0x80, and nothing of it is delivered [MQTT-3.9.3-2]', async t => {

@@ -13,6 +13,7 @@ const AUTH = 'broker/auth/.*'
 const STORE_SEAM = 'broker/store/store\\.ts'
 const LOG = 'broker/log/.*'
 const SESSION = 'broker/session/.*'
+const SHARED = 'broker/shared/.*'
 const BROKER = 'broker/(?!index)[^/]*'
 const ENVELOPE = '(client|bridge/socketio/translation)/(envelope|names)\\.ts'
 const RULES_SEAM = 'config/rule\\.ts'
@@ -35,7 +36,8 @@ const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[
   { name: 'broker/store', files: 'broker/store/.*', may: [LEAF, 'broker/store/.*'] },
   { name: 'broker/log', files: LOG, may: [LEAF, STORE_SEAM, LOG] },
   { name: 'broker/session', files: SESSION, may: [LEAF, STORE_SEAM, LOG, SESSION] },
-  { name: 'broker', files: BROKER, may: [LEAF, AUTH, STORE_SEAM, LOG, SESSION, BROKER] },
+  { name: 'broker/shared', files: SHARED, may: [LEAF, SHARED] },
+  { name: 'broker', files: BROKER, may: [LEAF, AUTH, STORE_SEAM, LOG, SESSION, SHARED, BROKER] },
   { name: 'broker/mqtt', files: 'broker/mqtt/.*', may: [LEAF, AUTH, SESSION, 'broker/broker\\.ts', 'broker/mqtt/.*'] },
   { name: 'the door of the broker', files: 'broker/index\\.ts', may: ['broker/.*'] },
   { name: 'the translation of the bridge', files: TRANSLATION, may: [DOOR, RULE, TRANSLATION] },

@@ -1,6 +1,6 @@
 /** Topic names and filters (MQTT 3.1.1, 4.7), the normative examples and the edges. */
 import t from 'tap'
-import { covers, checkFilter, checkTopic, matches, overlap, show } from '../../broker/topics.ts'
+import { covers, checkFilter, checkTopic, filterBehind, matches, overlap, show } from '../../broker/topics.ts'
 
 const LIMITS = { topicBytesMax: 40, topicLevelsMax: 5 }
 
@@ -34,6 +34,8 @@ t.test('[MQTT-4.7.1-2] [MQTT-4.7.1-3] filters are refused with what is wrong', a
     '#/': /# stands alone/,
     'a/+b': /\+ stands alone/,
     '++': /\+ stands alone/,
+    '$share/g/a': /over MQTT only/,
+    '$queue/a': /not served/,
     '1/2/3/4/5/6': /topicLevelsMax = 5/,
     ['ä'.repeat(21)]: /topicBytesMax = 40/
   }
@@ -45,10 +47,31 @@ t.test('[MQTT-4.7.1-2] [MQTT-4.7.1-3] filters are refused with what is wrong', a
   }
 })
 
+t.test('a shared subscription is refused with what is wrong; access control is asked for what is behind', async t => {
+  const limits = { topicBytesMax: 1_500, topicLevelsMax: 10 }
+  const check = (filter: string): void => { checkFilter(filter, limits, true) }
+  for (const [filter, message] of Object.entries({
+    '$share/': /GROUP/, '$share/g': /GROUP/, '$share/g/': /GROUP/, '$share//x': /GROUP/, '$share/g+/x': /GROUP/,
+    '$share/#/x': /GROUP/, '$share/g/x#': /# stands alone/, '$share/g/$share/h/x': /can not be shared/,
+    '$share/g/$holdfast/gap': /can not be shared/, '$share/g/$queue/x': /not served/,
+    [`$share/g/${'x'.repeat(900)}`]: /too long to be shared/
+  })) {
+    t.throws(() => { check(filter) }, { code: 'FILTER_INVALID', message }, filter)
+  }
+  for (const [filter, behind] of Object.entries({
+    '$share/g/x': 'x', '$share/g//x': '/x', '$share/g/#': '#', '$share/__proto__/+/$share': '+/$share',
+    '$share/g/$SYS/#': '$SYS/#', $share: '$share', '$shared/g/x': '$shared/g/x', 'a/b': 'a/b'
+  })) {
+    t.doesNotThrow(() => { check(filter) }, filter)
+    t.equal(filterBehind(filter), behind)
+  }
+})
+
 t.test('[MQTT-3.3.2-2] topics are refused with what is wrong; what belongs to the server only to others', async t => {
   for (const [topic, message] of Object.entries({
     '': /empty/, 'a/+': /holds no \+ and no #/, '#': /holds no/, '1/2/3/4/5/6': /topicLevelsMax/, 'a\u0000': /U\+0000/,
-    '$SYS/x': /belong to the server/, '$holdfast/gap': /belong to the server/
+    '$SYS/x': /belong to the server/, '$holdfast/gap': /belong to the server/,
+    '$share/g/a': /a subscription, not a topic/
   })) {
     t.throws(() => { checkTopic(topic, LIMITS) }, { code: 'TOPIC_INVALID', message })
   }
