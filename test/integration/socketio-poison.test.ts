@@ -12,7 +12,7 @@ import { pause, until } from '../helpers/wait.ts'
 import { startBridged, type BridgedOptions } from './socketio-harness.ts'
 
 const APPLICATION = fileURLToPath(new URL('../helpers/poisoned-client.mjs', import.meta.url))
-const PATIENCE_MS = 90_000
+const PATIENCE_MS = 300_000
 const POISON = 3
 const HOW_MANY = 10
 const QUICK: BridgedOptions = {
