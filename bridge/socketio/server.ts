@@ -336,6 +336,8 @@ function forProgram (rules: RuleSet = NO_RULES): RuleSet {
 
 /** Closes a connection; resolves when what was written to it is out. */
 async function flushed (socket: EngineSocket): Promise<void> {
+  const { transport } = socket
+  if (transport.name === 'polling') transport.closeTimeout = CLOSE_FLUSH_MS // its timer keeps the process alive
   await new Promise<void>(resolve => {
     socket.on('close', () => resolve())
     socket.close()
