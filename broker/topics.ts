@@ -90,6 +90,11 @@ function wrongFilter (filter: string): string | undefined {
     const prefix = SPECIAL_PREFIXES.find((one) => filter.startsWith(one))
     if (prefix !== undefined) return `${prefix}... is not served here. Leave the prefix out, or use $share/GROUP/FILTER`
   }
+  return misplacedWildcard(filter)
+}
+
+/** What is wrong with the wildcards of a filter; undefined if nothing is. */
+export function misplacedWildcard (filter: string): string | undefined {
   if (!hasWildcard(filter)) return undefined
   const levels = filter.split('/')
   for (let i = 0; i < levels.length; i++) {

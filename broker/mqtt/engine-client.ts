@@ -88,6 +88,7 @@ export function openClient (connection: MqttConnection, options: EngineClientOpt
       intake.stop()
       connection.finish(error)
       options.over(client)
+      ending.changed()
     }
   })
   const client = aedes.handle(stream as unknown as Duplex) as InnerClient
@@ -95,7 +96,8 @@ export function openClient (connection: MqttConnection, options: EngineClientOpt
   const ending = new Ending({
     clock: broker.clock,
     waitMsMax: broker.limits.stallTimeoutMs,
-    isBusy: () => client._parsingBatch > 0 || connection.hasPending,
+    // what was under way when the engine let go of the client is never told to be done: nothing waits for it
+    isBusy: () => !client.closed && (client._parsingBatch > 0 || connection.hasPending),
     end (isLate) {
       if (isLate) {
         log.warn({ clientId: client.id, remoteAddress: wire.remoteAddress },

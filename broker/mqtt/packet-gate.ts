@@ -6,14 +6,14 @@
  * receipt without having been appended [G1], or overtake those that came before it [G3].
  */
 import type { Answer } from '../session/link.ts'
-import { isShared, SHARED_QOS_MAX } from '../topics.ts'
+import { isShared, misplacedWildcard, SHARED_QOS_MAX } from '../topics.ts'
 
 export interface GatedPacket {
   readonly cmd: string
   readonly qos?: number
   readonly messageId?: number
   subscriptions?: Array<{ topic: string, qos: number }>
-  readonly unsubscriptions?: readonly string[]
+  unsubscriptions?: readonly string[]
 }
 
 export interface GateOptions {
@@ -95,6 +95,9 @@ export class PacketGate {
     }
     if (isAnswer(packet.cmd) && !this.takesAnswer(packet.cmd, packet.messageId!)) return
     if (packet.subscriptions !== undefined) markFilters(packet, this.#options.mayFilter)
+    if (packet.unsubscriptions !== undefined) { // for a filter that never was granted, Aedes would disconnect
+      packet.unsubscriptions = packet.unsubscriptions.filter((filter) => misplacedWildcard(filter) === undefined)
+    }
     this.#options.pass(packet)
   }
 

@@ -128,7 +128,9 @@ function checkConnect (chunk: Buffer, _at: number, body: number, end: number): s
   const name = chunk.toString('latin1', body + 2, nameEnd)
   if (name !== 'MQTT' && name !== 'MQIsdp') return 'CONNECT of another protocol [MQTT-3.1.2-1]'
   if (nameEnd === end) return CUT_CONNECT
-  if (!LEVELS.includes(chunk[nameEnd] & ~BRIDGE_BIT)) return undefined // is answered [MQTT-3.1.2-2]
+  const level = chunk[nameEnd] & ~BRIDGE_BIT
+  if (!LEVELS.includes(level)) return undefined // is answered [MQTT-3.1.2-2]
+  if (level === 4 && name !== 'MQTT') return `CONNECT of level 4 that calls its protocol ${name} [MQTT-3.1.2-1]`
   if (nameEnd + 4 > end) return CUT_CONNECT
   const flags = chunk[nameEnd + 1]
   return wrongFlags(flags) ?? wrongFields(flags, chunk, nameEnd + 4, end)

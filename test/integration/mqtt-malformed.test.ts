@@ -94,6 +94,7 @@ function connect (flags: string, payload: string): Buffer {
 const CONNECTS: ReadonlyArray<readonly [string, Buffer]> = [
   ['[MQTT-2.2.2-2] wrong header flags', Buffer.concat([hex('11'), connect('02', '0001 61').subarray(1)])],
   ['[MQTT-3.1.2-1] another protocol', hex('10 0d 0004 4d515458 04 02 0000 0001 61')],
+  ['[MQTT-3.1.2-1] the name of MQTT 3.1 with the level of 3.1.1', hex('10 0f 0006 4d5149736470 04 02 0000 0001 61')],
   ['[MQTT-3.1.2-3] the reserved flag', connect('03', '0001 61')],
   ['[MQTT-3.1.2-14] a will at QoS 3', connect('1e', '0001 61 0001 62 0001 63')],
   ['[MQTT-3.1.2-13] a QoS of no will', connect('0a', '0001 61')],

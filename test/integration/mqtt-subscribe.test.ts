@@ -177,11 +177,14 @@ t.test('[MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] UNSUBSCRIBE is answered 
   const server = await startInProcess(t)
   const { client } = await connectWire(t, server, { clean: false })
   await subscribe(client, { a: 1 })
-  for (const unsubscriptions of [['never'], ['a', 'a', 'never'], ['a']]) {
+  const malformed = ['a/#/b', 'x/a+/b', '#/a', 'a#', 'x/+a']
+  for (const unsubscriptions of [['never'], malformed, [...malformed, 'a', 'a', 'never'], ['a']]) {
     client.send({ cmd: 'unsubscribe', messageId: 77, unsubscriptions })
     t.equal((await client.expect('unsuback')).messageId, 77)
     t.same(await client.untilPong(), [])
   }
+  await publish1(client, 'a', 'unwanted', 78)
+  t.same(await client.untilPong(), [], 'what was granted is left, whatever stood beside it')
 })
 
 t.test('[MQTT-3.10.4-2] UNSUBSCRIBE stops what is queued and finishes what was sent [MQTT-3.10.4-3]', async t => {
