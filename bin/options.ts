@@ -7,7 +7,7 @@ import { optionsOf } from '../bridge/socketio/wire/socketio.ts'
 import type { Identify } from '../bridge/socketio/admission/identity.ts'
 import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
-import { ConfigError } from '../config/problem.ts'
+import { ConfigError, type Problem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
 import type { Doors } from './doors.ts'
 import { exposed } from './exposure.ts'
@@ -78,6 +78,27 @@ export function configOf (
 }
 
 /**
+ * What is to be called is a function: types don't say so to every program, and it would show with the first client.
+ * @throws ConfigError with all that is wrong
+ */
+export function checkFunctions (options: Pick<HoldfastOptions, 'auth' | 'identify'>): void {
+  if (options === null || typeof options !== 'object') throw wrong('createHoldfast()', 'options must be an object')
+  const { auth, identify } = options
+  const problems: Problem[] = []
+  if (auth === null || (auth !== undefined && typeof auth !== 'object')) {
+    problems.push(problem('auth', 'it must be an object with authenticate, mayPublish and maySubscribe'))
+  } else if (auth !== undefined) {
+    for (const name of ['authenticate', 'mayPublish', 'maySubscribe'] as const) {
+      if (typeof auth[name] !== 'function') problems.push(problem(`auth.${name}`, 'it must be a function'))
+    }
+  }
+  if (identify !== undefined && typeof identify !== 'function') {
+    problems.push(problem('identify', 'it must be a function of a handshake'))
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+}
+
+/**
  * The HTTP server that is the program's own, if one is.
  * @throws ConfigError
  */
@@ -101,7 +122,11 @@ Server | undefined {
 }
 
 function wrong (where: string, says: string): ConfigError {
-  return new ConfigError([{ option: undefined, where, says }])
+  return new ConfigError([problem(where, says)])
+}
+
+function problem (where: string, says: string): Problem {
+  return { option: undefined, where, says }
 }
 
 function wrongOption (io: SocketioServer): string | undefined {

@@ -18,7 +18,7 @@ import { checkLibraries } from './libraries.ts'
 import { type Address, addressOf, listen, orListenError } from './listen.ts'
 import { createLog } from './log.ts'
 import { narrate, narrateRecovery } from './narrate.ts'
-import { type HoldfastOptions, configOf, limitsOf, programsHttp } from './options.ts'
+import { type HoldfastOptions, checkFunctions, configOf, limitsOf, programsHttp } from './options.ts'
 import { createOriginGate } from './origins.ts'
 import { createOwnHttp } from './own-http.ts'
 import {
@@ -112,6 +112,7 @@ const CACHE_PARTS = 16
  * then everything that was started is stopped again.
  */
 export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
+  checkFunctions(options)
   const { auth = anonymous, logger, store: given, http: _http, io, durable, identify, ...rest } = options
   const programs = programsHttp(options)
   checkLibraries(io)

@@ -202,6 +202,22 @@ t.test('wrong options reject with all of them', async (t) => {
   await t.rejects(start(t, { http, httpPort: 0 }), /leave httpPort out/)
 })
 
+t.test('what is no function where one is to be called is told at start, all of it at once', async t => {
+  const authenticate = async (): Promise<undefined> => undefined
+  const wrong: ReadonlyArray<readonly [options: unknown, where: readonly string[]]> = [
+    [null, ['createHoldfast()']], [1883, ['createHoldfast()']],
+    [{ auth: null }, ['auth']], [{ auth: authenticate }, ['auth']],
+    [{ auth: { authenticate } }, ['auth.mayPublish', 'auth.maySubscribe']],
+    [{ auth: { authenticate: 'no', mayPublish: () => true, maySubscribe: true }, identify: {} },
+      ['auth.authenticate', 'auth.maySubscribe', 'identify']]
+  ]
+  for (const [options, where] of wrong) {
+    const error = await createHoldfast(options as HoldfastOptions).catch((error: unknown) => error)
+    t.type(error, ConfigError)
+    t.same((error as ConfigError).problems.map((problem) => problem.where), where)
+  }
+})
+
 t.test('a start that fails gives back ports and folder', async (t) => {
   const data = tempFolder(t)
   const { port: busy } = await programServer(t)
