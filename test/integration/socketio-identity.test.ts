@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
-import type { Identify } from '../../bridge/socketio/admission/identity.ts'
+import type { Identified, Identify } from '../../bridge/socketio/admission/identity.ts'
 import { ANSWER_MS_MAX } from '../../bridge/socketio/admission/liveness.ts'
 import {
   systemClock, type Auth, type Clock, type Principal, type SessionInfo, type TimeSource
@@ -105,6 +105,7 @@ for (const version of OLD_AND_NEW) {
       seen.push([query.who, typeof headers['user-agent'], address, namespace])
       if (query.who === 'nobody') throw new Error('a word that is for the log alone')
       if (query.who === 'open') return undefined
+      if (query.who === 'mixed up') return 'U1' as unknown as Identified // or a number for a text
       return { clientId: `known ${query.who}`, username: 'me', password: 'me\'s' }
     }
     const bridged = await startBridged(t, { auth, bridge: { identify } })
@@ -114,8 +115,10 @@ for (const version of OLD_AND_NEW) {
     t.same(seen, [['U1', 'string', '127.0.0.1', '/']])
     await connect(t, version, bridged.url, { query: { ...claims, who: 'open' } })
     t.match(sessions(bridged)[0], { clientId: 'io:_:a claim', principal: 'she' })
-    const refused = connect(t, version, bridged.url, { query: { ...claims, who: 'nobody' } })
-    t.equal(await refusal(refused), 'NOT_AUTHORIZED')
+    for (const who of ['nobody', 'mixed up']) { // [G7] its claim does not count in place of the answer
+      const refused = connect(t, version, bridged.url, { query: { ...claims, clientId: 'another claim', who } })
+      t.equal(await refusal(refused), 'NOT_AUTHORIZED', who)
+    }
     t.equal(names(bridged).length, 2)
   })
 }

@@ -2,7 +2,9 @@
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
 import { DeviceCookies } from '../../bridge/socketio/admission/cookie.ts'
-import { readIdentity, type Handshake, type Identified } from '../../bridge/socketio/admission/identity.ts'
+import {
+  checkIdentified, ownerOf, readIdentity, type Handshake, type Identified
+} from '../../bridge/socketio/admission/identity.ts'
 import { readPid, Seats, sidOf, SLOTS_PER_DEVICE_MAX, type Candidate, type Pid, type Seeker
 } from '../../bridge/socketio/admission/recovery.ts'
 import type { ClientId, Principal, SessionInfo, TimeMs } from '../../broker/index.ts'
@@ -35,6 +37,33 @@ t.test('what can\'t be a name is refused, not replaced', async t => {
   t.throws(() => readIdentity(twice, undefined, BYTES_MAX), error, 'given twice')
   t.throws(() => readIdentity(handshake({}), { clientId: '' }, BYTES_MAX), error, 'a program that has none says so')
   t.equal(readIdentity(handshake({ auth: { clientId: null } }), undefined, BYTES_MAX).name, undefined, 'null is none')
+})
+
+t.test('[G7] what identify can\'t mean is refused: a client\'s own word does not count instead', async t => {
+  const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
+    ['U1', /value of type string/], [7, /type number/], [true, /type boolean/], [false, /type boolean/],
+    [{ clientId: 7 }, /clientId of type number/], [{ username: { id: 7 } }, /username of type object/],
+    [{ clientId: 'U1', password: Buffer.from('p') }, /password of type object/],
+    [{ clientID: 'U1' }, /an object with clientID/], [{ id: 7, name: 'U1' }, /an object with id, name/],
+    [['U1'], /an object with 0/]
+  ]
+  for (const [answer, error] of wrong) t.throws(() => checkIdentified(answer), error)
+  for (const answer of [undefined, null]) t.equal(checkIdentified(answer), undefined)
+  for (const answer of [{}, { clientId: undefined }, { clientId: 'U1', email: 'u1@example' }, { username: '' }]) {
+    t.equal(checkIdentified(answer), answer)
+  }
+})
+
+t.test('[G7] what names nobody is no owner: those whom it does not name would share it', async t => {
+  const nobody: unknown[] = [
+    undefined, null, '', NaN, true, {}, [], { id: NaN }, { id: '' }, { id: [] }, { toString: () => '' },
+    { id: { toString: () => 7 } }, Promise.resolve('U1')
+  ]
+  for (const user of nobody) t.equal(ownerOf({ username: '' }, { user }), undefined)
+  const somebody = [['U1', 'U1'], [0, '0'], [7n, '7'], [{ id: 7 }, '7'], [{ id: { toString: () => 'x1' } }, 'x1'],
+    [{ id: '', username: 'U1' }, 'U1']] as const
+  for (const [user, owner] of somebody) t.equal(ownerOf(undefined, { user }), owner)
+  t.equal(ownerOf({ clientId: 'U1' }, { user: 'U2' }), 'U1')
 })
 
 t.test('[G8] a name that is too long is refused by its length, before anything reads it', async t => {

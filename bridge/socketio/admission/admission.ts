@@ -14,7 +14,8 @@ import type { NamespaceRules, Rules } from '../rules/rules.ts'
 import { engineOf, type EngineServer, type EngineSocket } from '../wire/engine.ts'
 import { STOPPING, TOO_MANY } from '../wire/refused-requests.ts'
 import type { DeviceCookies } from './cookie.ts'
-import { IdentityError, ownerOf, readIdentity, shownBy, type Identify, type Identified, type Identity
+import {
+  IdentityError, checkIdentified, ownerOf, readIdentity, shownBy, type Identify, type Identified, type Identity
 } from './identity.ts'
 import { readPid, sidOf, type Candidate, type Pid, type Seats, type Seeker, type Sid } from './recovery.ts'
 
@@ -155,8 +156,9 @@ export class Admission {
     try {
       const { data, nsp: { name: namespace } } = socket
       const identified = this.#options.identify?.({ auth, query, headers, address, namespace, data })
-      return await inTime(clock, limits.connectTimeoutMs, identified, () => new HoldfastError('AUTH_UNAVAILABLE',
-        `identify gave no answer within connectTimeoutMs = ${limits.connectTimeoutMs}`))
+      const late = (): Error => new HoldfastError('AUTH_UNAVAILABLE',
+        `identify gave no answer within connectTimeoutMs = ${limits.connectTimeoutMs}`)
+      return checkIdentified(await inTime(clock, limits.connectTimeoutMs, identified, late))
     } catch (error) {
       if (error instanceof HoldfastError) throw error
       const { message, stack = message } = error instanceof Error ? error : new Error(String(error))

@@ -58,6 +58,29 @@ export function readIdentity (
   return { name, credentials: credentials ?? { username: undefined, password: undefined } }
 }
 
+const SAID: ReadonlyArray<keyof Identified> = ['clientId', 'username', 'password']
+
+/**
+ * What identify answered, if it can be meant. Anything else would leave open who a client is, so that the client's own
+ * word counts [G7]. Throws TypeError.
+ */
+export function checkIdentified (answer: unknown): Identified | undefined {
+  if (answer === undefined || answer === null) return undefined
+  if (typeof answer !== 'object') throw notMeant(`a value of type ${typeof answer}`)
+  const given = answer as { readonly [key in keyof Identified]: unknown }
+  const wrong = SAID.find(key => given[key] !== undefined && given[key] !== null && typeof given[key] !== 'string')
+  if (wrong !== undefined) throw notMeant(`${wrong} of type ${typeof given[wrong]}`)
+  const keys = Object.keys(given)
+  const isMeant = keys.length === 0 || SAID.some(key => key in given)
+  if (!isMeant) throw notMeant(`an object with ${keys.slice(0, 3).join(', ')}`)
+  return given as Identified
+}
+
+function notMeant (answer: string): TypeError {
+  return new TypeError('identify must resolve to { clientId, username, password }, of which each is a text or left ' +
+    `out, or to undefined; it resolved to ${answer}`)
+}
+
 const OWNER_CHARS_MAX = 128
 
 /**
@@ -65,7 +88,7 @@ const OWNER_CHARS_MAX = 128
  * have set it: a text, a number, or an object with an `id` or a `username`. Undefined where nobody says.
  */
 export function ownerOf (identified: Identified | undefined, data: { readonly user?: unknown }): string | undefined {
-  const owner = identified?.clientId ?? identified?.username ?? userOf(data.user)
+  const owner = (identified?.clientId ?? identified?.username) || userOf(data.user) // '' is nobody
   return owner === undefined || owner.length <= OWNER_CHARS_MAX ? owner : digest(owner)
 }
 
@@ -78,9 +101,10 @@ function userOf (user: unknown): string | undefined {
 /** Objects too: databases have identifiers of their own that say themselves as text. */
 function idOf (id: unknown): string | undefined {
   if (typeof id === 'string') return id === '' ? undefined : id
-  if (typeof id === 'number' || typeof id === 'bigint') return String(id)
+  if (typeof id === 'number' || typeof id === 'bigint') return Number.isNaN(id) ? undefined : String(id)
   if (typeof id !== 'object' || id === null || id.toString === Object.prototype.toString) return undefined
-  return typeof id.toString === 'function' ? id.toString() : undefined
+  const text: unknown = typeof id.toString === 'function' ? id.toString() : undefined
+  return typeof text === 'string' && text !== '' ? text : undefined
 }
 
 /**
