@@ -1,6 +1,6 @@
 /**
  * What MQTT 3.1.1 calls malformed or a violation of the protocol and can be seen in a packet alone, from its bytes: a
- * decoded packet does not show it any more, and different bytes would become one name. Pure.
+ * decoded packet does not show it any more, and different bytes would become one name. Owns no socket.
  *
  * The connection ends without an answer [MQTT-4.8.0-1]; each sentence names the statement that is broken. What needs to
  * know more than the packet is elsewhere: its place in the conversation in packet-gate.ts, what topics and filters are
@@ -134,6 +134,23 @@ function checkConnect (chunk: Buffer, _at: number, body: number, end: number): s
   if (nameEnd + 4 > end) return CUT_CONNECT
   const flags = chunk[nameEnd + 1]
   return wrongFlags(flags) ?? wrongFields(flags, chunk, nameEnd + 4, end)
+}
+
+/**
+ * In MQTT 3.1 a user name or a password may be announced and missing: what came counts. Here the flags are taken back
+ * in the packet itself, as the parser wants what they announce. From 3.1.1 on it is malformed [MQTT-3.1.2-19].
+ */
+export function takeBackMissing (chunk: Buffer, body: number, end: number): void {
+  const nameEnd = fieldEnd(chunk, body, end)
+  if (nameEnd === undefined || nameEnd + 4 > end || (chunk[nameEnd] & ~BRIDGE_BIT) !== 3) return
+  const flags = chunk[nameEnd + 1]
+  if ((flags & CONNECT.userName) === 0) return
+  let at: number | undefined = nameEnd + 4
+  for (let fields = (flags & CONNECT.will) === 0 ? 1 : 3; fields > 0 && at !== undefined; fields--) {
+    at = fieldEnd(chunk, at, end)
+  }
+  if (at === end) chunk[nameEnd + 1] = flags & ~CONNECT.userName & ~CONNECT.password
+  else if (at !== undefined && fieldEnd(chunk, at, end) === end) chunk[nameEnd + 1] = flags & ~CONNECT.password
 }
 
 const CUT_CONNECT = 'CONNECT that ends inside its fields [MQTT-4.8.0-1]'

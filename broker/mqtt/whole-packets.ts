@@ -2,7 +2,7 @@
  * Before the parser: packets are put together from what was read, and each is looked at as a whole before the parser
  * sees any of it. No packet is longer than allowed: its length was looked at when it began. Owns no socket.
  */
-import { malformed } from './well-formed.ts'
+import { malformed, takeBackMissing } from './well-formed.ts'
 
 export interface WholePacketsOptions {
   /** One or more whole packets, none of them malformed. */
@@ -14,6 +14,7 @@ export interface WholePacketsOptions {
 }
 
 const NO_BYTES = Buffer.alloc(0)
+const CONNECT = 0x10
 
 export class WholePackets {
   readonly #options: WholePacketsOptions
@@ -62,6 +63,7 @@ export class WholePackets {
         this.#hold(chunk.subarray(at))
         break
       }
+      if (chunk[at] === CONNECT) takeBackMissing(chunk, body, end)
       wrong = malformed(chunk, at, body, end)
       if (wrong === undefined) at = end
     }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { anonymous, silent, type Auth } from '../../broker/index.ts'
+import { anonymous, silent, type Auth, type Principal } from '../../broker/index.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import { connectWire, openWire, publish1, publish2, subscribe, take, text } from '../helpers/mqtt-wire.ts'
 import { within } from '../helpers/wait.ts'
@@ -181,6 +181,37 @@ t.test('MQTT 3.1 takes client identifiers up to clientIdBytesMax, as MQTT 3.1.1 
     const { connack } = await connectWire(t, server, { ...old, clientId })
     t.equal(connack.returnCode, returnCode, `${clientId.length} bytes`)
   }
+})
+
+t.test('MQTT 3.1 may announce a user name and a password that are missing; what came counts', async t => {
+  const asked: object[] = []
+  const auth: Auth = {
+    ...anonymous,
+    async authenticate ({ username, password }) {
+      asked.push({ username, password: password?.toString() })
+      return 'somebody' as Principal
+    }
+  }
+  const server = await startInProcess(t, { auth })
+  const fields = { will: '0001 77 0001 78', user: '0001 75', password: '0001 70' }
+  for (const [flags, payload, username, password] of [
+    ['82', '', undefined, undefined], ['c2', '', undefined, undefined], ['c2', fields.user, 'u', undefined],
+    ['86', fields.will, undefined, undefined], ['c6', `${fields.will} ${fields.user}`, 'u', undefined],
+    ['c2', `${fields.user} ${fields.password}`, 'u', 'p']
+  ] as const) {
+    const body = hex(`0006 4d5149736470 03 ${flags} 0000 0001 61 ${payload}`)
+    const client = await openWire(t, server)
+    client.write(Buffer.concat([Buffer.from([0x10, body.length]), body]))
+    t.equal((await client.expect('connack')).returnCode, 0, `flags ${flags}, then ${payload}`)
+    t.same(asked.pop(), { username, password })
+  }
+  for (const body of ['0006 4d5149736470 03 42 0000 0001 61', '0006 4d5149736470 03 86 0000 0001 61 0001 77',
+    '0004 4d515454 04 82 0000 0001 61', '0004 4d515454 04 c2 0000 0001 61 0001 75']) {
+    const client = await openWire(t, server)
+    client.write(Buffer.concat([Buffer.from([0x10, hex(body).length]), hex(body)]))
+    await within(client.closed, `${body} to be closed`)
+  }
+  t.same(asked, [], 'a password alone, half a will and MQTT 3.1.1 are closed as before')
 })
 
 /** What is odd and allowed, or what an unlucky client sends: no reason to end a connection. */
