@@ -58,7 +58,7 @@ export class Shares {
     try {
       await this.prepare(filter, qos)
       this.settled(filter)
-    } catch {} // as for want of room: the server starts all the same, and the next SUBSCRIBE hears of it
+    } catch {} // as for want of room: tried again when a member comes, and whoever subscribes hears of it
   }
 
   /**
@@ -96,11 +96,20 @@ export class Shares {
   #group (name: string): SharedGroup {
     let group = this.#groups.get(name)
     if (group === undefined) {
-      group = new SharedGroup(name, this.#options, this.passed, () => { this.#groups.delete(name) })
+      group = new SharedGroup(name, this.#options, this.passed, {
+        missing: (qos) => { void this.#mend(name, qos) },
+        ended: () => { this.#groups.delete(name) }
+      })
       this.#groups.set(name, group)
     }
     return group
   }
+}
+
+interface GroupEvents {
+  /** Members are there, and no session that keeps anything for them: it is made, if that can be done. */
+  missing (qos: QoS): void
+  ended (): void
 }
 
 class SharedGroup implements GroupOfMember {
@@ -111,7 +120,7 @@ class SharedGroup implements GroupOfMember {
   joining = 0
   readonly #options: SharesOptions
   readonly #passed: Passed
-  readonly #ended: () => void
+  readonly #events: GroupEvents
   readonly #members = new Map<Session, QoS>()
   /** Connections of clean members that ended with a message. */
   readonly #ends = new WeakMap<Flight, { count: number, readonly first: ClientId, isOfOne: boolean }>()
@@ -119,11 +128,11 @@ class SharedGroup implements GroupOfMember {
   /** At which it is durable that its filter is subscribed to; -1: it is not. */
   #qos = -1
 
-  constructor (name: string, options: SharesOptions, passed: Passed, ended: () => void) {
+  constructor (name: string, options: SharesOptions, passed: Passed, events: GroupEvents) {
     this.name = name
     this.#options = options
     this.#passed = passed
-    this.#ended = ended
+    this.#events = events
   }
 
   isReady (qos: QoS): boolean { return this.#qos >= Math.min(qos, SHARED_QOS_MAX) }
@@ -146,6 +155,7 @@ class SharedGroup implements GroupOfMember {
     } finally {
       sessions.release(session)
     }
+    for (const member of this.#members.keys()) if (member.live !== undefined) this.attached(member)
   }
 
   // --- members
@@ -157,6 +167,7 @@ class SharedGroup implements GroupOfMember {
 
   /** A member has a connection. */
   attached (member: Session): void {
+    if (this.#qos === -1) return this.#events.missing(this.#members.get(member)!)
     if (this.link === undefined && this.#session !== undefined) {
       const link = new SharedLink({
         session: this.#session,
@@ -214,6 +225,6 @@ class SharedGroup implements GroupOfMember {
     if (this.link !== undefined) this.#rest()
     if (this.#session !== undefined) this.#options.sessions.end(this.#session, 'left')
     this.#session = undefined
-    this.#ended()
+    this.#events.ended()
   }
 }

@@ -231,6 +231,32 @@ export function sharedSuite (name: string, factory: WorldFactory): void {
     t.match(next.broker.session(JOBS as never), { filters: [{ filter: 'jobs/+', qos: 1 }] })
   })
 
+  t.test(`${name}: [G2] a group whose session was lost is made again, at the start or when there is room`, async (t) => {
+    const server = await Server.start(t, factory(t))
+    await member(server, 'a')
+    await server.store.append({ messages: [], trim: [], changes: [{ table: 'sessions', key: JOBS, value: null, after: 0 }] })
+    Object.assign(server.limits, { sessionsMax: 1 })
+    const full = await server.crashed(t)
+    t.equal(full.broker.session(JOBS as never), undefined)
+    ;(await full.back('a')).detach()
+    await full.quiet()
+    t.equal(full.broker.session(JOBS as never), undefined, 'there is still no room')
+    Object.assign(full.limits, { sessionsMax: 2 })
+    const a = await full.back('a')
+    await full.quiet()
+    t.ok(full.broker.session(JOBS as never)?.attached)
+    await full.publish('jobs/1', '0')
+    await full.quiet()
+    t.same(a.got, ['0'])
+    await full.store.append({ messages: [], trim: [], changes: [{ table: 'sessions', key: JOBS, value: null, after: 0 }] })
+    const roomy = await full.crashed(t)
+    t.notOk(roomy.broker.session(JOBS as never)?.attached, 'at the start')
+    await roomy.publish('jobs/1', '1')
+    const again = await roomy.back('a')
+    await roomy.quiet()
+    t.same(again.got, ['1'])
+  })
+
   t.test(`${name}: [G7] nobody can be a group, end one, or share where that was not asked for`, async (t) => {
     const server = await Server.start(t, factory(t))
     const a = await member(server, 'a')
@@ -261,6 +287,25 @@ export function sharedSuite (name: string, factory: WorldFactory): void {
     t.same(last.got, ['1', '2'])
     t.same(last.gaps, [[1, 'set-aside']])
     t.equal(server.broker.session(JOBS as never)!.asideMessages, 1)
+  })
+
+  t.test(`${name}: [G5] what was set aside while it waited for room goes to nobody`, async (t) => {
+    const server = await Server.start(t, factory(t), { redeliveriesMax: 2 })
+    const busy = await member(server, 'busy')
+    busy.writable = false
+    await server.publishMany('jobs/1', 0, 2)
+    for (let i = 0; i < 2; i++) {
+      const link = await member(server, `clean-${i}`, clean)
+      await server.quiet()
+      t.same(link.got, numbers(0, 2))
+      link.detach()
+      await server.quiet()
+    }
+    t.equal(server.broker.session(JOBS as never)!.asideMessages, 1)
+    busy.writable = true
+    busy.attachment!.drained()
+    await server.quiet()
+    t.same(busy.got, ['1'])
   })
 
   t.test(`${name}: [G2] a log that can't be read ends the members' connections; nothing is lost`, async (t) => {
