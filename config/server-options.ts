@@ -81,9 +81,9 @@ export const SERVER_OPTIONS = {
 
   recoveryOffset: choice('socketio', ['event', 'argument', 'off'], 'event',
     'Where a Socket.IO client gets the offset that clients from 4.6 on bring back, so that nothing they handled ' +
-    'comes again. event: as an event holdfast:offset behind each message, which only onAny sees (a message that ends ' +
-    'in no text comes again if the link breaks between the two); argument: as one more string at the end of each ' +
-    'message, without that gap; off: nowhere, so that a handler can run again for what was under way.'),
+    'comes again. event: as an event holdfast:offset behind what is written together, which only onAny sees (a ' +
+    'message that ends in no text comes again if the link breaks between the two); argument: as one more string at ' +
+    'the end of each message, without that gap; off: nowhere, so that a handler can run again for what was under way.'),
   deviceCookie: text('socketio', /^[\w.-]*$/, 'a name of letters, digits and . _ -, or empty', 'holdfast',
     'Name of the cookie by which a browser is known again after a reload, if its page gives no client id. Empty: ' +
     'none.'),

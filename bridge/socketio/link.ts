@@ -123,21 +123,13 @@ export class SocketLink implements Link, Channel {
     return this.#trial?.open !== false && this.#connection.writable
   }
 
-  get roomBytes (): number {
-    return this.#connection.roomBytes
-  }
+  get roomBytes (): number { return this.#connection.roomBytes }
 
-  get roomMessages (): number | undefined {
-    return this.#connection.roomMessages
-  }
+  get roomMessages (): number | undefined { return this.#connection.roomMessages }
 
-  get inflightMax (): number | undefined {
-    return this.#connection.inflightMax
-  }
+  get inflightMax (): number | undefined { return this.#connection.inflightMax }
 
-  get waitingSince (): TimeMs | undefined {
-    return this.#trial?.waitingSince
-  }
+  get waitingSince (): TimeMs | undefined { return this.#trial?.waitingSince }
 
   deliver (deliveries: readonly Delivery[]): void {
     if (!this.#hasBegun) this.#begin()
@@ -153,7 +145,9 @@ export class SocketLink implements Link, Channel {
     const { wire } = this.#connection
     const { takesBinary, isTorn } = wire
     let isDirect = wire.direct
-    for (const { message, qos, packetId, retain } of deliveries) {
+    const last = deliveries.at(-1)
+    for (const delivery of deliveries) {
+      const { message, qos, packetId, retain } = delivery
       let shared = this.#frames.of(message)
       if (this.#isOld && shared.forged !== undefined) {
         shared = shared.forged
@@ -171,7 +165,9 @@ export class SocketLink implements Link, Channel {
       const isRepeated = repeatKey !== undefined && !retain && this.#repeats.repeated(repeatKey, this) // [G4]
       const asks = level === 'ack' && qos > 0 && !isRepeated
       if (!isRepeated) {
-        const event = asks ? this.#asking(shared, packetId, offset) : this.#encoded(shared, offset, isTorn)
+        const event = asks
+          ? this.#asking(shared, packetId, offset)
+          : this.#encoded(shared, offset, isTorn, delivery === last)
         if (this.#recoveryOffset === 'event' && !asks) this.#ends(shared, qos === 0 ? undefined : packetId)
         if (event.token !== undefined) this.#owesToken = false
         else if (offset !== undefined || shared.ending !== undefined) this.#owesToken = true
@@ -199,7 +195,7 @@ export class SocketLink implements Link, Channel {
     batch.length = 0
   }
 
-  #encoded (shared: SharedEvent, offset: Offset | undefined, isTorn: boolean): EncodedEvent {
+  #encoded (shared: SharedEvent, offset: Offset | undefined, isTorn: boolean, isLast: boolean): EncodedEvent {
     const isFree = this.#acks === undefined || this.#acks.count === 0
     if (offset !== undefined) this.#place = isFree ? offset : this.#provable(offset)
     switch (this.#recoveryOffset) {
@@ -207,8 +203,11 @@ export class SocketLink implements Link, Channel {
         return shared.plain
       case 'event': // then nobody can make a client take his argument for a place in the log
         if (shared.endsInToken) break
-        // one for all of them is enough where they come together or not at all
-        return isTorn && offset !== undefined && isFree ? shared.followed(offset) : shared.plain
+        // one for all of them is enough where they come together or not at all, or where what they end in says as much
+        if (!isTorn || offset === undefined || !isFree) return shared.plain
+        return isLast || shared.ending === undefined || this.#ended.has(shared.ending)
+          ? shared.followed(offset)
+          : shared.plain
     }
     if (offset !== undefined && isFree) return shared.placed(offset)
     const token = this.#token()

@@ -19,6 +19,11 @@ async function member (server: Server, clientId: string, options: ConnectOptions
   return link
 }
 
+async function loseGroup ({ store }: Server): Promise<void> {
+  const changes = [{ table: 'sessions', key: JOBS, value: null, after: 0 }] as const
+  await store.append({ messages: [], trim: [], changes })
+}
+
 const clean = { clean: true }
 
 /** What all of them got, in numbers. */
@@ -234,7 +239,7 @@ export function sharedSuite (name: string, factory: WorldFactory): void {
   t.test(`${name}: [G2] a group whose session was lost is made again, at the start or when there is room`, async (t) => {
     const server = await Server.start(t, factory(t))
     await member(server, 'a')
-    await server.store.append({ messages: [], trim: [], changes: [{ table: 'sessions', key: JOBS, value: null, after: 0 }] })
+    await loseGroup(server)
     Object.assign(server.limits, { sessionsMax: 1 })
     const full = await server.crashed(t)
     t.equal(full.broker.session(JOBS as never), undefined)
@@ -248,7 +253,7 @@ export function sharedSuite (name: string, factory: WorldFactory): void {
     await full.publish('jobs/1', '0')
     await full.quiet()
     t.same(a.got, ['0'])
-    await full.store.append({ messages: [], trim: [], changes: [{ table: 'sessions', key: JOBS, value: null, after: 0 }] })
+    await loseGroup(full)
     const roomy = await full.crashed(t)
     t.notOk(roomy.broker.session(JOBS as never)?.attached, 'at the start')
     await roomy.publish('jobs/1', '1')

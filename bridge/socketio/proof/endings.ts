@@ -42,6 +42,11 @@ export class Endings {
     this.#add({ ending, place, packetId })
   }
 
+  /** A client that told this may mean another event. */
+  has (ending: number): boolean {
+    return this.#entries.some(entry => entry.ending === ending || entry.ending === ANYTHING)
+  }
+
   /** Somebody else wrote an event. */
   wroteUnknown (place: Offset | undefined): void {
     if (this.#entries.at(-1)?.ending !== ANYTHING) this.#add({ ending: ANYTHING, place, packetId: undefined })

@@ -13,7 +13,7 @@ import { isLifeOfVersion2, OWN_EVENTS, undeliverable, type SocketEvent } from '.
 import type { PacketOptions } from './engine.ts'
 import { okJson } from './ok.ts'
 import type { PacketEncoder } from './socketio.ts'
-import { bodyBytes, encodeFrames, encodeSpliced, headerBytes } from './write-frames.ts'
+import { bodyBytes, encodeBehind, encodeFrames, encodeSpliced, headerBytes } from './write-frames.ts'
 import { endOf, WrittenEvent } from './written-event.ts'
 
 /** Packet type of Socket.IO. The encoder makes it BINARY_EVENT where an argument is binary. */
@@ -40,11 +40,12 @@ export class EncodedEvent {
   readonly isBinary: boolean
   readonly token: string | undefined
   readonly #values: readonly Buffer[]
-  readonly #behind: EncodedEvent | undefined
+  /** Packet of an event whose frame is the last one. */
+  readonly #behind: string | undefined
   #pieces: readonly EnginePiece[] | undefined
 
   constructor (
-    frames: Buffer, token: string | undefined, values: readonly Buffer[] = NO_VALUES, behind?: EncodedEvent
+    frames: Buffer, token: string | undefined, values: readonly Buffer[] = NO_VALUES, behind?: string
   ) {
     this.frames = frames
     this.isBinary = values.length > 0
@@ -53,9 +54,9 @@ export class EncodedEvent {
     this.#behind = behind
   }
 
-  /** Both, as one: what is written together is torn apart as seldom as can be. */
-  followedBy (other: EncodedEvent): EncodedEvent {
-    return new EncodedEvent(Buffer.concat([this.frames, other.frames]), other.token, this.#values, other)
+  /** With the packet of a carrier behind it, as one: what is written together is torn apart as seldom as can be. */
+  followedBy (packet: string, token: string): EncodedEvent {
+    return new EncodedEvent(encodeBehind(this.frames, packet), token, this.#values, packet)
   }
 
   /** For Engine.IO's own way of writing; made when first asked for. */
@@ -71,7 +72,8 @@ export class EncodedEvent {
     const options = { wsPreEncodedFrame: [frames.subarray(0, end)] }
     const text = frames.toString('utf8', start + 1, end)
     const values = this.#values.map(data => ({ data, options: {} }))
-    return [{ data: text, options }, ...values, ...this.#behind?.pieces ?? []]
+    const behind = this.#behind === undefined ? [] : [{ data: this.#behind, options: {} }]
+    return [{ data: text, options }, ...values, ...behind]
   }
 }
 
@@ -138,7 +140,9 @@ export class SharedEvent {
 
   /** With an event behind it that carries its own place in the log, which is `offset`. */
   followed (offset: Offset): EncodedEvent {
-    return (this.#followed ??= this.#encode().followedBy(this.frames.carrier(this.frames.tokenOf(offset))))
+    if (this.#followed !== undefined) return this.#followed
+    const token = this.frames.tokenOf(offset)
+    return (this.#followed = this.#encode().followedBy(this.frames.carrierPacket(token), token))
   }
 
   /** With another token; the last one that was asked for is kept. */
@@ -242,6 +246,7 @@ export class NamespaceFrames {
   /** Of messages that other namespaces know too; nearly all are of one, and carry what it made of them. */
   readonly #shared = new WeakMap<Message, SharedEvent>()
   #carrier: EncodedEvent | undefined
+  #carrierBeginning: string | undefined
   /** How the last event began that asked for no answer: nearly always the next begins so, too. */
   #beginning: { readonly name: string, readonly text: string } | undefined
 
@@ -334,8 +339,16 @@ export class NamespaceFrames {
 
   /** An event that carries nothing but a token; the last one is kept. */
   carrier (token: string): EncodedEvent {
-    if (this.#carrier?.token !== token) this.#carrier = this.encode({ event: CARRIER, args: [] }, token)
+    if (this.#carrier?.token !== token) {
+      this.#carrier = new EncodedEvent(encodeFrames(this.carrierPacket(token), NO_VALUES), token)
+    }
     return this.#carrier
+  }
+
+  /** One goes behind nearly every event: the encoder would take longer for it than for the event. */
+  carrierPacket (token: string): string {
+    this.#carrierBeginning ??= this.#newBeginning(CARRIER, '')
+    return `${this.#carrierBeginning},"${token}"]` // base64url and digits, see formatToken
   }
 }
 

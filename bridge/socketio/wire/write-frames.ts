@@ -23,6 +23,16 @@ export function encodeFrames (text: string, values: readonly Buffer[]): Buffer {
   return bytes
 }
 
+/** Frames with one more behind them. */
+export function encodeBehind (frames: Buffer, text: string): Buffer {
+  const textBytes = 1 + Buffer.byteLength(text)
+  const bytes = Buffer.allocUnsafe(frames.length + headerLength(textBytes) + textBytes)
+  const at = writeHeader(bytes, frames.copy(bytes), TEXT_FRAME, textBytes)
+  bytes[at] = MESSAGE
+  bytes.write(text, at + 1)
+  return bytes
+}
+
 /** `json` without its brackets. */
 export function encodeSpliced (before: string, json: Buffer, after: string): Buffer {
   const innerBytes = json.length - 2
