@@ -19,8 +19,6 @@ const SPARE_SHARE = 1 / 8
 const SPARE_BYTES_MIN = 524_288
 const SPARE_BYTES_MAX = 16_777_216
 
-/** What was looked at so shortly before a transaction is not looked at again. */
-const LOOKED_MS_MAX = 10
 const TEXT_BYTES = 100
 const BROKEN = 'the disk failed while LMDB wrote, and LMDB has damaged the memory of this process. It must end; ' +
   'what has a receipt is on the disk, and the next start finds it'
@@ -34,8 +32,6 @@ export class Engine {
   #lastPages: Pages
   #broken: string | undefined
   #isCommitting = false
-  /** When the file was last found to be in order, as performance.now() counts. */
-  #lookedMs = -Infinity
 
   private constructor (folder: string, db: RootDatabase<Buffer, Buffer>, reserve: Reserve) {
     this.#folder = folder
@@ -70,8 +66,7 @@ export class Engine {
    * @param growing whether it may wait for room; what shrinks the log should not have to
    */
   async commit (operations: readonly Operation[], growing: boolean): Promise<void> {
-    refuse(this.#broken)
-    if (performance.now() - this.#lookedMs > LOOKED_MS_MAX) refuse(this.#guard.fault(this.#reserve.bytes))
+    refuse(this.#broken ?? this.#guard.fault(this.#reserve.bytes))
     if (this.#db === undefined) await this.#reopen()
     const db = this.#environment()
     await this.#makeRoom(operations, growing)
@@ -89,9 +84,7 @@ export class Engine {
     } finally {
       this.#isCommitting = false
     }
-    this.#lookedMs = -Infinity
     refuse(this.#guard.committed()) // between the sync and the receipts
-    this.#lookedMs = performance.now()
   }
 
   /** Why nothing can be written, as far as it can be seen without trying. */

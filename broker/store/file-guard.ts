@@ -1,7 +1,7 @@
 /**
  * Is the file that is written to still the one that the next start will find [G1]? A file that was deleted, moved or
- * replaced takes writes and syncs as before, and all of it is lost. Looked at between the sync of each transaction and
- * its receipts, before one that does not follow another closely, and every second.
+ * replaced takes writes and syncs as before, and all of it is lost. Looked at before each transaction, between its sync
+ * and its receipts, and every second.
  *
  * Two transactions of LMDB have their heads in the file: the last one and the one before. A copy that was laid over the
  * file has others.
