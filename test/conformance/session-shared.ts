@@ -236,7 +236,7 @@ export function sharedSuite (name: string, factory: WorldFactory): void {
     t.match(next.broker.session(JOBS as never), { filters: [{ filter: 'jobs/+', qos: 1 }] })
   })
 
-  t.test(`${name}: [G2] a group whose session was lost is made again, at the start or when there is room`, async (t) => {
+  t.test(`${name}: [G2] a group whose session was lost is made again, as soon as there is room`, async (t) => {
     const server = await Server.start(t, factory(t))
     await member(server, 'a')
     await loseGroup(server)

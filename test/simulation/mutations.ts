@@ -372,8 +372,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'what a trial holds back is held against its client',
     file: 'broker/sweeper.ts',
-    from: 'link.waitingSince ?? sentAt',
-    to: 'sentAt'
+    from: 'now - (link.waitingSince ?? oldest.sentAt)',
+    to: 'now - oldest.sentAt'
   },
   {
     name: 'a session is given to whoever asks for it',
