@@ -166,5 +166,5 @@ t.test('[G2] a link that breaks where no event can be torn holds nothing back', 
   await until(() => page.left.length === 1, 'the break')
   scene.proxy.pass()
   await until(() => missingReceipts(scene) === 0, 'the receipt')
-  t.same(page.seen.slice(1), [1])
+  t.same([...new Set(page.seen.slice(1))], [1]) // more than once where a slow machine cost it a second link [G4]
 })
