@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
+import type { ClientId, Principal } from '../../broker/index.ts'
 import { until, within } from '../helpers/wait.ts'
 import { startBridged } from './socketio-harness.ts'
 import { startProgram } from './socketio-programs.ts'
@@ -55,6 +56,24 @@ t.test('[G5] who can have had a session is told whether it is there; a newcomer 
     if (told === undefined) t.same(events, [])
     else t.ok(events.length === 1 && events[0].startsWith(`42["holdfast:session",${told}`), events.join())
   }
+})
+
+t.test('[G4] of what is written together, only what ends in no text of its own, and the last, brings an offset',
+  async t => {
+  const { broker, url } = await startBridged(t)
+  const wire = new Wire(t, url)
+  await wire.comes(1)
+  wire.send('40')
+  await wire.comes(2)
+  const who = { clientId: 'someone' as ClientId, principal: 'anonymous' as Principal }
+  const payloads = ['"a"', '"b"', '"a"', '{"c":1}', '"d"', '"e"']
+  await Promise.all(payloads.map(payload => new Promise(resolve => {
+    broker.publish(who, { topic: 'io/_/all/m', payload: Buffer.from(payload), qos: 1, retain: false, id: '' }, resolve)
+  })))
+  await wire.comes(2 + payloads.length + 3)
+  const sent = wire.packets.slice(2).filter(packet => packet.startsWith('42')) // and pings
+  t.same(sent.map(packet => packet.startsWith('42["holdfast:offset","hf~') ? '^' : packet.slice(7, -1)),
+    ['"a"', '"b"', '"a"', '^', '{"c":1}', '^', '"d"', '"e"', '^'])
 })
 
 t.test('a client of a program\'s own server gets what its handlers emit, and nothing besides', async t => {
