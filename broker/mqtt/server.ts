@@ -67,6 +67,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     noServer: true,
     perMessageDeflate: false,
     maxPayload: MESSAGE_BYTES_MAX,
+    autoPong: false, // see wires.ts
     handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false
   })
   websockets.on('wsClientError', (error, socket, { socket: { remoteAddress } }) => {

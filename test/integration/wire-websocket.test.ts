@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import mqtt from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import t, { type Test } from 'tap'
@@ -113,6 +113,22 @@ t.test('fragmented and empty frames are no different', async t => {
   socket.send(Buffer.alloc(0), { fin: false })
   socket.send(bytes.subarray(5), { fin: true })
   t.equal((await client.expect('connack')).returnCode, 0)
+})
+
+t.test('many pings of the WebSocket at once end nothing: the newest is answered', async t => {
+  const { url } = await setUp(t)
+  const { socket, client } = await connectSocket(t, url)
+  const pongs: string[] = []
+  socket.on('pong', data => { pongs.push(String(data)) })
+  const { _socket: below } = socket as unknown as { _socket: Socket }
+  for (let round = 0; round < 3; round++) {
+    below.cork()
+    for (let i = 0; i < 500; i++) socket.ping(`${round} ${i}`)
+    below.uncork()
+    while (pongs.at(-1) !== `${round} 499`) await within(once(socket, 'pong'), 'a pong')
+  }
+  client.send({ cmd: 'pingreq' })
+  await client.expect('pingresp')
 })
 
 t.test('[MQTT-6.0.0-1] a text frame is refused and the connection closed', async t => {
