@@ -187,6 +187,7 @@ export class HoldfastBroker implements Broker {
     await this.#retained.load()
     this.secret = await keptSecret(this.#store, this.#log, this.#makeSecret)
     const { aliveAt, isClean } = await this.#heartbeat.resume(recovery)
+    this.#follower.tick(clock.now()) // as it counts from here on
     const owed = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
     for (const { subscription, notAfter } of owed) this.#subscribing.owe(subscription, notAfter)
     for await (const headers of this.#store.scan()) {

@@ -164,10 +164,10 @@ export class Outbox {
   flushOne (session: Session): void {
     const { live } = session
     if (live === undefined || !live.gathered) return
+    live.gathered = false
     const before = this.delivered
     this.#options.fill(session, live)
     this.#deliver(live)
-    live.gathered = false
     this.#left -= this.delivered - before + WRITE_UNITS
     if (this.#options.isBehind(session, live)) this.#gather(session, live) // after everybody else's turn [G8]
   }

@@ -1,6 +1,6 @@
 /**
  * Seeds that once failed, with what they found. They run first, for ever. A change of the simulation or of the broker
- * may change what happens in a world, so what guards against a mistake for good is mutations.mjs.
+ * may change what happens in a world, so what guards against a mistake for good is mutations.ts.
  */
 export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]> = [
   [1, 'PUBREL was sent before the PUBREC was durable [G4]'],
@@ -60,5 +60,6 @@ export const FAILED_SEEDS: ReadonlyArray<readonly [seed: number, found: string]>
   [698, 'a filter that was lowered told as lost what others of the session brought all the same [G5]'],
   [776, 'a SUBSCRIBE was answered as if it were on the full disk, as its session had ended meanwhile [G1]'],
   [7_230, 'the checker forgot the QoS of a filter that was raised before what had come at it was handed over'],
-  [940_409, 'a server that was down when everything healed stayed down, and each client dialled ever more often']
+  [940_409, 'a server that was down when everything healed stayed down, and each client dialled ever more often'],
+  [351, 'until the first sweep messages were sent at a time of before the start, and a hold lasted for days [G2]']
 ]
