@@ -56,8 +56,8 @@ function splitFrames (socket: WebSocket): void {
 }
 
 /**
- * The newest ping is answered, and those before it with it (RFC 6455, 5.5.3). ws answers each, and ends a connection that
- * brings many at once without a word.
+ * The newest ping is answered, and those before it with it (RFC 6455, 5.5.3). ws answers each, and ends a connection
+ * that brings many at once without a word.
  */
 function answerPings (socket: WebSocket): void {
   let newest: Buffer | undefined
