@@ -12,7 +12,7 @@ import { createAedes, type Qos0Messages } from './aedes.ts'
 import { MqttConnection, type Wire } from './connection.ts'
 import { MqttRefusals, type RefusedMessages } from './refusals.ts'
 import { Trials } from './trials.ts'
-import { tcpWire, websocketWire } from './wires.ts'
+import { checkWs, tcpWire, websocketWire } from './wires.ts'
 
 /** The subprotocol of MQTT over WebSocket [MQTT-6.0.0-3], and the name older clients offer. */
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1']
@@ -49,6 +49,7 @@ export interface MqttServer {
 }
 
 export async function createMqttServer (options: MqttServerOptions): Promise<MqttServer> {
+  checkWs()
   const { broker, log } = options
   const { limits, clock } = broker
   const room = options.refusals ?? new Refusals({ clock, log })

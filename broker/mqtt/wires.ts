@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import websocketStream from 'websocket-stream/stream.js'
+import * as ws from 'ws'
 import type { WebSocket } from 'ws'
 import type { Wire } from './connection.ts'
 import { FrameSplitter } from './frame-splitter.ts'
@@ -38,6 +39,22 @@ const PONG_BUFFERED_BYTES_MAX = 65_536
 /** RFC 6455, 7.4.1. */
 const UNSUPPORTED_DATA = 1_003
 const INTERNAL_ERROR = 1_011
+
+/** The module, as far as it is looked at. */
+export interface WsModule {
+  readonly WebSocket: new (address: null, protocols: undefined, options: object) => object
+  readonly Receiver?: { readonly prototype: object }
+}
+
+/** Looks, before the start, whether ws has the private names that are used here. Throws with what is missing. */
+export function checkWs ({ WebSocket, Receiver }: WsModule = ws as unknown as WsModule): void {
+  const missing = [
+    ...'_receiver' in new WebSocket(null, undefined, {}) ? [] : ['WebSocket._receiver'],
+    ...'_write' in (Receiver?.prototype ?? {}) ? [] : ['Receiver._write']
+  ]
+  if (missing.length === 0) return
+  throw new Error(`ws lacks ${missing.join(' and ')}, which MQTT over WebSocket leans on; install ws 8.23 (npm ls ws)`)
+}
 
 /** ws gathers a frame, and a message, before it hands it on: it is given none that is large [G6]. */
 function splitFrames (socket: WebSocket): void {

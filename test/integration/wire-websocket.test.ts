@@ -5,6 +5,7 @@ import mqtt from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import WebSocket, { createWebSocketStream } from 'ws'
+import { checkWs } from '../../broker/mqtt/wires.ts'
 import { startInProcess, type InProcess, type InProcessOptions } from '../helpers/in-process.ts'
 import {
   connectPacket, connectWire, publish1, publishPacket, subscribe, take, text, uniqueId, wireClient, type WireClient
@@ -40,6 +41,11 @@ async function connectSocket (
   if (returnCode !== 0) throw new Error(`refused with ${returnCode}`)
   return { socket, client, sessionPresent }
 }
+
+t.test('a ws without the private names that are used ends the start with them', async t => {
+  t.doesNotThrow(() => checkWs())
+  t.throws(() => checkWs({ WebSocket: class {} }), { message: /ws lacks WebSocket\._receiver and Receiver\._write, / })
+})
 
 t.test('[MQTT-6.0.0-3] [MQTT-6.0.0-4] the subprotocol mqtt is asked for and granted', async t => {
   const { url } = await setUp(t)

@@ -21,9 +21,9 @@ import { createHash } from 'node:crypto'
 import type { Offset } from '../../../broker/index.ts'
 
 /**
- * Where a client finds its token: in an event of its own behind each event, or each response to a poll (then only
- * events that end in what looks like a token carry one too), as the last argument of each event, or nowhere. Clients of
- * version 2 get none.
+ * Where a client finds its token: in an event of its own, behind each write or response to a poll and, within a write,
+ * behind each event that does not end in a text of its own (then only events that end in what looks like a token carry
+ * one too); as the last argument of each event; or nowhere. Clients of version 2 get none.
  */
 export const RECOVERY_OFFSETS = ['event', 'argument', 'off'] as const
 export type RecoveryOffset = typeof RECOVERY_OFFSETS[number]
