@@ -3,7 +3,7 @@ export {
   ListenError, createHoldfast, type Address, type Durable, type Holdfast, type HoldfastAddresses, type HoldfastOptions,
   type HoldfastStats, type Identified, type Identify, type NewSession, type ProgramEmit, type Published,
   type PublishOptions, type ReceivedMessage, type Subscription, type SubscriptionOptions
-} from './bin/server.ts'
+} from './server/server.ts'
 export {
   ERRORS, HoldfastError, type Auth, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode,
   type Logger, type Principal, type QoS, type SessionInfo, type Store

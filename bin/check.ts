@@ -10,7 +10,7 @@ import { where } from '../config/problem.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES } from '../config/schema.ts'
 import { human } from '../config/units.ts'
 import { type RuleExample, ruleExamples } from './rule-examples.ts'
-import { rulesOf } from './rules.ts'
+import { rulesOf } from '../server/rules.ts'
 import { elsewhere, survives, urls } from './words.ts'
 
 /**

@@ -1,7 +1,7 @@
 /** What a failure means to the person at the terminal: one line for each problem, and the code of the process. */
 import { type ErrorCode, HoldfastError } from '../broker/index.ts'
 import { ConfigError, lineOf } from '../config/problem.ts'
-import { ListenError } from './listen.ts'
+import { ListenError } from '../server/listen.ts'
 import { FailedError, UsageError } from './usage.ts'
 import { peerRange } from './version.ts'
 

@@ -1,5 +1,5 @@
 /** `holdfast help`, `holdfast help start`, `holdfast help options`, `holdfast help mqttPort`. */
-import { didYouMean } from '../config/near.ts'
+import { didYouMean } from '../config/suggest.ts'
 import { flagOf, variableOf } from '../config/option.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES, type OptionName, allowedOf, kindOf } from '../config/schema.ts'
 import { human } from '../config/units.ts'

@@ -4,7 +4,7 @@
  * Only what is asked for is loaded: the server takes longer to load than everything else to run.
  */
 import { readFileSync } from 'node:fs'
-import { didYouMean } from '../config/near.ts'
+import { didYouMean } from '../config/suggest.ts'
 import { check } from './check.ts'
 import { COMMANDS, help } from './help.ts'
 import { UsageError } from './usage.ts'

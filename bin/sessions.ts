@@ -1,10 +1,10 @@
 /** `holdfast sessions`: what a data folder says of its sessions, whether a server runs on it or not. Writes nothing. */
 import { resolve } from 'node:path'
-import { topicEvent } from '../bridge/socketio/translation/names.ts'
+import { topicEvent } from '../protocol/names.ts'
 import { type AsideMessage, type SessionInfo, type SessionsLook, isShared, lookAtSessions } from '../broker/index.ts'
-import { StoreLook } from '../broker/store/look.ts'
+import { StoreLook } from '../broker/store/inspect.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'
-import { didYouMean } from '../config/near.ts'
+import { didYouMean } from '../config/suggest.ts'
 import { bytes, count, duration } from '../config/units.ts'
 import { FailedError, UsageError } from './usage.ts'
 

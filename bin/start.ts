@@ -2,8 +2,8 @@
 import type { CommandLine } from '../config/load.ts'
 import { loadConfig } from '../config/load.ts'
 import { EXIT, complain, explain } from './failure.ts'
-import { createLog } from './log.ts'
-import { type Holdfast, createHoldfast } from './server.ts'
+import { createLog } from '../server/log.ts'
+import { type Holdfast, createHoldfast } from '../server/server.ts'
 import { version } from './version.ts'
 import { readyLine, welcome } from './words.ts'
 

@@ -3,17 +3,17 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { Auth } from './auth/auth.ts'
-import type { Clock, TimeSource } from './clock.ts'
-import type { BrokerEvents } from './events.ts'
-import type { HoldfastError } from './errors.ts'
-import type { Heap } from './heap.ts'
-import type { HeapUsage } from './heap-guard.ts'
-import type { Limits } from './limits.ts'
-import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './message.ts'
+import type { Clock, TimeSource } from './system/clock.ts'
+import type { BrokerEvents } from './model/events.ts'
+import type { HoldfastError } from './model/errors.ts'
+import type { Heap } from './system/heap.ts'
+import type { HeapUsage } from './system/heap-guard.ts'
+import type { Limits } from './model/limits.ts'
+import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './model/message.ts'
 import type { Attachment, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
-import type { Wills } from './wills.ts'
+import type { Wills } from './messages/wills.ts'
 
 export interface BrokerOptions {
   readonly store: Store

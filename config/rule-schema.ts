@@ -1,6 +1,6 @@
 /** The shape of rules, and what is wrong with a value that has another. */
 import { z } from 'zod'
-import { didYouMean } from './near.ts'
+import { didYouMean } from './suggest.ts'
 import type { InnerProblem } from './option.ts'
 import { ANSWER_FORMS, PAYLOAD_FORMS, PROOF_LEVELS } from './rule.ts'
 import { TEXT_LENGTH_MAX } from './rule-text.ts'

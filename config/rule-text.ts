@@ -3,7 +3,7 @@
  * (`devices/{id}/+`). Patterns are matched by our own code in time that grows with the length of the text alone; no
  * regular expression is ever made of a configuration.
  */
-import { didYouMean } from './near.ts'
+import { didYouMean } from './suggest.ts'
 import type {
   Hole, LevelPattern, Template, TextPattern, TopicPattern, TopicTemplate, ValueTemplate, Wildcard
 } from './rule.ts'

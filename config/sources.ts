@@ -1,6 +1,6 @@
 /** Reads each source of options by itself: what it sets, and what in it is no option at all. */
 import { parseArgs } from 'node:util'
-import { didYouMean } from './near.ts'
+import { didYouMean } from './suggest.ts'
 import { VARIABLE_PREFIX, flagOf, variableOf } from './option.ts'
 import { type Problem, type Source, where } from './problem.ts'
 import { OPTION_NAMES, type OptionName, allowedOf, isOptionName, kindOf } from './schema.ts'

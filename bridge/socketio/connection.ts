@@ -63,7 +63,7 @@ const QUESTION = -1 as PacketId
 /** A closed connection whose client does not take leave by then is cut off. */
 export const LINGER_MS_MAX = 5_000
 
-/** What authentication and a session cost, in units (broker/turns.ts), besides the packet. */
+/** What authentication and a session cost, in units (broker/system/turns.ts), besides the packet. */
 const CONNECT_UNITS = 64
 
 /** Type digit of a Socket.IO CONNECT packet, which a client sends without having understood anything (protocol 5). */
@@ -268,7 +268,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     if (this.#pendingBytes > this.#options.pendingBytesMax) this.#pause()
   }
 
-  /** What the client asked for is more work than its packet shows, in units (broker/turns.ts). */
+  /** What the client asked for is more work than its packet shows, in units (broker/system/turns.ts). */
   charge (units: number): void {
     this.#options.inlets?.of(this.engine)?.turn.charge(units)
   }

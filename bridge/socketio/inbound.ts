@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts'
 import type { Receipt, RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import type { Command } from './translation/commands.ts'
-import { decodeName } from './translation/names.ts'
+import { decodeName } from '../../protocol/names.ts'
 import { OWN_EVENTS } from './translation/translate.ts'
 import { OK, Stored } from './wire/ok.ts'
 
@@ -50,7 +50,7 @@ export interface InboundOptions {
 
 /** Counted for every emit on top of its bytes, so that many small ones are bounded too. */
 const OVERHEAD_BYTES = 256
-/** What a filter that comes or goes costs, in units (broker/turns.ts). */
+/** What a filter that comes or goes costs, in units (broker/system/turns.ts). */
 const FILTER_UNITS = 16
 const TO_DO: Readonly<Record<string, string>> = {
   NO_RULE: 'add a rule for the event (docs/rules.md), or keep the client from emitting it',

@@ -1,4 +1,4 @@
-import type { Principal } from '../message.ts'
+import type { Principal } from '../model/message.ts'
 import type { Auth } from './auth.ts'
 
 export const ANONYMOUS = 'anonymous' as Principal

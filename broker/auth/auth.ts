@@ -1,7 +1,7 @@
 /**
  * The seam for an application's own authentication and access control. `anonymous.ts` is what is used without one.
  */
-import type { ClientId, Principal } from '../message.ts'
+import type { ClientId, Principal } from '../model/message.ts'
 
 export interface Credentials {
   readonly clientId: ClientId

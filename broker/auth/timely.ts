@@ -2,13 +2,13 @@
  * An application's own Auth as the broker asks it: an answer comes in time or is given up, whatever comes of it later,
  * and an exception costs whoever asked, and nobody else.
  */
-import type { Clock } from '../clock.ts'
-import { HoldfastError } from '../errors.ts'
-import type { AuthHook, Events } from '../events.ts'
-import { inTime } from '../in-time.ts'
-import type { Limits } from '../limits.ts'
-import type { ClientId, Principal } from '../message.ts'
-import { Seldom } from '../seldom.ts'
+import type { Clock } from '../system/clock.ts'
+import { HoldfastError } from '../model/errors.ts'
+import type { AuthHook, Events } from '../model/events.ts'
+import { inTime } from '../system/in-time.ts'
+import type { Limits } from '../model/limits.ts'
+import type { ClientId, Principal } from '../model/message.ts'
+import { Seldom } from '../system/seldom.ts'
 import type { Auth, Credentials } from './auth.ts'
 
 export interface TimelyAuthOptions {

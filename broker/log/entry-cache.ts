@@ -2,7 +2,7 @@
  * The entries that came last, in memory for sessions that lag a little. What each takes is counted as it is, not as
  * what its publisher sent: at the bound the oldest go, and are read from the store by who still needs them [G6].
  */
-import { entryBytes, type Entry, type Offset } from '../message.ts'
+import { entryBytes, type Entry, type Offset } from '../model/message.ts'
 
 /** A place in both lists, whatever stands there: what was trimmed in the middle keeps its place until its turn. */
 const PLACE_BYTES = 16

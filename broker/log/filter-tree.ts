@@ -4,7 +4,7 @@
  * holds nothing that it does not use, levels where nothing parts share a node (a radix tree, Morrison, 1968), and what
  * is found is the filter (with all its subscriptions), not each of them.
  */
-import { hasWildcard } from '../topics.ts'
+import { hasWildcard } from '../model/topics.ts'
 
 const SLASH = 47
 const PLUS = 43

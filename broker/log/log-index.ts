@@ -3,8 +3,8 @@
  * A session finds what comes after its cursor here, so reading a backlog and following live messages are one
  * operation and no switch from one to the other can leave a gap or an overlap [G3].
  */
-import { ENTRY_BYTES, messageBytes, type Entry, type Offset } from '../message.ts'
-import { tableBytes } from '../table-bytes.ts'
+import { ENTRY_BYTES, messageBytes, type Entry, type Offset } from '../model/message.ts'
+import { tableBytes } from '../system/table-bytes.ts'
 import { EntryCache } from './entry-cache.ts'
 import { FilterTree } from './filter-tree.ts'
 import { blockOf, LogOrder, type Block } from './log-order.ts'

@@ -3,7 +3,7 @@
  * are read, in however many topics they lie [G8]. Kept in blocks of a fixed range of offsets, which go when they are
  * empty: 8 bytes for an entry, 16 where most of its block are gone.
  */
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 
 /** Offsets in a block: what has to be looked at, at most, for an entry that is known to be in it. */
 export const BLOCK_OFFSETS = 128

@@ -7,9 +7,9 @@
  *   2. its entries reach the sessions, in offset order              [G3]
  *   3. receipts are given, in the order of the calls                [G1]
  */
-import type { HoldfastError } from '../errors.ts'
-import { HoldfastError as StoreError } from '../errors.ts'
-import { messageBytes, type Entry, type Message, type Offset } from '../message.ts'
+import type { HoldfastError } from '../model/errors.ts'
+import { HoldfastError as StoreError } from '../model/errors.ts'
+import { messageBytes, type Entry, type Message, type Offset } from '../model/message.ts'
 import type { Batch, Change, Store, Table } from '../store/store.ts'
 
 /** A change without its place in the batch, which the log gives. */

@@ -1,5 +1,5 @@
 /** The entries of several filters in the order of the log, each once. Pure. */
-import type { Offset, QoS } from '../message.ts'
+import type { Offset, QoS } from '../model/message.ts'
 import { blockOf, type Block, type LogOrder } from './log-order.ts'
 import type { Postings } from './postings.ts'
 import type { Found, TopicLog } from './topic-log.ts'

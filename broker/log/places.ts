@@ -2,7 +2,7 @@
  * Where the entries of a topic are, and how many bytes each counts for, the oldest first. There may be millions: so
  * what is full of them is packed in pages outside the heap, where growing copies nothing.
  */
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 
 /** Entries of a page, as a power of two. */
 const PAGE_BITS = 9

@@ -3,7 +3,7 @@
  * topics it has. How much comes after a place is a binary search, and reading on looks at these blocks only [G8].
  * What was counted once stays counted when it is trimmed: nobody asks for what is before their position.
  */
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 import { blockOf } from './log-order.ts'
 
 /** Number of the block, and the messages and bytes that were counted before it. */

@@ -2,8 +2,8 @@
  * One filter with everybody who subscribed to it. Sessions meet topics here: a message costs the filters that match
  * and the sessions that are attached, however many detached ones there are [G8].
  */
-import { ORIGIN, type Offset, type QoS } from '../message.ts'
-import { hasWildcard } from '../topics.ts'
+import { ORIGIN, type Offset, type QoS } from '../model/message.ts'
+import { hasWildcard } from '../model/topics.ts'
 import type { Postings } from './postings.ts'
 
 /** What the index needs to know of a session. */

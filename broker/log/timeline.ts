@@ -1,5 +1,5 @@
 /** Which offset was the last one at a time? One point a second is enough to find what is older than a bound. */
-import type { Offset, TimeMs } from '../message.ts'
+import type { Offset, TimeMs } from '../model/message.ts'
 
 const STEP_MS = 1_000
 

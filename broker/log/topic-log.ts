@@ -2,7 +2,7 @@
  * The entries of one topic that are still in the log, as the index holds them: where they are, and how many bytes.
  * There may be millions of topics, nearly all with one entry at a time: that one needs no list.
  */
-import { ORIGIN, type Entry, type Offset, type QoS } from '../message.ts'
+import { ORIGIN, type Entry, type Offset, type QoS } from '../model/message.ts'
 import { Places } from './places.ts'
 
 /** An entry that a session is to receive, as the index knows it. */

@@ -3,7 +3,7 @@
  * keeps it there (`holder`). When that one moves, the log is read on from there, and what all filters of a topic have
  * left behind goes. So a session that moves costs what it moved past, a slice at a time [G8].
  */
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 import { BLOCK_OFFSETS, type LogOrder } from './log-order.ts'
 import { Route, type Subscriber, type Subscription } from './route.ts'
 import type { TopicLog } from './topic-log.ts'

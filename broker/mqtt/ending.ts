@@ -2,7 +2,7 @@
  * The end of a connection comes behind everything that was received before it: packets that wait for the disk or for
  * access control are carried out first [G3]. Owns no socket.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../system/clock.ts'
 
 export interface EndingOptions {
   readonly clock: Clock

@@ -3,9 +3,9 @@
  * for that, and a client that is cut sends it again, for ever, and before all that comes behind it. So one that can
  * never be taken gets its receipt and is dropped.
  */
-import type { ErrorCode, HoldfastError } from '../errors.ts'
-import { type Refusals, type Who, toDoAbout } from '../refusals.ts'
-import { breaksProtocol, show } from '../topics.ts'
+import type { ErrorCode, HoldfastError } from '../model/errors.ts'
+import { type Refusals, type Who, toDoAbout } from '../system/refusals.ts'
+import { breaksProtocol, show } from '../model/topics.ts'
 import type { Foreign } from './foreign.ts'
 
 /** acknowledge: a receipt, and the connection goes on; disconnect: no receipt, and the connection ends. */

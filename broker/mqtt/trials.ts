@@ -1,6 +1,6 @@
 /** Clients that end their connection each time they get a message: what poison.ts asks of MQTT, and is told by it. */
 import type { Broker } from '../broker.ts'
-import type { Logger } from '../logger.ts'
+import type { Logger } from '../system/logger.ts'
 import { CONTROL_ID, Suspects, type Trial } from '../session/poison.ts'
 import type { CloseReason, Delivery } from '../session/link.ts'
 import type { Session } from '../session/session.ts'

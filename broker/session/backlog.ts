@@ -4,8 +4,8 @@
  */
 import type { LogIndex, Sum } from '../log/log-index.ts'
 import type { Subscription } from '../log/route.ts'
-import type { Offset } from '../message.ts'
-import { covers, overlap } from '../topics.ts'
+import type { Offset } from '../model/message.ts'
+import { covers, overlap } from '../model/topics.ts'
 import type { Session } from './session.ts'
 import { Tally } from './tally.ts'
 

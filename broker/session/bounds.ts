@@ -2,13 +2,13 @@
  * The bounds on what waits for a session: messages, bytes, age [G6]. At a bound the oldest go, and the session is told
  * how many [G5]. What is in flight is never taken back.
  */
-import type { Limits } from '../limits.ts'
+import type { Limits } from '../model/limits.ts'
 import type { LogIndex, Sum } from '../log/log-index.ts'
 import { BLOCK_OFFSETS, blockOf } from '../log/log-order.ts'
 import { bytesOf } from '../log/merge.ts'
 import type { Subscription } from '../log/route.ts'
 import type { Timeline } from '../log/timeline.ts'
-import type { Offset, TimeMs } from '../message.ts'
+import type { Offset, TimeMs } from '../model/message.ts'
 import { summable } from './backlog.ts'
 import type { GapReason } from './link.ts'
 import type { Session } from './session.ts'

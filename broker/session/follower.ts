@@ -5,15 +5,15 @@
  * pulls from the index what comes after its position whenever its window has room. Both move the same position in the
  * same synchronous step, so a live message can't overtake the backlog, and none is left out or sent twice [G3].
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../system/clock.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
 import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
-} from '../message.ts'
-import type { HeapGuard } from '../heap-guard.ts'
-import type { Limits } from '../limits.ts'
+} from '../model/message.ts'
+import type { HeapGuard } from '../system/heap-guard.ts'
+import type { Limits } from '../model/limits.ts'
 import type { Store } from '../store/store.ts'
-import { matches } from '../topics.ts'
+import { matches } from '../model/topics.ts'
 import type { Answer, Attachment, CloseReason, GapReason, Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { NO_ENTRIES, Puller } from './puller.ts'

@@ -2,7 +2,7 @@
  * The seam between a session and the connection that follows it: MQTT, WebSocket, Socket.IO.
  * The session decides what is sent and when; the link only writes, and says when it can't.
  */
-import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../message.ts'
+import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../model/message.ts'
 
 /** Of a client to a message (MQTT 3.3.4); it may answer PUBREC again once it has done so. */
 export type Answer = 'puback' | 'pubrec' | 'pubcomp'

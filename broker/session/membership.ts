@@ -1,4 +1,4 @@
-/** What a session that is in groups has to tell them; see broker/shares.ts. Others have none. */
+/** What a session that is in groups has to tell them; see broker/shared/shares.ts. Others have none. */
 import type { Delivery } from './link.ts'
 import type { Flight } from './window.ts'
 

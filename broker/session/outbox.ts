@@ -2,10 +2,10 @@
  * What is on its way to the links: gathered while a batch is delivered or a read of a socket is answered, and handed
  * over in as few calls as possible. A link gets no more than it takes [G6], and sessions take turns [G8].
  */
-import type { Clock } from '../clock.ts'
-import type { Limits } from '../limits.ts'
+import type { Clock } from '../system/clock.ts'
+import type { Limits } from '../model/limits.ts'
 import { messageBytes, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
-} from '../message.ts'
+} from '../model/message.ts'
 import type { CloseReason, Delivery } from './link.ts'
 import type { Live, Session } from './session.ts'
 import { NOT_SENT, type Flight } from './window.ts'

@@ -2,7 +2,7 @@
  * How often a session is taken over, and how long the next newcomer waits for that: a pure state machine. It counts
  * takeovers and forgets one in each takeoverQuietMs; what is beyond takeoversFreeMax waits, each time twice as long.
  */
-import type { Limits } from '../limits.ts'
+import type { Limits } from '../model/limits.ts'
 
 export type PaceLimits = Pick<Limits, 'takeoversFreeMax' | 'takeoverQuietMs' | 'takeoverWaitMsMax' | 'connectTimeoutMs'>
 

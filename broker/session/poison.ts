@@ -18,10 +18,10 @@
  *
  * Counts are in memory: they begin anew with the server.
  */
-import type { Clock } from '../clock.ts'
-import type { Limits } from '../limits.ts'
-import type { Logger } from '../logger.ts'
-import type { ClientId, PacketId, TimeMs } from '../message.ts'
+import type { Clock } from '../system/clock.ts'
+import type { Limits } from '../model/limits.ts'
+import type { Logger } from '../system/logger.ts'
+import type { ClientId, PacketId, TimeMs } from '../model/message.ts'
 import type { Delivery } from './link.ts'
 
 /** What a trial asks of its link. No method may call back into the trial synchronously. */

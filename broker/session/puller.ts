@@ -2,11 +2,11 @@
  * How a session that is behind catches up: it pulls from the index what comes after its position, whenever its window
  * has room, and has caught up when nothing is left.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../system/clock.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
 import type { Found } from '../log/topic-log.ts'
-import { messageBytes, ORIGIN, type Entry, type Offset, type QoS } from '../message.ts'
+import { messageBytes, ORIGIN, type Entry, type Offset, type QoS } from '../model/message.ts'
 import type { Store } from '../store/store.ts'
 import type { GapReason } from './link.ts'
 import type { Outbox } from './outbox.ts'

@@ -3,7 +3,7 @@
  * where it stopped, not a list of what it will find [G6]. Filters take turns, in the order of their last SUBSCRIBE.
  */
 import type { Budget, TopicWalk } from '../log/topic-tree.ts'
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 
 export type Walk = Pick<TopicWalk<Offset>, 'next' | 'isOver'>
 

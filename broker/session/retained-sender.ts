@@ -2,9 +2,9 @@
  * Sends what sessions are owed since they subscribed: at the pace of who reads, nothing left out at any QoS, and in
  * slices, so that nobody waits for somebody who subscribes to a million retained messages [G8].
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../system/clock.ts'
 import type { Budget } from '../log/topic-tree.ts'
-import { messageBytes, ORIGIN, type Message, type Offset, type PacketId, type QoS } from '../message.ts'
+import { messageBytes, ORIGIN, type Message, type Offset, type PacketId, type QoS } from '../model/message.ts'
 import type { Outbox } from './outbox.ts'
 import type { Due, Walk } from './retained-due.ts'
 import type { Live, Session } from './session.ts'

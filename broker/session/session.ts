@@ -2,11 +2,11 @@
  * A session: filters, a cursor into the log, and what is in flight. Detached it is little more than that, because
  * there may be very many; what only a connection needs is in Live.
  */
-import type { HoldfastError } from '../errors.ts'
+import type { HoldfastError } from '../model/errors.ts'
 import type { Found } from '../log/topic-log.ts'
 import { PENDING, type Route, type Subscriber } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
-} from '../message.ts'
+} from '../model/message.ts'
 import type { Delivery, GapReason, Link } from './link.ts'
 import type { Membership } from './membership.ts'
 import type { Pace } from './pace.ts'

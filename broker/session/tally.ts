@@ -5,7 +5,7 @@
 import type { Sum } from '../log/log-index.ts'
 import { bytesOf, type Merge } from '../log/merge.ts'
 import type { Found } from '../log/topic-log.ts'
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 
 /** What may still be looked at in this turn. */
 export interface Work { left: number }

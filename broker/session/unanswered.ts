@@ -10,7 +10,7 @@
  *
  * Counts are in memory: they begin anew with the server.
  */
-import type { TimeMs } from '../message.ts'
+import type { TimeMs } from '../model/message.ts'
 import { Doubt, FLIGHT_SENT, type Flight, type Window } from './window.ts'
 
 export interface Cut {

@@ -2,7 +2,7 @@
  * The in-flight window of a session: which packet identifiers are out, for what, and how far all is acknowledged.
  * Pure: no socket, disk or clock. (MQTT 3.1.1, 2.3.1, 4.3 and 4.4)
  */
-import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../message.ts'
+import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../model/message.ts'
 import type { Answer, Delivery } from './link.ts'
 
 export const FLIGHT_SENT = 0

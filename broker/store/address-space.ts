@@ -4,7 +4,7 @@
  * under `ulimit -v`, and on machines with addresses of 39 bits.
  */
 import { readFileSync } from 'node:fs'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError } from '../model/errors.ts'
 
 /** The first that leaves enough to others: growing inside costs nothing, growing beyond a new mapping. */
 const MAP_BYTES = [2 ** 40, 2 ** 36, 2 ** 33]

@@ -1,5 +1,5 @@
-import { Placed } from '../message.ts'
-import type { Entry, Offset } from '../message.ts'
+import { Placed } from '../model/message.ts'
+import type { Entry, Offset } from '../model/message.ts'
 import { Block } from './block.ts'
 
 /** An entry and its strings beside the bytes of the block, and what a transport keeps with it. */

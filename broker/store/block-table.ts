@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 
 const CAPACITY_MIN = 1_024
 

@@ -20,7 +20,7 @@
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
-import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../message.ts'
+import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../model/message.ts'
 import { CRC_BYTES, CRC_RESIDUE } from './crc.ts'
 
 const FORMAT = 1

@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError } from '../model/errors.ts'
 import { TreeCheck } from './tree-check.ts'
 
 export const DATA_FILE = 'data.mdb'

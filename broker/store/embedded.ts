@@ -5,9 +5,9 @@
  * rebuilds the index finds that nobody wants it and trims it again. Nothing else comes back.
  */
 import { randomUUID } from 'node:crypto'
-import { HoldfastError } from '../errors.ts'
-import { ORIGIN } from '../message.ts'
-import type { Entry, Offset } from '../message.ts'
+import { HoldfastError } from '../model/errors.ts'
+import { ORIGIN } from '../model/message.ts'
+import type { Entry, Offset } from '../model/message.ts'
 import { Block, blockFault } from './block.ts'
 import { BlockCache, CachedBlock } from './block-cache.ts'
 import { BlockTable } from './block-table.ts'

@@ -11,8 +11,8 @@ import { largestFreeBytes, mapBytes } from './address-space.ts'
 import { FileGuard } from './file-guard.ts'
 import type { Operation } from './layout.ts'
 import { Reserve } from './reserve.ts'
-import { pagesNeeded, pagesOf } from './room.ts'
-import type { LmdbStats, Pages } from './room.ts'
+import { pagesNeeded, pagesOf } from './file-use.ts'
+import type { LmdbStats, Pages } from './file-use.ts'
 
 /** Room for transactions that free more than they take, when the disk is full: a share of the file, within limits. */
 const SPARE_SHARE = 1 / 8

@@ -1,4 +1,4 @@
-import type { ClientId } from '../message.ts'
+import type { ClientId } from '../model/message.ts'
 
 /** Longest key that every store takes, in bytes of UTF-8. */
 export const KEY_BYTES_MAX = 1_900

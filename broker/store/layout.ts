@@ -10,7 +10,7 @@
  * Blocks come last, so that appending fills the pages of the tree one after the other.
  */
 import { crc32 } from 'node:zlib'
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 import { CRC_BYTES, CRC_RESIDUE, withoutFlippedBit } from './crc.ts'
 import { TABLES } from './store.ts'
 import type { StoredRecord, Table } from './store.ts'

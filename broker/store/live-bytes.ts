@@ -1,4 +1,4 @@
-import type { Offset } from '../message.ts'
+import type { Offset } from '../model/message.ts'
 
 /** Offsets whose sizes share an array; large enough to be cheap, small enough that one survivor costs little. */
 const PAGE = 128

@@ -14,7 +14,7 @@ import { connect, createServer } from 'node:net'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError } from '../model/errors.ts'
 
 const CANDIDATE = /^candidate-(\d+)-[0-9a-f]{16}$/
 const OWNER = /^lock-(\d+)-[0-9a-f]{16}$/

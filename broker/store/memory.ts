@@ -3,9 +3,9 @@
  * for those who want the broker without the promise: nothing survives the process.
  */
 import { randomUUID } from 'node:crypto'
-import { HoldfastError } from '../errors.ts'
-import { messageBytes, ORIGIN, Placed } from '../message.ts'
-import type { Entry, Offset } from '../message.ts'
+import { HoldfastError } from '../model/errors.ts'
+import { messageBytes, ORIGIN, Placed } from '../model/message.ts'
+import type { Entry, Offset } from '../model/message.ts'
 import { checkBatch } from './check.ts'
 import { TABLES } from './store.ts'
 import type { Batch, EntryHeader, Note, Notes, Recovery, Store, StoredRecord, StoreUsage, Table } from './store.ts'

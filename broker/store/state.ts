@@ -4,8 +4,8 @@
  * of another version or damaged.
  */
 import { crc32 } from 'node:zlib'
-import { HoldfastError } from '../errors.ts'
-import type { Offset } from '../message.ts'
+import { HoldfastError } from '../model/errors.ts'
+import type { Offset } from '../model/message.ts'
 import type { Operation } from './layout.ts'
 
 /**

@@ -3,7 +3,7 @@
  * `memory.ts` is the reference; `embedded.ts` keeps it on this machine's disk.
  * `test/conformance/store.ts` is the contract as a function of a factory.
  */
-import type { Entry, Message, Offset } from '../message.ts'
+import type { Entry, Message, Offset } from '../model/message.ts'
 
 /** The tables beside the log; new ones come last (see layout.ts). Keys are made in keys.ts. */
 export const TABLES = ['meta', 'sessions', 'filters', 'cursors', 'retained', 'wills', 'incoming', 'aside'] as const

@@ -2,8 +2,8 @@
  * What one transaction of the embedded store writes, for one or more batches, and what changes in memory once it is
  * on disk. Until then nothing in memory changes, so a transaction that fails leaves no trace.
  */
-import { messageBytes, Placed } from '../message.ts'
-import type { Entry, Message, Offset } from '../message.ts'
+import { messageBytes, Placed } from '../model/message.ts'
+import type { Entry, Message, Offset } from '../model/message.ts'
 import { Block, encodeBlock, messageSizeMax } from './block.ts'
 import type { BlockFacts, BlockTable } from './block-table.ts'
 import { blockKey, encodeRecord, recordKey } from './layout.ts'

@@ -9,7 +9,7 @@ import type { Test } from 'tap'
 import { anonymous, createBroker, DEFAULT_LIMITS, systemClock } from '../../broker/index.ts'
 import {
   BrokerPersistence, type ClientSubscription, type ContractClient, type ContractSubscription
-} from '../../broker/mqtt/broker-persistence.ts'
+} from '../../broker/mqtt/engine/broker-persistence.ts'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import type { Store } from '../../broker/store/store.ts'

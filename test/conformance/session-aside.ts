@@ -1,7 +1,7 @@
 /** Messages that are set aside, and what becomes of their session, as a function of a factory of stores. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { AsideMessage, ClientId } from '../../broker/message.ts'
+import type { AsideMessage, ClientId } from '../../broker/model/message.ts'
 import type { Attachment, Delivery } from '../../broker/session/link.ts'
 import { DAY_MS, numbers, Server, TestLink, type World, type WorldFactory } from './session-words.ts'
 

@@ -1,7 +1,7 @@
 /** What a session promises, second part: subscriptions, what is stored for it and for how long, bounds, ends. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { ClientId, Principal } from '../../broker/message.ts'
+import type { ClientId, Principal } from '../../broker/model/message.ts'
 import { until } from '../helpers/wait.ts'
 import { DAY_MS, numbers, Server, type World, type WorldFactory } from './session-words.ts'
 

@@ -1,7 +1,7 @@
 /** What a session promises, further part: a client that says how far it has come, and which of several it is. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { Offset } from '../../broker/message.ts'
+import type { Offset } from '../../broker/model/message.ts'
 import { numbers, Server, type TestLink, type World, type WorldFactory } from './session-words.ts'
 
 /** Where the log stands after what the link was delivered last. */

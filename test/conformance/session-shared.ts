@@ -1,6 +1,6 @@
 /** Shared subscriptions: each message goes to one member of a group, and to another one if that one goes. */
 import t from 'tap'
-import type { QoS } from '../../broker/message.ts'
+import type { QoS } from '../../broker/model/message.ts'
 import type { Session } from '../../broker/index.ts'
 import { DAY_MS, numbers, Server, type ConnectOptions, type TestLink, type WorldFactory } from './session-words.ts'
 

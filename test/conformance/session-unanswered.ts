@@ -4,7 +4,7 @@
  */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { ClientId, TimeMs } from '../../broker/message.ts'
+import type { ClientId, TimeMs } from '../../broker/model/message.ts'
 import type { Delivery } from '../../broker/session/link.ts'
 import type { Session } from '../../broker/index.ts'
 import { numbers, Server, TestLink, type World, type WorldFactory } from './session-words.ts'

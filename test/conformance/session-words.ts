@@ -6,8 +6,8 @@
 import type { Test } from 'tap'
 import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Auth, type Broker, type Connected, type Heap,
   type HoldfastError, type Limits, type Session } from '../../broker/index.ts'
-import type { TimeSource } from '../../broker/clock.ts'
-import type { ClientId, PacketId, Principal, QoS } from '../../broker/message.ts'
+import type { TimeSource } from '../../broker/system/clock.ts'
+import type { ClientId, PacketId, Principal, QoS } from '../../broker/model/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
 import type { Store } from '../../broker/store/store.ts'
 import { createManualClock, type ManualClock } from '../helpers/manual-clock.ts'

@@ -4,7 +4,7 @@
  */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { PacketId } from '../../broker/message.ts'
+import type { PacketId } from '../../broker/model/message.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 import { until } from '../helpers/wait.ts'
 import { numbers, Server, type World, type WorldFactory } from './session-words.ts'

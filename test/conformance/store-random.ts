@@ -1,6 +1,6 @@
 /** Random operations on a store and on a model that is obviously right, compared again and again. */
 import type { Test } from 'tap'
-import type { Message, Offset } from '../../broker/message.ts'
+import type { Message, Offset } from '../../broker/model/message.ts'
 import { TABLES } from '../../broker/store/store.ts'
 import type { Change, Store } from '../../broker/store/store.ts'
 import { chooseSeed } from '../helpers/random.ts'

@@ -1,6 +1,6 @@
 /** Vocabulary of the store tests. */
 import type { Test } from 'tap'
-import type { ClientId, Entry, Message, Offset, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import type { ClientId, Entry, Message, Offset, Principal, QoS, TimeMs } from '../../broker/model/message.ts'
 import type { Batch, Change, EntryHeader, Recovery, Store, StoredRecord, Table } from '../../broker/store/store.ts'
 
 export interface StoreWorld {

@@ -6,8 +6,8 @@
  */
 import t from 'tap'
 import type { Test } from 'tap'
-import { ORIGIN } from '../../broker/message.ts'
-import type { ClientId, Entry, Message, Principal, TimeMs } from '../../broker/message.ts'
+import { ORIGIN } from '../../broker/model/message.ts'
+import type { ClientId, Entry, Message, Principal, TimeMs } from '../../broker/model/message.ts'
 import { TABLES } from '../../broker/store/store.ts'
 import type { EntryHeader } from '../../broker/store/store.ts'
 import { randomOperations } from './store-random.ts'

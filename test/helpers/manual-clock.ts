@@ -1,6 +1,6 @@
 /** A clock that goes only when it is told to. */
-import type { Clock, TimeSource } from '../../broker/clock.ts'
-import type { TimeMs } from '../../broker/message.ts'
+import type { Clock, TimeSource } from '../../broker/system/clock.ts'
+import type { TimeMs } from '../../broker/model/message.ts'
 
 export interface ManualClock extends Clock, TimeSource {
   /** Lets time pass; what falls due is called in its order, each at its own time. */

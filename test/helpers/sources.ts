@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-export const FOLDERS = ['bin', 'broker', 'bridge', 'client', 'config', 'test', 'bench'] as const
+export const FOLDERS = ['bin', 'server', 'protocol', 'broker', 'bridge', 'client', 'config', 'test', 'bench'] as const
 
 /** A file of ours, by its path from the root with `/`. */
 export interface Source {

@@ -1,6 +1,6 @@
 /** A store that can be watched and held: what was written, reads that take their time, appends that wait. */
-import { HoldfastError } from '../../broker/errors.ts'
-import type { Entry, Offset } from '../../broker/message.ts'
+import { HoldfastError } from '../../broker/model/errors.ts'
+import type { Entry, Offset } from '../../broker/model/message.ts'
 import type { Batch, Store } from '../../broker/store/store.ts'
 
 export interface StoreDouble extends Store {

@@ -4,7 +4,7 @@ import { type Server, createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { connect as createClient, connectAsync } from 'mqtt'
 import t, { type Test } from 'tap'
-import { silent } from '../../broker/logger.ts'
+import { silent } from '../../broker/system/logger.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import {
   ConfigError, type Holdfast, HoldfastError, type HoldfastOptions, ListenError, type Principal, type Store,

@@ -15,7 +15,7 @@ import {
 } from '../../broker/index.ts'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { Engine } from '../../broker/store/engine.ts'
-import { StoreLook } from '../../broker/store/look.ts'
+import { StoreLook } from '../../broker/store/inspect.ts'
 import { encodeState, STATE_KEYS } from '../../broker/store/state.ts'
 import { startServer, type ServerProcess } from '../helpers/server.ts'
 import { tempFolder } from '../helpers/temp.ts'

@@ -6,7 +6,7 @@ import { generate } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import WebSocket, { createWebSocketStream } from 'ws'
 import { anonymous, type Auth } from '../../broker/index.ts'
-import { ROUND_UNITS } from '../../broker/turns.ts'
+import { ROUND_UNITS } from '../../broker/system/turns.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess, type InProcess } from '../helpers/in-process.ts'
 import {

@@ -2,7 +2,7 @@
 import { connectAsync, connect as createClient } from 'mqtt'
 import { io } from 'socket.io-client'
 import t, { type Test } from 'tap'
-import { silent } from '../../broker/logger.ts'
+import { silent } from '../../broker/system/logger.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { type Auth, type Holdfast, type HoldfastOptions, type Principal, createHoldfast } from '../../index.ts'
 import { tempFolder } from '../helpers/temp.ts'

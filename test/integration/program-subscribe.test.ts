@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
 import t, { type Test } from 'tap'
-import { silent } from '../../broker/logger.ts'
+import { silent } from '../../broker/system/logger.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import {
   type Auth, type Holdfast, type HoldfastOptions, type Principal, type ReceivedMessage, type Subscription,

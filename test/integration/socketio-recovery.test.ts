@@ -2,7 +2,7 @@
 import { Server } from 'socket.io'
 import t from 'tap'
 import type { Test } from 'tap'
-import { PROGRAM } from '../../bin/program.ts'
+import { PROGRAM } from '../../server/program.ts'
 import type { ClientId, Principal } from '../../broker/index.ts'
 import { formatToken, RECOVERY_OFFSETS } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { createProxy, type Proxy } from '../helpers/proxy.ts'

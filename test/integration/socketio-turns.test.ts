@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import t from 'tap'
 import { anonymous, type Auth, type ClientId, type Principal } from '../../broker/index.ts'
-import { ROUND_UNITS } from '../../broker/turns.ts'
+import { ROUND_UNITS } from '../../broker/system/turns.ts'
 import { until } from '../helpers/wait.ts'
 import { connectClient, connectMqtt, nextPacket, openRaw, startBridged } from './socketio-harness.ts'
 

@@ -4,7 +4,7 @@
  * its handlers did and what the broker was told is the real one.
  */
 import type { Attachment, Broker, Delivery, Link, PacketId } from '../../broker/index.ts'
-import { decodePayload } from '../../bridge/socketio/translation/envelope.ts'
+import { decodePayload } from '../../protocol/envelope.ts'
 import { until } from '../helpers/wait.ts'
 
 export interface Witness {

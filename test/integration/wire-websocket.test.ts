@@ -5,7 +5,7 @@ import mqtt from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import WebSocket, { createWebSocketStream } from 'ws'
-import { checkWs } from '../../broker/mqtt/wires.ts'
+import { checkWs } from '../../broker/mqtt/wire/wires.ts'
 import { startInProcess, type InProcess, type InProcessOptions } from '../helpers/in-process.ts'
 import {
   connectPacket, connectWire, publish1, publishPacket, subscribe, take, text, uniqueId, wireClient, type WireClient

@@ -4,7 +4,7 @@
  * killed and started again and again.
  */
 import { connectAsync } from 'mqtt'
-import { decodePayload } from '../../bridge/socketio/translation/envelope.ts'
+import { decodePayload } from '../../protocol/envelope.ts'
 import { createProxy, type Proxy } from '../helpers/proxy.ts'
 import { createRandom, type Random } from '../helpers/random.ts'
 import { startServer, type Address, type ServerProcess } from '../helpers/server.ts'

@@ -3,7 +3,7 @@
  * link that is cut. Both keep their side of the bargain: what got no receipt is sent again, in its order.
  */
 import { connect, type MqttClient } from 'mqtt'
-import { decodeEnvelope, encodeEnvelope } from '../../bridge/socketio/translation/envelope.ts'
+import { decodeEnvelope, encodeEnvelope } from '../../protocol/envelope.ts'
 import type { Random } from '../helpers/random.ts'
 import type { Address } from '../helpers/server.ts'
 import type { LegacySocket } from '../helpers/socketio-clients.ts'

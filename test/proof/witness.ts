@@ -1,6 +1,6 @@
 /** An MQTT client with a session that is kept and a link that is sound: what the log holds for each room, in order. */
 import { connectAsync, type MqttClient } from 'mqtt'
-import { decodeEnvelope } from '../../bridge/socketio/translation/envelope.ts'
+import { decodeEnvelope } from '../../protocol/envelope.ts'
 import type { Address } from '../helpers/server.ts'
 
 export async function startWitness (to: Address): Promise<Witness> {

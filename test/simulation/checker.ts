@@ -2,8 +2,8 @@
  * Knows every receipt, every subscription and every session's life, and holds what the broker does against the promise.
  * It sees only what crosses the seams: calls of the broker, what it hands to links, and what is on the disk.
  */
-import type { Limits } from '../../broker/limits.ts'
-import type { ClientId, Entry, Message, Offset, PacketId, QoS } from '../../broker/message.ts'
+import type { Limits } from '../../broker/model/limits.ts'
+import type { ClientId, Entry, Message, Offset, PacketId, QoS } from '../../broker/model/message.ts'
 import type { CloseReason } from '../../broker/session/link.ts'
 import { Deliveries, type Connection } from './deliveries.ts'
 import type { DiskWitness } from './disk.ts'

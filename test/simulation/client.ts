@@ -2,7 +2,7 @@
  * A client as MQTT means it: it publishes until it has a receipt, acknowledges late, out of order or not at all, loses
  * its connections, and comes back. It follows the protocol; whatever goes wrong is the broker's.
  */
-import type { ClientId, PacketId, QoS } from '../../broker/message.ts'
+import type { ClientId, PacketId, QoS } from '../../broker/model/message.ts'
 import type { VirtualClock } from './clock.ts'
 import type { Random } from './random.ts'
 import type { Referee } from './referee.ts'

@@ -2,7 +2,7 @@
  * Virtual time: what is due next happens next, without waiting. Of several things due at the same moment, chance
  * decides which comes first, so that no order that the real world does not promise is relied upon.
  */
-import type { TimeSource } from '../../broker/clock.ts'
+import type { TimeSource } from '../../broker/system/clock.ts'
 import type { Random } from './random.ts'
 
 /** How far the wall clock is set at most from the truth, either way. */

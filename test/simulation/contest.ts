@@ -1,6 +1,6 @@
 /** What others do to a session: a stranger who wants it, and an administrator who ends it. */
-import type { ClientId, Principal } from '../../broker/message.ts'
-import { HoldfastError } from '../../broker/errors.ts'
+import type { ClientId, Principal } from '../../broker/model/message.ts'
+import { HoldfastError } from '../../broker/model/errors.ts'
 import type { Checker } from './checker.ts'
 import type { Random } from './random.ts'
 import type { Referee } from './referee.ts'

@@ -1,6 +1,6 @@
 /** What a session sends on a connection, held against order, duplicates, identifiers and bounds [G3, G4, G5, G6]. */
-import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
-import type { ClientId, Offset, PacketId } from '../../broker/message.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../broker/model/limits.ts'
+import type { ClientId, Offset, PacketId } from '../../broker/model/message.ts'
 import type { CloseReason, Delivery, GapReason } from '../../broker/session/link.ts'
 import type { Ledger, Publication } from './ledger.ts'
 import { isExcused, isOwed, matchesTopic, type Claim, type Life } from './life.ts'

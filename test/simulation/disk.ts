@@ -2,9 +2,9 @@
  * A disk that takes time, fills up, and loses what was not synced when the power goes. The disk outlives the server
  * processes that mount it; each process gets a Store of its own, which falls silent when the process dies.
  */
-import type { TimeSource } from '../../broker/clock.ts'
-import { HoldfastError } from '../../broker/errors.ts'
-import { messageBytes, ORIGIN, Placed, type Entry, type Message, type Offset } from '../../broker/message.ts'
+import type { TimeSource } from '../../broker/system/clock.ts'
+import { HoldfastError } from '../../broker/model/errors.ts'
+import { messageBytes, ORIGIN, Placed, type Entry, type Message, type Offset } from '../../broker/model/message.ts'
 import { decodeMessage } from '../../broker/session/records.ts'
 import { checkBatch } from '../../broker/store/check.ts'
 import { MemoryNotes, type MemoryDisk } from '../../broker/store/memory.ts'

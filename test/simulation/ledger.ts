@@ -1,5 +1,5 @@
 /** Every message that was ever handed to the broker, when it was on disk, and what its publisher was told. */
-import type { ClientId, Message, Offset, QoS } from '../../broker/message.ts'
+import type { ClientId, Message, Offset, QoS } from '../../broker/model/message.ts'
 import type { Life } from './life.ts'
 
 /**

@@ -3,7 +3,7 @@
  * what it is therefore owed. Where a call has not been answered, it can't be known whether it counts; what is owed is
  * then possible, not certain.
  */
-import type { ClientId, PacketId, QoS } from '../../broker/message.ts'
+import type { ClientId, PacketId, QoS } from '../../broker/model/message.ts'
 import type { GapReason } from '../../broker/session/link.ts'
 import type { Publication } from './ledger.ts'
 

@@ -66,13 +66,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a subscription counts from too late',
-    file: 'broker/subscribing.ts',
+    file: 'broker/messages/subscribing.ts',
     from: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at',
     to: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = (at + 1) as Offset'
   },
   {
     name: 'a subscription counts from too early',
-    file: 'broker/subscribing.ts',
+    file: 'broker/messages/subscribing.ts',
     from: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at',
     to: 'if (subscription.from === PENDING || subscription.qos === 0) subscription.from = Math.max(0, at - 1) as Offset'
   },
@@ -90,25 +90,25 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'expiry ignores the time while the server is down',
-    file: 'broker/load-sessions.ts',
+    file: 'broker/sessions/load.ts',
     from: 'session.detachedAt = detachedAt ?? options.aliveAt',
     to: 'session.detachedAt = options.now'
   },
   {
     name: 'a clock that is set forward is time that has passed',
-    file: 'broker/own-time.ts',
+    file: 'broker/system/own-time.ts',
     from: 'return Math.floor(this.#origin + this.#source.sinceBoot()) as TimeMs',
     to: 'return this.#source.wallNow() as TimeMs'
   },
   {
     name: 'the time away is taken from the wall clock though the machine ran on',
-    file: 'broker/own-time.ts',
+    file: 'broker/system/own-time.ts',
     from: 'if (isSameRun) downMs = sinceBoot - mark.sinceBoot',
     to: 'if (isSameRun) downMs = Math.max(0, wall - mark.wall)'
   },
   {
     name: 'a machine that was started anew has its time from the wall clock, whatever that says',
-    file: 'broker/own-time.ts',
+    file: 'broker/system/own-time.ts',
     from: 'this.#origin = mark.own + downMs - sinceBoot',
     to: 'this.#origin = (doubt === undefined ? mark.own + downMs : wall) - sinceBoot'
   },
@@ -120,7 +120,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'after a crash nothing carries DUP',
-    file: 'broker/load-sessions.ts',
+    file: 'broker/sessions/load.ts',
     from: 'if (detachedAt === undefined && !recovery.clean) session.uncertainThrough = recovery.tail',
     to: ''
   },
@@ -138,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'overlapping filters deliver a message for each',
-    file: 'broker/delivering.ts',
+    file: 'broker/messages/delivering.ts',
     from: 'if (live.offered === number) live.offeredQos',
     to: 'if (live.offered < 0) live.offeredQos'
   },
@@ -150,7 +150,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a gap is one short',
-    file: 'broker/sweeper.ts',
+    file: 'broker/sessions/sweeper.ts',
     from: 'follower.lose(session, cut.messages, cut.reason)',
     to: 'follower.lose(session, Math.max(1, cut.messages - 1), cut.reason)'
   },
@@ -199,7 +199,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a session that has ended holds back the log',
-    file: 'broker/sessions.ts',
+    file: 'broker/sessions/sessions.ts',
     from: 'for (const subscription of session.subscriptions.values()) this.#options.index.unsubscribe(subscription)',
     to: ''
   },
@@ -212,19 +212,19 @@ export const MUTATIONS: readonly Mutation[] = [
   // --- what is owed to a disk that was full, and sessions that end while a clean connect replaces them
   {
     name: 'a session that ends while a clean connect replaces it is removed once more, behind that',
-    file: 'broker/sessions.ts',
+    file: 'broker/sessions/sessions.ts',
     from: 'const changes = session.clean || session.leaving ? []',
     to: 'const changes = session.clean ? []'
   },
   {
     name: 'a clean connect does not wait for the removal that is owed',
-    file: 'broker/owed.ts',
+    file: 'broker/sessions/removals.ts',
     from: 'const changes = [...earlier?.changes ?? NOTHING, ...removal]',
     to: 'const changes = [...removal]'
   },
   {
     name: 'a filter whose removal failed stays on the disk',
-    file: 'broker/owed.ts',
+    file: 'broker/sessions/removals.ts',
     from: 'if (!session.ended) this.#filters.set(key, owed)',
     to: 'if (!session.ended) this.#filters.delete(key)'
   },
@@ -237,7 +237,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'what was retained after a SUBSCRIBE is sent for it',
-    file: 'broker/retained.ts',
+    file: 'broker/messages/retained.ts',
     from: 'if (at === undefined || at > notAfter) return undefined',
     to: 'if (at !== undefined) notAfter = Infinity as Offset'
   },
@@ -249,25 +249,25 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a note that is older than the record counts',
-    file: 'broker/load-sessions.ts',
+    file: 'broker/sessions/load.ts',
     from: ' || cursor.moves <= session.moves) continue',
     to: ') continue'
   },
   {
     name: 'a will is published, and stays',
-    file: 'broker/wills.ts',
+    file: 'broker/messages/wills.ts',
     from: "this.#stored.get(publisher) === message ? [{ table: 'wills', key: publisher, value: null }] : []",
     to: '[]'
   },
   {
     name: 'a will whose client has taken leave stays',
-    file: 'broker/wills.ts',
+    file: 'broker/messages/wills.ts',
     from: "await this.#options.log.recorded([{ table: 'wills', key: clientId, value: null }])",
     to: ''
   },
   {
     name: 'a will that the disk refuses is forgotten',
-    file: 'broker/wills.ts',
+    file: 'broker/messages/wills.ts',
     from: '        this.#owed.add(message)\n',
     to: ''
   },
@@ -365,25 +365,25 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a connect that fails leaves its tag behind',
-    file: 'broker/sessions.ts',
+    file: 'broker/sessions/sessions.ts',
     from: 'existing.tag = previousTag',
     to: ''
   },
   {
     name: 'what a trial holds back is held against its client',
-    file: 'broker/sweeper.ts',
+    file: 'broker/sessions/sweeper.ts',
     from: 'now - (link.waitingSince ?? oldest.sentAt)',
     to: 'now - oldest.sentAt'
   },
   {
     name: 'a session is given to whoever asks for it',
-    file: 'broker/sessions.ts',
+    file: 'broker/sessions/sessions.ts',
     from: '!isOwnedBy(existing, principal, owner)) {',
     to: '!isOwnedBy(existing, principal, owner) && clean) {'
   },
   {
     name: 'a session is ended by whoever connects clean under its name',
-    file: 'broker/sessions.ts',
+    file: 'broker/sessions/sessions.ts',
     from: '!isOwnedBy(existing, principal, owner)) {',
     to: '!isOwnedBy(existing, principal, owner) && !clean) {'
   }

@@ -1,7 +1,7 @@
 /** What clients of every kind ask for, between their end of the wire and the broker, with the checker looking on. */
 import type { Broker, PublishRequest } from '../../broker/broker.ts'
-import { HoldfastError } from '../../broker/errors.ts'
-import type { ClientId, QoS } from '../../broker/message.ts'
+import { HoldfastError } from '../../broker/model/errors.ts'
+import type { ClientId, QoS } from '../../broker/model/message.ts'
 import type { Session } from '../../broker/session/session.ts'
 import { payloadOf } from './ledger.ts'
 import type { Life } from './life.ts'

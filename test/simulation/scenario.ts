@@ -2,8 +2,8 @@
  * What kind of world a seed makes. Each seed turns features on and off and sets bounds low or high, because faults that
  * need a rare mixture are found by worlds that differ, not by worlds that have a little of everything.
  */
-import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
-import type { QoS } from '../../broker/message.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../broker/model/limits.ts'
+import type { QoS } from '../../broker/model/message.ts'
 import type { Random } from './random.ts'
 
 export interface Scenario {

@@ -1,5 +1,5 @@
 /** The lives of sessions as seen from outside: which must be there, which may, and which can't be any more [G2, G5]. */
-import type { ClientId } from '../../broker/message.ts'
+import type { ClientId } from '../../broker/model/message.ts'
 import { Life } from './life.ts'
 import type { Referee } from './referee.ts'
 

@@ -1,5 +1,5 @@
 /** What must hold while a world runs, seen at intervals, and what must hold when all has healed and come to rest. */
-import type { Offset } from '../../broker/message.ts'
+import type { Offset } from '../../broker/model/message.ts'
 import { readFilter, readSession } from '../../broker/session/records.ts'
 import { splitSessionKey } from '../../broker/store/keys.ts'
 import type { Checker } from './checker.ts'

@@ -2,7 +2,7 @@
  * Wills as seen from outside (MQTT 3.1.1, 3.1.2.5): which must be published, which may, and which must not be any more.
  * A will is published once, whatever happens to the server meanwhile.
  */
-import type { ClientId, Message, QoS } from '../../broker/message.ts'
+import type { ClientId, Message, QoS } from '../../broker/model/message.ts'
 import { ANONYMOUS } from '../../broker/auth/anonymous.ts'
 import type { Checker } from './checker.ts'
 import { payloadOf, type Publication } from './ledger.ts'

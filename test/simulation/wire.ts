@@ -1,5 +1,5 @@
 /** What client and server say to each other: MQTT 3.1.1 in spirit, without its bytes. */
-import type { ClientId, Message, PacketId, QoS } from '../../broker/message.ts'
+import type { ClientId, Message, PacketId, QoS } from '../../broker/model/message.ts'
 import type { CloseReason } from '../../broker/session/link.ts'
 
 export interface Sent {

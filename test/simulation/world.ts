@@ -1,5 +1,5 @@
 /** One simulated world, from its seed to its verdict: a disk, a server that comes and goes, clients, and faults. */
-import type { ClientId } from '../../broker/message.ts'
+import type { ClientId } from '../../broker/model/message.ts'
 import { Checker } from './checker.ts'
 import { Client, type ClientOptions, type Participant } from './client.ts'
 import { endSession, steal, type Contest } from './contest.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../../broker/model/message.ts'
 import { Block, blockFault, encodeBlock } from '../../broker/store/block.ts'
 
 const FIRST = 2 ** 40 as Offset

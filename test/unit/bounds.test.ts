@@ -1,15 +1,15 @@
 /** Which of what waits for a session has to go [G6], against counting by hand. */
 import t from 'tap'
-import { DEFAULT_LIMITS, type Limits } from '../../broker/limits.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../broker/model/limits.ts'
 import { LogIndex } from '../../broker/log/log-index.ts'
 import { Timeline } from '../../broker/log/timeline.ts'
-import { messageBytes, Placed } from '../../broker/message.ts'
-import type { ClientId, Entry, Offset, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import { messageBytes, Placed } from '../../broker/model/message.ts'
+import type { ClientId, Entry, Offset, Principal, QoS, TimeMs } from '../../broker/model/message.ts'
 import { boundsAt, overBounds, type Cut } from '../../broker/session/bounds.ts'
 import { pendingOf, summable } from '../../broker/session/backlog.ts'
 import { Session } from '../../broker/session/session.ts'
 import { makeSubscription } from '../../broker/log/route.ts'
-import { matches } from '../../broker/topics.ts'
+import { matches } from '../../broker/model/topics.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 function entry (offset: number, topic: string, size: number, time = 0): Entry {

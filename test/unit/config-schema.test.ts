@@ -1,7 +1,7 @@
 /** The schema is the one place for defaults and bounds; broker and documentation say the same. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { DEFAULT_LIMITS } from '../../broker/limits.ts'
+import { DEFAULT_LIMITS } from '../../broker/model/limits.ts'
 import { KEY_BYTES_MAX } from '../../broker/store/keys.ts'
 import { configurationDocs } from '../../config/docs.ts'
 import { LIMIT_OPTIONS } from '../../config/limit-options.ts'

@@ -1,8 +1,8 @@
 /** PUBLISH and PUBACK taken straight out of a chunk, against mqtt-packet on the same bytes (MQTT 3.3 and 3.4). */
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import t from 'tap'
-import { takeDirectly } from '../../broker/mqtt/direct.ts'
-import { TopicReader } from '../../broker/mqtt/topic-reader.ts'
+import { takeDirectly } from '../../broker/mqtt/wire/direct.ts'
+import { TopicReader } from '../../broker/mqtt/wire/topic-reader.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 const ENOUGH = 1_000_000

@@ -1,8 +1,8 @@
 /** What is written by hand on the hot path, byte by byte against mqtt-packet. */
 import t from 'tap'
 import { generate } from 'mqtt-packet'
-import { pubrel, writePublishes, writeReceipts } from '../../broker/mqtt/encode.ts'
-import type { ClientId, Message, PacketId, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import { pubrel, writePublishes, writeReceipts } from '../../broker/mqtt/wire/encode.ts'
+import type { ClientId, Message, PacketId, Principal, QoS, TimeMs } from '../../broker/model/message.ts'
 import type { Delivery } from '../../broker/session/link.ts'
 import { chooseSeed, createRandom, type Random } from '../helpers/random.ts'
 

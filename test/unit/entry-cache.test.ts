@@ -1,8 +1,8 @@
 /** The cache of recent entries: what it counts, what goes, and that it answers for what it holds alone. */
 import t from 'tap'
 import { EntryCache } from '../../broker/log/entry-cache.ts'
-import { entryBytes, Placed } from '../../broker/message.ts'
-import type { ClientId, Entry, Offset, Principal, TimeMs } from '../../broker/message.ts'
+import { entryBytes, Placed } from '../../broker/model/message.ts'
+import type { ClientId, Entry, Offset, Principal, TimeMs } from '../../broker/model/message.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 function entryAt (offset: number, payload = Buffer.from(new ArrayBuffer(10))): Entry {

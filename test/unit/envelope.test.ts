@@ -2,7 +2,7 @@ import t from 'tap'
 import { encode } from '@msgpack/msgpack'
 import {
   ARGUMENT_DEPTH_MAX, BINARIES_PER_EVENT_MAX, decodeEnvelope, decodePayload, encodeEnvelope, EnvelopeError
-} from '../../bridge/socketio/translation/envelope.ts'
+} from '../../protocol/envelope.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text)
 const nested = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth))

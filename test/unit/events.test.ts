@@ -1,7 +1,7 @@
 /** What a listener of the program does wrong is its own. */
 import t from 'tap'
-import { Events } from '../../broker/events.ts'
-import type { ClientId } from '../../broker/message.ts'
+import { Events } from '../../broker/model/events.ts'
+import type { ClientId } from '../../broker/model/message.ts'
 import { createManualClock } from '../helpers/manual-clock.ts'
 
 const session = { clientId: 'a' as ClientId }

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { FilterTree } from '../../broker/log/filter-tree.ts'
 import { TopicTree, type TopicWalk } from '../../broker/log/topic-tree.ts'
-import { matches } from '../../broker/topics.ts'
+import { matches } from '../../broker/model/topics.ts'
 import { chooseSeed, createRandom, type Random } from '../helpers/random.ts'
 
 const LEVELS = ['a', 'b', 'c', '', '$SYS', '__proto__', 'constructor', 'ü']

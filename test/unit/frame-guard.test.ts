@@ -1,6 +1,6 @@
 /** Packet lengths in a byte stream (MQTT 3.1.1, 2.2.3), however it is cut. */
 import t from 'tap'
-import { FrameGuard } from '../../broker/mqtt/frame-guard.ts'
+import { FrameGuard } from '../../broker/mqtt/wire/frame-guard.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 /** A packet with a Remaining Length. */

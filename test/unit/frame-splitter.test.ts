@@ -1,8 +1,8 @@
-/** Frames that are made small (broker/mqtt/frame-splitter.ts), read by ws as a server reads them. */
+/** Frames that are made small (broker/mqtt/wire/frame-splitter.ts), read by ws as a server reads them. */
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import * as ws from 'ws'
-import { FrameSplitter, PIECE_BYTES_MAX } from '../../broker/mqtt/frame-splitter.ts'
+import { FrameSplitter, PIECE_BYTES_MAX } from '../../broker/mqtt/wire/frame-splitter.ts'
 import { createRandom } from '../helpers/random.ts'
 
 interface Reading {

@@ -1,7 +1,7 @@
 /** When nothing more may be kept in memory, from figures that the test gives. */
 import t from 'tap'
-import { HeapGuard, type HeapUsage } from '../../broker/heap-guard.ts'
-import { processHeap, unlimitedHeap } from '../../broker/heap.ts'
+import { HeapGuard, type HeapUsage } from '../../broker/system/heap-guard.ts'
+import { processHeap, unlimitedHeap } from '../../broker/system/heap.ts'
 
 function makeGuard () {
   const state = { used: 100, held: 100, counted: 0, outside: 0, collections: 0 }

@@ -1,7 +1,7 @@
 /** What one client asks for takes effect in its order. */
 import t from 'tap'
-import { InOrder } from '../../broker/in-order.ts'
-import type { ClientId } from '../../broker/message.ts'
+import { InOrder } from '../../broker/system/in-order.ts'
+import type { ClientId } from '../../broker/model/message.ts'
 
 const [A, B] = ['a', 'b'] as ClientId[]
 const turn = async (): Promise<void> => await new Promise((resolve) => { setImmediate(resolve) })

@@ -1,8 +1,8 @@
 /** What a connection sends is taken in turns; packets here are one byte each, and a unit each. */
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { Intake } from '../../broker/intake.ts'
-import { ROUND_UNITS, Turns, type Turn } from '../../broker/turns.ts'
+import { Intake } from '../../broker/system/intake.ts'
+import { ROUND_UNITS, Turns, type Turn } from '../../broker/system/turns.ts'
 
 const turn = async (): Promise<void> => await new Promise((resolve) => { setImmediate(resolve) })
 

@@ -1,10 +1,10 @@
 /** What becomes of sessions when records of theirs are damaged [G5]. */
 import t from 'tap'
-import { DEFAULT_LIMITS } from '../../broker/limits.ts'
-import { loadSessions, type Loaded } from '../../broker/load-sessions.ts'
+import { DEFAULT_LIMITS } from '../../broker/model/limits.ts'
+import { loadSessions, type Loaded } from '../../broker/sessions/load.ts'
 import { LogIndex } from '../../broker/log/log-index.ts'
 import type { RecordChange } from '../../broker/log/log.ts'
-import { ORIGIN, type ClientId, type Offset, type Principal, type TimeMs } from '../../broker/message.ts'
+import { ORIGIN, type ClientId, type Offset, type Principal, type TimeMs } from '../../broker/model/message.ts'
 import { cursorChange, filterChange, incomingChange, sessionChange } from '../../broker/session/records.ts'
 import { Session } from '../../broker/session/session.ts'
 import { sessionKey } from '../../broker/store/keys.ts'

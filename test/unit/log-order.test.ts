@@ -2,7 +2,7 @@
 import t from 'tap'
 import { BLOCK_OFFSETS, blockOf, LogOrder } from '../../broker/log/log-order.ts'
 import { Postings } from '../../broker/log/postings.ts'
-import type { Offset } from '../../broker/message.ts'
+import type { Offset } from '../../broker/model/message.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 t.test('reading on from any place finds what is left, in order, while entries come and go', async t => {

@@ -1,9 +1,9 @@
 /** The queue in front of the store: what shares a sync, what comes out in which order, what happens when it fails. */
 import t from 'tap'
-import { HoldfastError } from '../../broker/errors.ts'
+import { HoldfastError } from '../../broker/model/errors.ts'
 import { Log, type RecordChange } from '../../broker/log/log.ts'
-import { ORIGIN } from '../../broker/message.ts'
-import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import { ORIGIN } from '../../broker/model/message.ts'
+import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../../broker/model/message.ts'
 import { createMemoryDisk, createMemoryStore, type MemoryDisk } from '../../broker/store/memory.ts'
 import type { Batch } from '../../broker/store/store.ts'
 import { createStoreDouble } from '../helpers/store-double.ts'

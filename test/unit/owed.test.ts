@@ -1,8 +1,8 @@
 /** What a full disk kept from being removed is removed later, by whoever writes next under the name. */
 import t from 'tap'
 import { Log } from '../../broker/log/log.ts'
-import type { ClientId } from '../../broker/message.ts'
-import { Owed } from '../../broker/owed.ts'
+import type { ClientId } from '../../broker/model/message.ts'
+import { Owed } from '../../broker/sessions/removals.ts'
 import type { Session } from '../../broker/session/session.ts'
 import { sessionKey } from '../../broker/store/keys.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
-import type { TimeMs } from '../../broker/message.ts'
-import { OwnTime, type ClockDoubt, type Mark } from '../../broker/own-time.ts'
+import type { TimeMs } from '../../broker/model/message.ts'
+import { OwnTime, type ClockDoubt, type Mark } from '../../broker/system/own-time.ts'
 
 const DAY = 86_400_000
 const NOW = Date.UTC(2026, 5)

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { ERRORS } from '../../broker/errors.ts'
-import { REFUSAL_KINDS } from '../../broker/refusals.ts'
+import { ERRORS } from '../../broker/model/errors.ts'
+import { REFUSAL_KINDS } from '../../broker/system/refusals.ts'
 import { ROOT, sources } from '../helpers/sources.ts'
 
 const GUARANTEES = ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8']

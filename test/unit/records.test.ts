@@ -7,7 +7,7 @@ import {
 } from '../../broker/session/records.ts'
 import { Session } from '../../broker/session/session.ts'
 import { FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, Window } from '../../broker/session/window.ts'
-import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../../broker/message.ts'
+import type { ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../../broker/model/message.ts'
 import type { RecordChange } from '../../broker/log/log.ts'
 import { splitSessionKey } from '../../broker/store/keys.ts'
 import type { StoredRecord } from '../../broker/store/store.ts'

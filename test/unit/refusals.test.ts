@@ -1,10 +1,10 @@
 /** What is refused: counted each time, told once in a while, and by nobody's doing more often than that. */
 import t from 'tap'
-import { silent } from '../../broker/logger.ts'
+import { silent } from '../../broker/system/logger.ts'
 import {
   REFUSAL_KINDS, Refusals, TOLD_BY_ADDRESS_MAX, TOLD_BY_KIND_MAX, TOLD_PAUSE_MS, toDoAbout, type Refusal
-} from '../../broker/refusals.ts'
-import { SeldomEach } from '../../broker/seldom.ts'
+} from '../../broker/system/refusals.ts'
+import { SeldomEach } from '../../broker/system/seldom.ts'
 import { createManualClock } from '../helpers/manual-clock.ts'
 
 type Line = Record<string, unknown>

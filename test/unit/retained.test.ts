@@ -1,8 +1,8 @@
 /** Retained messages (MQTT 3.1.1, 3.3.1.3) over a store. */
 import t from 'tap'
-import { systemClock } from '../../broker/clock.ts'
-import type { ClientId, Message, Offset, Principal, TimeMs } from '../../broker/message.ts'
-import { Retained } from '../../broker/retained.ts'
+import { systemClock } from '../../broker/system/clock.ts'
+import type { ClientId, Message, Offset, Principal, TimeMs } from '../../broker/model/message.ts'
+import { Retained } from '../../broker/messages/retained.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import type { Store } from '../../broker/store/store.ts'
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { check } from '../../bin/check.ts'
-import { rulesOf } from '../../bin/rules.ts'
+import { rulesOf } from '../../server/rules.ts'
 import { ruleExamples } from '../../bin/rule-examples.ts'
 import { readRules } from '../../config/bridge-rules.ts'
 import { ConfigError, lineOf } from '../../config/problem.ts'

@@ -3,12 +3,12 @@ import { Server } from 'socket.io'
 import type { Entry, Message, Offset } from '../../broker/index.ts'
 import { parseCommand, type PublishCommand } from '../../bridge/socketio/translation/commands.ts'
 import { privateOf } from '../../bridge/socketio/wire/socketio.ts'
-import { encodeEnvelope } from '../../bridge/socketio/translation/envelope.ts'
+import { encodeEnvelope } from '../../protocol/envelope.ts'
 import {
   ACK_ID_MAX, ACK_ID_MIN, Frames, Joiner, JOINED_BYTES_MAX, type EncodedEvent, type NamespaceFrames
 } from '../../bridge/socketio/wire/frames.ts'
 import { OK, Stored } from '../../bridge/socketio/wire/ok.ts'
-import { processHeap } from '../../broker/heap.ts'
+import { processHeap } from '../../broker/system/heap.ts'
 import { endingOf, formatToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import { Rules, type NamespaceRules } from '../../bridge/socketio/rules/rules.ts'
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import {
   decodeName, encodeName, encodeNamespace, eventTopic, scopeFilter, sessionId, topicEvent, transientSessionId
-} from '../../bridge/socketio/translation/names.ts'
+} from '../../protocol/names.ts'
 
 /** Every name here must be safe as a level, come back as it was, and be unlike every other. */
 const NAMES = [

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { formatToken, isToken, readToken, TOKEN_LENGTH_MAX } from '../../bridge/socketio/proof/recovery-offset.ts'
-import type { Offset } from '../../broker/message.ts'
+import type { Offset } from '../../broker/model/message.ts'
 
 const EPOCH = randomUUID()
 

@@ -1,7 +1,7 @@
 /** Rules, compiled: what matches, what is filled in, and that nothing a client sends gets around them. */
 import t from 'tap'
 import type { Logger, Message } from '../../broker/index.ts'
-import { ARGUMENT_DEPTH_MAX } from '../../bridge/socketio/translation/envelope.ts'
+import { ARGUMENT_DEPTH_MAX } from '../../protocol/envelope.ts'
 import { matchText, matchTopic } from '../../bridge/socketio/rules/match.ts'
 import { NAMESPACE_LENGTH_MAX, NAMESPACES_COMPILED_MAX, Rules } from '../../bridge/socketio/rules/rules.ts'
 import { readRules } from '../../config/bridge-rules.ts'

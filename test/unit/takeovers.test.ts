@@ -1,8 +1,8 @@
 /** How fast a session can be taken over, by the one state machine and by the broker that asks it. */
 import t, { type Test } from 'tap'
-import type { BrokerEvents } from '../../broker/events.ts'
-import { DEFAULT_LIMITS } from '../../broker/limits.ts'
-import type { ClientId, Principal } from '../../broker/message.ts'
+import type { BrokerEvents } from '../../broker/model/events.ts'
+import { DEFAULT_LIMITS } from '../../broker/model/limits.ts'
+import type { ClientId, Principal } from '../../broker/model/message.ts'
 import { Pace, WAIT_MS_MIN } from '../../broker/session/pace.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { Server, TestLink } from '../conformance/session-words.ts'

@@ -1,7 +1,7 @@
 /** When was which offset the last? Asked for "what came certainly before". */
 import t from 'tap'
 import { Timeline } from '../../broker/log/timeline.ts'
-import type { Offset, TimeMs } from '../../broker/message.ts'
+import type { Offset, TimeMs } from '../../broker/model/message.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 const STEP_MS = 1_000

@@ -1,7 +1,7 @@
 /** The entries of one topic, against a plain list. */
 import t, { type Test } from 'tap'
 import { TopicLog, type Found } from '../../broker/log/topic-log.ts'
-import type { Offset } from '../../broker/message.ts'
+import type { Offset } from '../../broker/model/message.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 interface Naive { offset: number, bytes: number }

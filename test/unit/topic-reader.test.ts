@@ -1,6 +1,6 @@
 /** Topic names that are known by their bytes are the same as decoded ones. */
 import t from 'tap'
-import { TopicReader } from '../../broker/mqtt/topic-reader.ts'
+import { TopicReader } from '../../broker/mqtt/wire/topic-reader.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 const TOPICS = ['a', 'b', 'a/1', 'a/2', 'ä', 'ab', '日本/語', 'x'.repeat(256), 'x'.repeat(257), `${'x'.repeat(255)}y`, '']

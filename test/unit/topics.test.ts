@@ -1,6 +1,6 @@
 /** Topic names and filters (MQTT 3.1.1, 4.7), the normative examples and the edges. */
 import t from 'tap'
-import { covers, checkFilter, checkTopic, filterBehind, matches, overlap, show } from '../../broker/topics.ts'
+import { covers, checkFilter, checkTopic, filterBehind, matches, overlap, show } from '../../broker/model/topics.ts'
 
 const LIMITS = { topicBytesMax: 40, topicLevelsMax: 5 }
 

@@ -1,6 +1,6 @@
 /** Whose turn it is. The event loop is here a list of what was deferred, and a unit of work an entry in a list. */
 import t from 'tap'
-import { ROUND_UNITS, Turns, type Turn } from '../../broker/turns.ts'
+import { ROUND_UNITS, Turns, type Turn } from '../../broker/system/turns.ts'
 
 interface Scene {
   readonly turns: Turns

@@ -1,8 +1,8 @@
 /** Malformed packets, each with the statement of MQTT 3.1.1 that it breaks; mqtt-packet says what is valid. */
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import t from 'tap'
-import { isWellFormedPublish, malformed } from '../../broker/mqtt/well-formed.ts'
-import { WholePackets } from '../../broker/mqtt/whole-packets.ts'
+import { isWellFormedPublish, malformed } from '../../broker/mqtt/wire/well-formed.ts'
+import { WholePackets } from '../../broker/mqtt/wire/whole-packets.ts'
 import { chooseSeed, createRandom, type Random } from '../helpers/random.ts'
 
 /** The bytes of a packet, given its first byte and what follows its length; with other bytes around it. */

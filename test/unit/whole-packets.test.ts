@@ -1,7 +1,7 @@
 /** Packets are whole before the parser sees them, in whatever pieces they come. */
 import { generate } from 'mqtt-packet'
 import t from 'tap'
-import { WholePackets } from '../../broker/mqtt/whole-packets.ts'
+import { WholePackets } from '../../broker/mqtt/wire/whole-packets.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 const publish = (bytes: number): Buffer => generate({

@@ -1,7 +1,7 @@
 /** Wills (MQTT 3.1.1, 3.1.2.5): written down, published once, and not lost to a takeover or a disk that is full. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { ClientId, Message, Principal, TimeMs } from '../../broker/message.ts'
+import type { ClientId, Message, Principal, TimeMs } from '../../broker/model/message.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { Server, type World } from '../conformance/session-words.ts'
 

@@ -1,7 +1,7 @@
 /** Packet identifiers and what they are out for (MQTT 3.1.1, 2.3.1 and 4.4). */
 import t from 'tap'
 import { FLIGHT_RELEASED, FLIGHT_SENT, Window } from '../../broker/session/window.ts'
-import type { ClientId, Message, Offset, PacketId, Principal, TimeMs } from '../../broker/message.ts'
+import type { ClientId, Message, Offset, PacketId, Principal, TimeMs } from '../../broker/model/message.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
 
 const PACKET_ID_MAX = 65_535

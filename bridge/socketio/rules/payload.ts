@@ -2,7 +2,7 @@
 import {
   decodeEnvelope, decodeJson, decodeMsgpack, decodePayload, decodeText, encodeEnvelope, encodeJson, encodeMsgpack,
   EnvelopeError, type Envelope
-} from '../translation/envelope.ts'
+} from '../../../protocol/envelope.ts'
 import type { PayloadForm, PayloadReading } from './rule.ts'
 
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/

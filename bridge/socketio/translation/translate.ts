@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto'
 import type { Message } from '../../../broker/index.ts'
 import type { ProofLevel } from '../rules/rule.ts'
-import { decodeEnvelope, decodePayload } from './envelope.ts'
-import { MadeEnvelope } from './made.ts'
-import { topicEvent } from './names.ts'
+import { decodeEnvelope, decodePayload } from '../../../protocol/envelope.ts'
+import { MadeEnvelope } from './own-envelope.ts'
+import { topicEvent } from '../../../protocol/names.ts'
 
 export interface SocketEvent {
   /** '' where the message is ignored. */

@@ -2,7 +2,7 @@
  * What is known of Socket.IO clients from outside: who they show themselves to be, what has reached their machines and
  * their handlers, and what they will never handle. A proof is held against that [G2], a resumption too [G4].
  */
-import type { ClientId, Offset } from '../../../broker/message.ts'
+import type { ClientId, Offset } from '../../../broker/model/message.ts'
 import type { Connection, Deliveries } from '../deliveries.ts'
 import { isPoisonous, type Ledger } from '../ledger.ts'
 import type { Claim, Life } from '../life.ts'

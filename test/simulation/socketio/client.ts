@@ -4,7 +4,7 @@
  * then is gone, and it comes back under its name, knowing nothing.
  */
 import { formatToken, readToken } from '../../../bridge/socketio/proof/recovery-offset.ts'
-import type { Offset, QoS } from '../../../broker/message.ts'
+import type { Offset, QoS } from '../../../broker/model/message.ts'
 import type { Checker } from '../checker.ts'
 import { isPoisonous } from '../ledger.ts'
 import type { ClientOptions, Participant } from '../client.ts'

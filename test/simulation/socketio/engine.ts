@@ -9,7 +9,7 @@ import type {
 } from '../../../bridge/socketio/wire/engine.ts'
 import type { PollStep } from '../../../bridge/socketio/wire/poll-step.ts'
 import type { EngineWebSocket } from '../../../bridge/socketio/wire/ws.ts'
-import type { Clock } from '../../../broker/clock.ts'
+import type { Clock } from '../../../broker/system/clock.ts'
 import type { Line, ServerSide } from './line.ts'
 import { bytesOf, type Frames, type Packet, type ToServer } from './packets.ts'
 

@@ -1,5 +1,5 @@
 /** What a Socket.IO client and the server say to each other: Engine.IO packets around Socket.IO's, without bytes. */
-import type { ClientId } from '../../../broker/message.ts'
+import type { ClientId } from '../../../broker/model/message.ts'
 import type { EnginePacket } from '../../../bridge/socketio/wire/engine.ts'
 import type { Sent } from '../wire.ts'
 

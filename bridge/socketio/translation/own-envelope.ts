@@ -1,0 +1,32 @@
+/**
+ * Envelopes that the bridge itself has just made. What is in one was checked when it was made, so while the message is
+ * in memory its arguments need not be read again: they are passed on to the receivers as the JSON that they are.
+ */
+import { encodeEnvelope, envelopeText, type Envelope } from '../../../protocol/envelope.ts'
+
+/** Travels with the message, see Message.view. */
+export class MadeEnvelope {
+  /** Where the JSON array of the arguments begins in the payload. It ends before the last byte. */
+  readonly argsAt: number
+
+  constructor (argsAt: number) {
+    this.argsAt = argsAt
+  }
+}
+
+export interface Made {
+  readonly payload: Buffer
+  /** Undefined where the payload is MessagePack. */
+  readonly view: MadeEnvelope | undefined
+}
+
+/** Throws EnvelopeError. */
+export function makeEnvelope (envelope: Envelope): Made {
+  const text = envelopeText(envelope)
+  if (text === undefined) {
+    const bytes = encodeEnvelope(envelope)
+    return { payload: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), view: undefined }
+  }
+  const { before, args } = text
+  return { payload: Buffer.from(`${before}${args}}`), view: new MadeEnvelope(Buffer.byteLength(before)) }
+}

@@ -1,0 +1,211 @@
+/**
+ * Messages on their way in: may they, are they wanted, into the log, receipt [G1].
+ */
+import type { Auth } from '../auth/auth.ts'
+import type { Publisher, PublishRequest } from '../broker.ts'
+import type { Clock } from '../system/clock.ts'
+import { HoldfastError } from '../model/errors.ts'
+import type { Events } from '../model/events.ts'
+import type { HeapGuard } from '../system/heap-guard.ts'
+import type { InOrder } from '../system/in-order.ts'
+import type { Limits } from '../model/limits.ts'
+import type { LogIndex } from '../log/log-index.ts'
+import type { Log, Receipt, RecordChange } from '../log/log.ts'
+import { messageBytes, type ClientId, type Message, type PacketId } from '../model/message.ts'
+import type { Retained } from './retained.ts'
+import { incomingChange } from '../session/records.ts'
+import type { Session } from '../session/session.ts'
+import { sessionKey } from '../store/keys.ts'
+import { checkTopic, isBridgeNotice, show } from '../model/topics.ts'
+
+export interface PublishingOptions {
+  readonly index: LogIndex<Session>
+  readonly log: Log
+  readonly retained: Retained
+  readonly auth: Auth
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly guard: HeapGuard
+  readonly inOrder: InOrder
+  readonly events: Events
+  /** QoS 0: passes by the log, which promises nothing for it. */
+  passOn (message: Message): void
+}
+
+const NO_CHANGES: readonly RecordChange[] = []
+
+export class Publishing {
+  readonly #index
+  readonly #log
+  readonly #retained
+  readonly #auth
+  readonly #limits
+  readonly #clock
+  readonly #guard
+  readonly #passOn
+  readonly #inOrder
+  readonly #events
+  #isClosed = false
+  published = 0
+  /** For good. */
+  refused = 0
+
+  constructor (options: PublishingOptions) {
+    this.#index = options.index
+    this.#log = options.log
+    this.#retained = options.retained
+    this.#auth = options.auth
+    this.#limits = options.limits
+    this.#clock = options.clock
+    this.#guard = options.guard
+    this.#inOrder = options.inOrder
+    this.#events = options.events
+    this.#passOn = (message: Message): void => { options.passOn(message) }
+  }
+
+  /** From now on nothing is accepted. */
+  close (): void { this.#isClosed = true }
+
+  publish (publisher: Publisher, request: PublishRequest, receipt: Receipt): void {
+    const allowed = this.#mayPublish(publisher, request, receipt)
+    if (allowed === true && this.#inOrder.isFree(publisher.clientId)) { // nearly always
+      this.append(this.#message(publisher, request), receipt, NO_CHANGES)
+    } else if (allowed !== undefined) {
+      this.#whenAllowed(allowed, publisher, request, receipt, () => {
+        this.append(this.#message(publisher, request), receipt, NO_CHANGES)
+      })
+    }
+  }
+
+  publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
+    const allowed = this.#mayPublish(session, request, receipt)
+    if (allowed === undefined) return
+    this.#whenAllowed(allowed, session, request, receipt, () => {
+      if (session.ended) { // its packet identifiers ended with it
+        receipt(new HoldfastError('CLOSED', 'the session has ended'))
+        return
+      }
+      const incoming = session.incoming ??= new Map()
+      const known = incoming.get(packetId)
+      if (known === null) inTurn(incoming.values(), receipt) // [MQTT-4.3.3-2]
+      else if (known !== undefined) known.push(receipt)
+      else if (incoming.size >= this.#limits.incomingMax) {
+        receipt(new HoldfastError('INCOMING_FULL', `incomingMax = ${this.#limits.incomingMax}`))
+      } else {
+        const waiting = [receipt]
+        incoming.set(packetId, waiting)
+        const changes = session.clean
+          ? NO_CHANGES
+          : [incomingChange(session, packetId)]
+        this.append(this.#message(session, request), (error) => {
+          if (incoming.get(packetId) === waiting) { // not released meanwhile
+            if (error === undefined) incoming.set(packetId, null)
+            else incoming.delete(packetId)
+          }
+          for (const one of waiting) one(error)
+        }, changes)
+      }
+    })
+  }
+
+  async releaseIncoming (session: Session, packetId: PacketId): Promise<void> {
+    if (session.ended || session.incoming?.has(packetId) !== true) return
+    if (!session.clean) {
+      const key = sessionKey(session.clientId, String(packetId))
+      await this.#log.recorded([{ table: 'incoming', key, value: null }])
+    }
+    session.incoming?.delete(packetId)
+  }
+
+  #message ({ clientId, principal }: Publisher, { topic, payload, qos, retain, id, view }: PublishRequest): Message {
+    const time = this.#clock.now()
+    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined, view }
+  }
+
+  /** What access control says; undefined where the message was refused without asking it. */
+  #mayPublish ({ clientId, principal }: Publisher, { topic, payload }: PublishRequest,
+    receipt: Receipt): boolean | Promise<boolean> | undefined {
+    try {
+      if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
+      checkTopic(topic, this.#limits)
+      checkSize(topic, payload.length, this.#limits)
+      return this.#auth.mayPublish(principal, clientId, topic)
+    } catch (error) {
+      this.refuse(clientId, topic, error as HoldfastError, receipt)
+      return undefined
+    }
+  }
+
+  /** Calls `then` at once where access control answered at once; a publisher's messages never overtake each other. */
+  #whenAllowed (allowed: boolean | Promise<boolean>, { clientId }: Publisher, { topic }: PublishRequest,
+    receipt: Receipt, then: () => void): void {
+    this.#inOrder.run(clientId, allowed, then, (noAnswer) => {
+      const error = noAnswer ?? new HoldfastError('NOT_AUTHORIZED', `publishing to ${show(topic)}`)
+      this.#refuse(clientId, topic, error, receipt)
+    })
+  }
+
+  /** Behind what the client sent before, as every receipt [MQTT-4.6.0-2]. */
+  refuse (clientId: ClientId, topic: string, error: HoldfastError, receipt: Receipt): void {
+    this.#inOrder.run(clientId, false, () => {}, () => { this.#refuse(clientId, topic, error, receipt) })
+  }
+
+  #refuse (clientId: ClientId, topic: string, error: HoldfastError, receipt: Receipt): void {
+    if (error.code === 'TOPIC_INVALID' && isBridgeNotice(topic)) {
+      this.#log.inTurn(receipt)
+      return
+    }
+    this.#log.inTurn(() => {
+      if (!error.retriable) {
+        this.refused++
+        this.#events.emit('refused', { clientId, topic, code: error.code, reason: error.message })
+      }
+      receipt(error)
+    })
+  }
+
+  /** A message that may be published: into the log, together with the changes. */
+  append (message: Message, receipt: Receipt, changes: readonly RecordChange[]): void {
+    if (message.qos === 0 && !message.retain && changes.length === 0) {
+      this.#passOn(message)
+      receipt()
+      return
+    }
+    const keepers = message.qos > 0 ? this.#index.keepers(message.topic) : 0
+    const isKept = keepers > 0
+    if (isKept && this.#index.bytes + messageBytes(message) > this.#limits.logBytesMax) { // [G6]
+      receipt(new HoldfastError('LOG_FULL',
+        `logBytesMax = ${this.#limits.logBytesMax}; sessions that stay away hold it, see their expiry`))
+      return
+    }
+    if (this.#guard.isFull && (isKept || this.#retained.grows(message))) { // [G6]
+      receipt(this.#guard.refusal(`a message on ${show(message.topic)}`))
+      return
+    }
+    let all = changes
+    if (message.retain) {
+      try {
+        all = [...changes, this.#retained.change(message)]
+      } catch (error) {
+        receipt(error as HoldfastError)
+        return
+      }
+    }
+    this.published++
+    this.#log.publish(message, keepers, receipt, all)
+  }
+}
+
+/** Throws MESSAGE_TOO_LARGE. */
+export function checkSize (topic: string, bytes: number, { packetBytesMax }: Limits): void {
+  if (bytes <= packetBytesMax) return
+  throw new HoldfastError('MESSAGE_TOO_LARGE', `${bytes} bytes on ${show(topic)}; packetBytesMax = ${packetBytesMax}`)
+}
+
+/** Receipts come in the order of their messages [MQTT-4.6.0-3]: behind those that still wait for the disk. */
+function inTurn (incoming: Iterable<Receipt[] | null>, receipt: Receipt): void {
+  let last: Receipt[] | undefined
+  for (const waiting of incoming) if (waiting !== null) last = waiting
+  if (last === undefined) receipt()
+  else last.push(() => { receipt() })
+}
