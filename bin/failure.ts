@@ -3,7 +3,7 @@ import { type ErrorCode, HoldfastError } from '../broker/index.ts'
 import { ConfigError, lineOf } from '../config/problem.ts'
 import { ListenError } from '../server/listen.ts'
 import { FailedError, UsageError } from './usage.ts'
-import { peerRange } from './version.ts'
+import { peerRange } from '../server/version.ts'
 
 export const EXIT = {
   ok: 0,

@@ -8,7 +8,7 @@ import { didYouMean } from '../config/suggest.ts'
 import { check } from './check.ts'
 import { COMMANDS, help } from './help.ts'
 import { UsageError } from './usage.ts'
-import { version } from './version.ts'
+import { version } from '../server/version.ts'
 
 async function run (command: string | undefined, args: readonly string[]): Promise<void> {
   const line = { args, env: process.env, read: (file: string) => readFileSync(file, 'utf8') }

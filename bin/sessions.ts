@@ -1,6 +1,6 @@
 /** `holdfast sessions`: what a data folder says of its sessions, whether a server runs on it or not. Writes nothing. */
 import { resolve } from 'node:path'
-import { topicEvent } from '../protocol/names.ts'
+import { topicEvent } from '../protocol/index.ts'
 import { type AsideMessage, type SessionInfo, type SessionsLook, isShared, lookAtSessions } from '../broker/index.ts'
 import { StoreLook } from '../broker/store/inspect.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'

@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.ts'
 import { EXIT, complain, explain } from './failure.ts'
 import { createLog } from '../server/log.ts'
 import { type Holdfast, createHoldfast } from '../server/server.ts'
-import { version } from './version.ts'
+import { version } from '../server/version.ts'
 import { readyLine, welcome } from './words.ts'
 
 /** Ends the process by itself; the promise rejects only where the configuration is wrong. */

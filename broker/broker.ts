@@ -4,7 +4,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Auth } from './auth/auth.ts'
 import type { Clock, TimeSource } from './system/clock.ts'
-import type { BrokerEvents } from './model/events.ts'
+import type { BrokerEvents } from './system/events.ts'
 import type { HoldfastError } from './model/errors.ts'
 import type { Heap } from './system/heap.ts'
 import type { HeapUsage } from './system/heap-guard.ts'

@@ -2,7 +2,7 @@
  * What the server writes down of itself every few seconds, so that a crash does not count as time attached; and the
  * look, twice a second, at whether the clock was set, and whether the store can still keep what it promises.
  */
-import type { Events } from './model/events.ts'
+import type { Events } from './system/events.ts'
 import type { Log } from './log/log.ts'
 import type { TimeMs } from './model/message.ts'
 import type { OwnTime } from './system/own-time.ts'

@@ -15,7 +15,7 @@ export { inTime } from './system/in-time.ts'
 export {
   printable, REFUSAL_KINDS, Refusals, toDoAbout, unready, type Refusal, type RefusalCounts, type RefusalKind, type Who
 } from './system/refusals.ts'
-export type { BrokerEvents } from './model/events.ts'
+export type { BrokerEvents } from './system/events.ts'
 export type { Auth, Credentials } from './auth/auth.ts'
 export { anonymous, ANONYMOUS } from './auth/anonymous.ts'
 export type * from './model/message.ts'

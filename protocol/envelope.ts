@@ -9,7 +9,7 @@
  * Shared with the client library: nothing of Node here.
  */
 import { decode, encode } from '@msgpack/msgpack'
-import { isPlainMsgpack } from '../bridge/socketio/translation/msgpack.ts'
+import { isPlainMsgpack } from './msgpack.ts'
 
 export interface Envelope {
   /** Given by the publisher; the same id with the same bytes is the same message. '' where there is none. */

@@ -24,6 +24,7 @@ const UNSAFE = new RegExp([
 const ESCAPE = /%(?:-$|u(D[89A-F][0-9A-F]{2})|((?:[0-9A-F]{2})(?:%[0-9A-F]{2})*))/g
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const encoder = new TextEncoder()
 
 /**
  * One level of a topic for any string: valid UTF-8, not empty, nothing special in a topic or filter. A name that no
@@ -110,13 +111,13 @@ function escape (character: string): string {
 }
 
 function percent (character: string): string {
-  return [...Buffer.from(character)].map(byte => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
+  return [...encoder.encode(character)].map(byte => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
 }
 
 function unescape (_match: string, surrogate: string | undefined, bytes: string | undefined): string {
   if (surrogate !== undefined) return String.fromCharCode(parseInt(surrogate, 16))
   if (bytes === undefined) throw new RangeError('an escape for the empty name inside a name')
-  return decoder.decode(Buffer.from(bytes.replaceAll('%', ''), 'hex'))
+  return decoder.decode(Uint8Array.from(bytes.slice(1).split('%'), byte => parseInt(byte, 16)))
 }
 
 function escapeColons (text: string): string {

@@ -10,7 +10,7 @@ import { missingOfEngine, type EngineModule } from '../bridge/socketio/wire/engi
 import { missingOfSocketio } from '../bridge/socketio/wire/socketio.ts'
 import { missingOfWs, type WsModule } from '../bridge/socketio/wire/ws.ts'
 import { ConfigError } from '../config/problem.ts'
-import { peerRange } from '../bin/version.ts'
+import { peerRange } from './version.ts'
 
 type Name = 'socket.io' | 'engine.io' | 'ws'
 

@@ -13,8 +13,9 @@ import type { Namespace } from 'socket.io'
 import { HoldfastError, type Broker, type Publisher, type Session } from '../../broker/index.ts'
 import { isDurable, type Durable } from './durable.ts'
 import type { Tally } from './tally.ts'
-import { EnvelopeError, encodeEnvelope } from '../../protocol/envelope.ts'
-import { decodeName, eventTopic, roomFilterAround, scopeFilter, type Scope } from '../../protocol/names.ts'
+import {
+  decodeName, encodeEnvelope, EnvelopeError, eventTopic, roomFilterAround, type Scope, scopeFilter
+} from '../../protocol/index.ts'
 import { isReservedEvent, NO_ECHO_MARK, SEVERAL_MARK } from './translation/translate.ts'
 
 /** Who is behind a socket of the application. */

@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts'
 import type { Receipt, RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import type { Command } from './translation/commands.ts'
-import { decodeName } from '../../protocol/names.ts'
+import { decodeName } from '../../protocol/index.ts'
 import { OWN_EVENTS } from './translation/translate.ts'
 import { OK, Stored } from './wire/ok.ts'
 

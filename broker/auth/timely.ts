@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../system/clock.ts'
 import { HoldfastError } from '../model/errors.ts'
-import type { AuthHook, Events } from '../model/events.ts'
+import type { AuthHook, Events } from '../system/events.ts'
 import { inTime } from '../system/in-time.ts'
 import type { Limits } from '../model/limits.ts'
 import type { ClientId, Principal } from '../model/message.ts'

@@ -5,7 +5,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Clock } from '../system/clock.ts'
 import { HoldfastError } from '../model/errors.ts'
-import type { BrokerEvents, EndReason } from '../model/events.ts'
+import type { BrokerEvents, EndReason } from '../system/events.ts'
 import type { HeapGuard } from '../system/heap-guard.ts'
 import type { Limits } from '../model/limits.ts'
 import type { LogIndex } from '../log/log-index.ts'

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import type { Clock } from '../system/clock.ts'
-import type { BrokerEvents } from '../model/events.ts'
+import type { BrokerEvents } from '../system/events.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Log, RecordChange } from '../log/log.ts'
 import type { AsideMessage, Offset } from '../model/message.ts'

@@ -1,6 +1,6 @@
 /** What a listener of the program does wrong is its own. */
 import t from 'tap'
-import { Events } from '../../broker/model/events.ts'
+import { Events } from '../../broker/system/events.ts'
 import type { ClientId } from '../../broker/model/message.ts'
 import { createManualClock } from '../helpers/manual-clock.ts'
 

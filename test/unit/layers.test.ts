@@ -7,17 +7,21 @@ import { anyLines, importsOf, ROOT, sources, type Source } from '../helpers/sour
  * Imports go one way. For each layer: the files it holds, and the files of ours that they may import.
  * Seams (types with a few constants) count as leaves: whoever implements or uses one needs nothing of the other side.
  */
-const LEAF = 'broker/(message|topics|errors|limits|clock|own-time|heap|heap-guard|table-bytes|events|logger|seldom|' +
-  'refusals|in-time|turns|intake|session/link|store/keys)\\.ts'
+const MODEL = 'broker/model/.*'
+const SYSTEM = 'broker/system/.*'
+const LEAF = `${MODEL}|${SYSTEM}|broker/session/link\\.ts|broker/store/keys\\.ts`
 const AUTH = 'broker/auth/.*'
 const STORE_SEAM = 'broker/store/store\\.ts'
 const LOG = 'broker/log/.*'
 const SESSION = 'broker/session/.*'
+const SEAM = 'broker/broker\\.ts'
+const SESSIONS = 'broker/sessions/.*'
 const SHARED = 'broker/shared/.*'
+const MESSAGES = 'broker/messages/.*'
 const BROKER = 'broker/(?!index)[^/]*'
-const ENVELOPE = '(client|bridge/socketio/translation)/(envelope|names)\\.ts'
-const RULES_SEAM = 'config/rule\\.ts'
 const DOOR = 'broker/index\\.ts'
+const PROTOCOL = 'protocol/index\\.ts'
+const RULES_SEAM = 'config/rule\\.ts'
 /** Types of config/, under the name that the bridge has for them. */
 const RULE = 'bridge/socketio/rules/rule\\.ts'
 const TRANSLATION = 'bridge/socketio/translation/.*'
@@ -29,35 +33,45 @@ const TOKEN = 'bridge/socketio/proof/recovery-offset\\.ts'
 const CONNECTION = 'bridge/socketio/connection\\.ts'
 const ADMISSION = 'bridge/socketio/admission/.*'
 const BRIDGE = 'bridge/socketio/[^/]*'
+const BELOW = [LEAF, AUTH, STORE_SEAM, LOG, SESSION, SEAM]
 const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[] }> = [
+  { name: 'protocol', files: 'protocol/.*', may: ['protocol/.*'] },
   { name: 'config', files: 'config/.*', may: ['config/.*'] },
-  { name: 'a leaf of the broker', files: LEAF, may: [LEAF] },
+  { name: 'broker/model', files: MODEL, may: [MODEL] },
+  { name: 'broker/system', files: SYSTEM, may: [LEAF] },
   { name: 'broker/auth', files: AUTH, may: [LEAF, AUTH] },
   { name: 'broker/store', files: 'broker/store/.*', may: [LEAF, 'broker/store/.*'] },
   { name: 'broker/log', files: LOG, may: [LEAF, STORE_SEAM, LOG] },
   { name: 'broker/session', files: SESSION, may: [LEAF, STORE_SEAM, LOG, SESSION] },
-  { name: 'broker/shared', files: SHARED, may: [LEAF, SHARED] },
-  { name: 'broker', files: BROKER, may: [LEAF, AUTH, STORE_SEAM, LOG, SESSION, SHARED, BROKER] },
-  { name: 'broker/mqtt', files: 'broker/mqtt/.*', may: [LEAF, AUTH, SESSION, 'broker/broker\\.ts', 'broker/mqtt/.*'] },
-  { name: 'the door of the broker', files: 'broker/index\\.ts', may: ['broker/.*'] },
-  { name: 'the translation of the bridge', files: TRANSLATION, may: [DOOR, RULE, TRANSLATION] },
-  { name: 'the rules of the bridge', files: RULES, may: [DOOR, RULES_SEAM, TRANSLATION, RULES] },
-  { name: 'the wire of the bridge', files: WIRE, may: [DOOR, TRANSLATION, RULES, TOKEN, WIRE] },
-  { name: 'the proofs of the bridge', files: PROOF, may: [DOOR, WIRE, PROOF] },
+  { name: 'broker/sessions', files: SESSIONS, may: [...BELOW, SESSIONS] },
+  { name: 'broker/shared', files: SHARED, may: [...BELOW, SESSIONS, SHARED, 'broker/messages/subscribing\\.ts'] },
+  { name: 'broker/messages', files: MESSAGES, may: [...BELOW, SESSIONS, SHARED, MESSAGES] },
+  { name: 'broker', files: BROKER, may: [...BELOW, SESSIONS, SHARED, MESSAGES, BROKER] },
+  { name: 'broker/mqtt', files: 'broker/mqtt/.*', may: [LEAF, AUTH, SESSION, SEAM, 'broker/mqtt/.*'] },
+  { name: 'the door of the broker', files: DOOR, may: ['broker/.*'] },
+  { name: 'the translation of the bridge', files: TRANSLATION, may: [DOOR, PROTOCOL, RULE, TRANSLATION] },
+  { name: 'the rules of the bridge', files: RULES, may: [DOOR, PROTOCOL, RULES_SEAM, TRANSLATION, RULES] },
+  { name: 'the wire of the bridge', files: WIRE, may: [DOOR, PROTOCOL, TRANSLATION, RULES, TOKEN, WIRE] },
+  { name: 'the proofs of the bridge', files: PROOF, may: [DOOR, PROTOCOL, WIRE, PROOF] },
   { name: 'a connection of the bridge', files: CONNECTION, may: [DOOR, WIRE, PROOF, CONNECTION] },
   {
     name: 'the admission of the bridge',
     files: ADMISSION,
-    may: [DOOR, TRANSLATION, RULES, WIRE, PROOF, CONNECTION, ADMISSION]
+    may: [DOOR, PROTOCOL, TRANSLATION, RULES, WIRE, PROOF, CONNECTION, ADMISSION]
   },
-  { name: 'bridge', files: BRIDGE, may: [DOOR, TRANSLATION, RULES, WIRE, PROOF, ADMISSION, BRIDGE] },
-  { name: 'client', files: 'client/.*', may: ['client/.*', ENVELOPE] },
+  { name: 'bridge', files: BRIDGE, may: [DOOR, PROTOCOL, TRANSLATION, RULES, WIRE, PROOF, ADMISSION, BRIDGE] },
+  { name: 'client', files: 'client/.*', may: ['client/.*', PROTOCOL] },
+  {
+    name: 'server',
+    files: 'server/.*',
+    may: ['server/.*', 'config/.*', DOOR, 'broker/store/.*', PROTOCOL, 'bridge/.*', 'package\\.json']
+  },
   {
     name: 'bin',
     files: 'bin/.*',
-    may: ['bin/.*', 'config/.*', 'broker/index\\.ts', 'broker/store/.*', 'bridge/.*', 'index\\.ts', 'package\\.json']
+    may: ['bin/.*', 'server/.*', 'config/.*', DOOR, 'broker/store/.*', PROTOCOL, 'bridge/.*', 'index\\.ts']
   },
-  { name: 'the library', files: 'index\\.ts', may: ['bin/server\\.ts', 'broker/index\\.ts', 'config/.*'] }
+  { name: 'the library', files: 'index\\.ts', may: ['server/server\\.ts', DOOR, 'config/.*'] }
 ]
 const STORES = /^broker\/store\/(memory|embedded|redis)\.ts$/
 const LINES_MAX = 400
@@ -110,8 +124,8 @@ t.test('a store implementation is named by the composition root alone', async t 
   }
 })
 
-t.test('the client runs in a browser: it imports nothing of Node', async t => {
-  for (const source of product.filter(({ path }) => whole(`client/.*|${ENVELOPE}`).test(path))) {
+t.test('client and protocol run in a browser: they import nothing of Node', async t => {
+  for (const source of product.filter(({ path }) => whole('(client|protocol)/.*').test(path))) {
     t.same(importsOf(source).map(({ target }) => target).filter(target => target.startsWith('node:')), [], source.path)
   }
 })

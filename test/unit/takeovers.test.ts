@@ -1,6 +1,6 @@
 /** How fast a session can be taken over, by the one state machine and by the broker that asks it. */
 import t, { type Test } from 'tap'
-import type { BrokerEvents } from '../../broker/model/events.ts'
+import type { BrokerEvents } from '../../broker/system/events.ts'
 import { DEFAULT_LIMITS } from '../../broker/model/limits.ts'
 import type { ClientId, Principal } from '../../broker/model/message.ts'
 import { Pace, WAIT_MS_MIN } from '../../broker/session/pace.ts'

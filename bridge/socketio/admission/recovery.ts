@@ -17,7 +17,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Brand, Broker, ClientId, Principal, SessionInfo } from '../../../broker/index.ts'
-import { deviceSessionId, sessionId, transientSessionId } from '../../../protocol/names.ts'
+import { deviceSessionId, sessionId, transientSessionId } from '../../../protocol/index.ts'
 import type { Device } from './cookie.ts'
 
 /** Private identifier: `<secret>`, or `<secret>.<device key>.<slot>`. */

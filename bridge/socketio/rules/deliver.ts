@@ -1,6 +1,6 @@
 /** The list `deliver`: what a message is to clients. */
 import type { Clock, Message } from '../../../broker/index.ts'
-import { EnvelopeError, settle, type Envelope } from '../../../protocol/envelope.ts'
+import { type Envelope, EnvelopeError, settle } from '../../../protocol/index.ts'
 import { IGNORED, isReservedEvent, repeatKeyOf, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import { both } from './emit.ts'
 import type { Faults } from './faults.ts'

@@ -1,8 +1,7 @@
 /** The list `emit`: what an event of a client asks for. */
 import { refuse, type Command } from '../translation/commands.ts'
-import { EnvelopeError, MESSAGE_ID_LENGTH_MAX } from '../../../protocol/envelope.ts'
+import { encodeName, EnvelopeError, MESSAGE_ID_LENGTH_MAX, roomFilterAround } from '../../../protocol/index.ts'
 import { makeEnvelope, type Made } from '../translation/own-envelope.ts'
-import { encodeName, roomFilterAround } from '../../../protocol/names.ts'
 import { CLIENT_ID_MARK, NO_ECHO_MARK } from '../translation/translate.ts'
 import type { Faults } from './faults.ts'
 import { FillError, fillList, fillTopic, fillValue, nameOf, valueOf, type Source } from './fill.ts'

@@ -1,5 +1,5 @@
 /** Templates, filled in: topics and filters, names of events, arguments. */
-import { encodeName, encodeNamespace } from '../../../protocol/names.ts'
+import { encodeName, encodeNamespace } from '../../../protocol/index.ts'
 import type { Hole, Template, TopicTemplate, ValueTemplate } from './rule.ts'
 
 /** Where holes get their values. */

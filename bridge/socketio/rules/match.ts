@@ -2,7 +2,7 @@
  * Patterns of names and topics. Between two wildcards always stands a text, and the first place where it is found is
  * taken: whatever matches at all matches so, and nothing is ever tried a second time.
  */
-import { decodeName } from '../../../protocol/names.ts'
+import { decodeName } from '../../../protocol/index.ts'
 import type { LevelPattern, TextPattern, TopicPattern } from './rule.ts'
 
 /** By name; without a prototype. */

@@ -1,8 +1,8 @@
 /** The forms of a payload that rules can name; `envelope` and `auto` are those of docs/envelope.md. */
 import {
   decodeEnvelope, decodeJson, decodeMsgpack, decodePayload, decodeText, encodeEnvelope, encodeJson, encodeMsgpack,
-  EnvelopeError, type Envelope
-} from '../../../protocol/envelope.ts'
+  type Envelope, EnvelopeError
+} from '../../../protocol/index.ts'
 import type { PayloadForm, PayloadReading } from './rule.ts'
 
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/

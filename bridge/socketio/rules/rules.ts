@@ -4,7 +4,7 @@
  */
 import { silent, type Clock, type Logger, type Message } from '../../../broker/index.ts'
 import { parseCommand, refuse, type Command } from '../translation/commands.ts'
-import { scopeFilter } from '../../../protocol/names.ts'
+import { scopeFilter } from '../../../protocol/index.ts'
 import { isReservedEvent, readEvent, undeliverable, type SocketEvent } from '../translation/translate.ts'
 import { DeliverRules } from './deliver.ts'
 import { EmitRules } from './emit.ts'

@@ -1,7 +1,6 @@
 /** What a client's event asks for. Pure; Socket.IO's own refusals (reserved names, malformed packets) came before. */
-import { EnvelopeError } from '../../../protocol/envelope.ts'
+import { EnvelopeError, eventTopic, roomFilterAround, type Scope, scopeFilter } from '../../../protocol/index.ts'
 import { makeEnvelope, type Made } from './own-envelope.ts'
-import { eventTopic, roomFilterAround, scopeFilter, type Scope } from '../../../protocol/names.ts'
 import { isReservedEvent } from './translate.ts'
 
 export type Command = Asked & {

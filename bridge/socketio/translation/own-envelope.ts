@@ -2,7 +2,7 @@
  * Envelopes that the bridge itself has just made. What is in one was checked when it was made, so while the message is
  * in memory its arguments need not be read again: they are passed on to the receivers as the JSON that they are.
  */
-import { encodeEnvelope, envelopeText, type Envelope } from '../../../protocol/envelope.ts'
+import { encodeEnvelope, type Envelope, envelopeText } from '../../../protocol/index.ts'
 
 /** Travels with the message, see Message.view. */
 export class MadeEnvelope {

@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { Message } from '../../../broker/index.ts'
 import type { ProofLevel } from '../rules/rule.ts'
-import { decodeEnvelope, decodePayload } from '../../../protocol/envelope.ts'
+import { decodeEnvelope, decodePayload, topicEvent } from '../../../protocol/index.ts'
 import { MadeEnvelope } from './own-envelope.ts'
-import { topicEvent } from '../../../protocol/names.ts'
 
 export interface SocketEvent {
   /** '' where the message is ignored. */

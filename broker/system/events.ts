@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events'
-import type { Clock } from '../system/clock.ts'
-import type { ErrorCode } from './errors.ts'
-import type { ClientId, Principal } from './message.ts'
-import type { HeapUsage } from '../system/heap-guard.ts'
-import type { ClockDoubt } from '../system/own-time.ts'
-import { Seldom } from '../system/seldom.ts'
+import type { Clock } from './clock.ts'
+import type { ErrorCode } from '../model/errors.ts'
+import type { ClientId, Principal } from '../model/message.ts'
+import type { HeapUsage } from './heap-guard.ts'
+import type { ClockDoubt } from './own-time.ts'
+import { Seldom } from './seldom.ts'
 import type { GapReason } from '../session/link.ts'
 
 /** What a program's own Auth is asked. */
