@@ -120,7 +120,7 @@ export class HoldfastBroker implements Broker {
       turn: () => this.#delivering.turn(),
       settle: () => { this.#delivering.settle() },
       delivered: () => { this.#follower.flush() },
-      mayTrim: () => !this.#sessions.owed.hasFailed,
+      mayTrim: () => !this.#sessions.removals.hasFailed,
       failed: (error) => { events.emit('store-failed', { error }) },
       recovered: () => {
         this.#heartbeat.beat() // the first one of all may have failed, and the stop before it counts as the last

@@ -3,12 +3,23 @@
  */
 import type { ClientId, Principal } from '../model/message.ts'
 
+/** A certificate of the client that TLS has verified against `tlsClientCa`. */
+export interface ClientCertificate {
+  /** CN of the subject. */
+  readonly commonName: string | undefined
+  /** Subject alternative names as Node writes them: `DNS:a.example`, `email:u1@a.example`, `URI:urn:device:7`. */
+  readonly alternativeNames: readonly string[]
+  /** SHA-256 of the certificate, hexadecimal without colons. */
+  readonly fingerprint: string
+}
+
 export interface Credentials {
   readonly clientId: ClientId
   readonly username: string | undefined
   readonly password: Buffer | undefined
-  readonly via: 'mqtt' | 'websocket' | 'socketio' | 'program'
+  readonly via: 'mqtt' | 'websocket' | 'socketio' | 'http' | 'program'
   readonly remoteAddress: string
+  readonly certificate?: ClientCertificate | undefined
 }
 
 export interface Auth {

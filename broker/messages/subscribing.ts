@@ -156,7 +156,7 @@ export class Subscribing {
           reject(error)
           return
         }
-        this.#sessions.owed.filterWritten(session, filter)
+        this.#sessions.removals.filterWritten(session, filter)
         if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#replace(subscription, qos)
         if (isShared(filter)) this.#shares().joined(session, filter, qos)

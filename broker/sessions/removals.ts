@@ -15,7 +15,7 @@ interface Removal {
   hasFailed: boolean
 }
 
-export class Owed {
+export class Removals {
   readonly #log: Log
   readonly #sessions = new Map<ClientId, Removal>()
   /** By the key of the record. */

@@ -16,7 +16,7 @@ import type { ClientId, Offset, Principal, QoS, TimeMs } from '../model/message.
 import type { CloseReason } from '../session/link.ts'
 import { Session } from '../session/session.ts'
 import { cursorChange, sessionChange } from '../session/records.ts'
-import { Owed, removalOf } from './removals.ts'
+import { Removals, removalOf } from './removals.ts'
 import type { Recovery, Store } from '../store/store.ts'
 import { isShared, show } from '../model/topics.ts'
 import type { ConnectRequest, Connected } from '../broker.ts'
@@ -44,7 +44,7 @@ export class Sessions {
   #all = new Map<ClientId, Session>()
   #lastInstance = 0
   readonly #turns = new Map<ClientId, Promise<void>>()
-  readonly owed: Owed
+  readonly removals: Removals
   readonly #dirty = new Set<Session>()
   /** Those of them whose cursor was noted since it was last written. */
   readonly #noted = new Set<Session>()
@@ -59,7 +59,7 @@ export class Sessions {
 
   constructor (options: SessionsOptions) {
     this.#options = options
-    this.owed = new Owed(options.log)
+    this.removals = new Removals(options.log)
   }
 
   get size (): number { return this.#all.size }
@@ -180,12 +180,12 @@ export class Sessions {
     const removal = existing === undefined || existing.clean ? [] : removalOf(existing)
     if (existing !== undefined) existing.leaving = true // nothing of it is written behind its removal
     try {
-      await this.owed.replace(clientId, removal, clean ? [] : [sessionChange(session)])
+      await this.removals.replace(clientId, removal, clean ? [] : [sessionChange(session)])
     } catch (error) {
       if (existing !== undefined) {
         existing.leaving = false
         if (!existing.ended) { // otherwise it ended meanwhile and left its removal to this step, which is owed now
-          if (!existing.clean) this.owed.settled(clientId)
+          if (!existing.clean) this.removals.settled(clientId)
           this.touch(existing, true)
         }
       }
@@ -234,7 +234,7 @@ export class Sessions {
     // One that is leaving has its removal on the way; another behind it would take the new session's records along.
     const changes = session.clean || session.leaving ? [] : removalOf(session)
     this.#remove(session)
-    if (changes.length > 0) this.owed.remove(session.clientId, changes)
+    if (changes.length > 0) this.removals.remove(session.clientId, changes)
     this.#options.events.emit('session-ended', { clientId: session.clientId, reason })
   }
 
@@ -299,7 +299,7 @@ export class Sessions {
    * [G4]. What was noted goes first, as notes are cleared once all of them are in the records.
    */
   flush (): void {
-    this.owed.retry((clientId) => this.#turns.has(clientId))
+    this.removals.retry((clientId) => this.#turns.has(clientId))
     const number = ++this.#flushes
     const changes: RecordChange[] = []
     const written: Array<{ session: Session, record: boolean }> = []

@@ -11,7 +11,7 @@ import type { Broker, PublishRequest, SessionInfo } from '../../broker.ts'
 import type { ClientId, Message, PacketId, QoS } from '../../model/message.ts'
 import type { Session } from '../../session/session.ts'
 import { hasWildcard, matches } from '../../model/topics.ts'
-import { Kept } from './resolved.ts'
+import { Resolved } from './resolved.ts'
 
 /** What the contract passes as a client: Aedes's Client, or just its id. */
 export interface ContractClient { readonly id: string, readonly closed?: boolean, readonly brokerId?: string }
@@ -36,7 +36,7 @@ export interface ContractBroker { readonly id: string }
 /** How long a session is kept that nobody but the contract has asked for. */
 const SESSION_EXPIRY_MS = 86_400_000
 const PUBLISHER = { clientId: '$persistence' as ClientId, principal: ANONYMOUS }
-const NOTHING = new Kept<undefined>(undefined)
+const NOTHING = new Resolved<undefined>(undefined)
 
 export class BrokerPersistence {
   readonly #holdfast: Broker

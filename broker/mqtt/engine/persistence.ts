@@ -10,11 +10,11 @@ import {
   BrokerPersistence, willMessage, type ClientSubscription, type ContractClient, type ContractPacket,
   type ContractSubscription
 } from './broker-persistence.ts'
-import { Kept } from './resolved.ts'
+import { Resolved } from './resolved.ts'
 
 export { willMessage, type ContractClient, type ContractPacket, type ContractSubscription }
 
-const NOTHING = new Kept<undefined>(undefined)
+const NOTHING = new Resolved<undefined>(undefined)
 
 /** How the transport finds the session of a client, and what an acknowledgement does. */
 export interface PersistenceOptions {

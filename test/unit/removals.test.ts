@@ -2,7 +2,7 @@
 import t from 'tap'
 import { Log } from '../../broker/log/log.ts'
 import type { ClientId } from '../../broker/model/message.ts'
-import { Owed } from '../../broker/sessions/removals.ts'
+import { Removals } from '../../broker/sessions/removals.ts'
 import type { Session } from '../../broker/session/session.ts'
 import { sessionKey } from '../../broker/store/keys.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
@@ -20,7 +20,7 @@ async function begin () {
     deliver () {}, turn: () => undefined, settle () {}, delivered () {}, failed () {}, recovered () {},
     mayTrim: (): boolean => !owed.hasFailed
   })
-  const owed: Owed = new Owed(log)
+  const owed: Removals = new Removals(log)
   await log.recorded([{ table: 'sessions', key: NAME, value: Buffer.from('old') }])
   const stored = async () => (await store.get('sessions', NAME))?.value.toString()
   return { disk, log, owed, stored, store }
