@@ -117,7 +117,7 @@ function percent (character: string): string {
 function unescape (_match: string, surrogate: string | undefined, bytes: string | undefined): string {
   if (surrogate !== undefined) return String.fromCharCode(parseInt(surrogate, 16))
   if (bytes === undefined) throw new RangeError('an escape for the empty name inside a name')
-  return decoder.decode(Uint8Array.from(bytes.slice(1).split('%'), byte => parseInt(byte, 16)))
+  return decoder.decode(Uint8Array.from(bytes.split('%'), byte => parseInt(byte, 16)))
 }
 
 function escapeColons (text: string): string {

@@ -211,16 +211,16 @@ export class Subscribing {
   }
 
   async #unsubscribe (session: Session, filter: string): Promise<void> {
-    const { owed } = this.#sessions
+    const { removals } = this.#sessions
     const subscription = session.subscriptions.get(filter)
-    if (subscription === undefined && !owed.owesFilter(session, filter)) return
+    if (subscription === undefined && !removals.owesFilter(session, filter)) return
     if (subscription !== undefined) {
       this.#sessions.removeSubscription(subscription)
       session.retainedDue?.remove(filter)
       session.retainedSent?.delete(filter)
       this.#follower.unsubscribed(session)
     }
-    if (!session.clean) await owed.removeFilter(session, filter)
+    if (!session.clean) await removals.removeFilter(session, filter)
   }
 
   /** The subscription is owed the retained messages that match. */

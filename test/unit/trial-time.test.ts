@@ -1,6 +1,7 @@
 /**
  * What a trial holds back (broker/session/poison.ts) and how long a client may leave a message unacknowledged
- * (broker/sessions/sweeper.ts): a link on trial over a real broker, whose client proves what is written when it is told to.
+ * (broker/sessions/sweeper.ts): a link on trial over a real broker, whose client proves what is written when it
+ * is told to.
  */
 import t from 'tap'
 import type { Test } from 'tap'
