@@ -1,7 +1,7 @@
 /**
  * The details of Aedes that broker/mqtt/engine/aedes.ts leans on, on Aedes alone: a persistence and an emitter that
- * only write down what is asked of them, and the hooks as they are set there. One test for each detail; when an upgrade changes
- * one, its test fails and says which.
+ * only write down what is asked of them, and the hooks as they are set there. One test for each detail; when an
+ * upgrade changes one, its test fails and says which.
  */
 import type { EventEmitter } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
