@@ -53,8 +53,9 @@ export class Heartbeat {
     if (byMs !== 0) {
       events.emit('clock-set', { byMs })
       this.beat()
+    } else if (!log.failing && store.fault() !== undefined) {
+      // What can't be made durable any more must show before anybody asks for it: the write fails, and says why.
+      this.beat()
     }
-    // What can't be made durable any more must show before anybody asks for it: the write fails, and says why.
-    else if (!log.failing && store.fault() !== undefined) this.beat()
   }
 }

@@ -166,11 +166,13 @@ function publishAction (rule: EmitRuleOption, topic: string, scope: Scope, reade
     qos,
     retain,
     echo,
-    id: id === undefined ? undefined : reader.setting('id', undefined, () => {
-      const parsed = parseValue(id, { known: [], captured: [], args: true })
-      if (parsed.kind !== 'hole') throw new TextError('must be one place in the arguments, like {0.id}')
-      return parsed.hole
-    })
+    id: id === undefined
+      ? undefined
+      : reader.setting('id', undefined, () => {
+        const parsed = parseValue(id, { known: [], captured: [], args: true })
+        if (parsed.kind !== 'hole') throw new TextError('must be one place in the arguments, like {0.id}')
+        return parsed.hole
+      })
   }
 }
 

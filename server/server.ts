@@ -246,7 +246,8 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       dropAside: (clientId, id) => broker.dropAside(clientId as ClientId, id),
       close () {
         front.refuse('stopping')
-        return closing ??= stop()
+        closing ??= stop()
+        return closing
       }
     }
   } catch (error) {

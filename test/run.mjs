@@ -1,5 +1,6 @@
 /**
- * Runs the tests: `npm test`, or `npm test -- test/unit/layers.test.ts` for some of them.
+ * Runs the tests: `npm test`, or `npm test -- test/unit/layers.test.ts` for some of them. With `--fast` those that need
+ * no other program, `test/unit/` and `test/conformance/`.
  * Installs the system programs and Node-RED, which they need, builds what they start as a process, runs tap, and ends
  * with `N passed, N failed`. What is counted is the tests at the top of each file; a file that breaks counts as one
  * failed.
@@ -36,11 +37,16 @@ const MODULES = [
   ['socketio', 'python3-socketio'], ['requests', 'python3-requests'], ['websocket', 'python3-websocket']
 ]
 
+const FAST = /^test\/(unit|conformance)\//
+const isFast = process.argv.includes('--fast')
+
 process.chdir(ROOT)
-installPrograms()
-installNodeRed()
+if (!isFast) {
+  installPrograms()
+  installNodeRed()
+}
 run('npm', ['run', '--silent', 'build'], 'The build failed; the tests start the built server.')
-await runTests(process.argv.slice(2))
+await runTests(process.argv.slice(2).filter(arg => arg !== '--fast'))
 
 function installPrograms () {
   const missing = [
@@ -89,7 +95,7 @@ function giveUp (sentence) {
 
 function allTests () {
   return readdirSync('test', { recursive: true }).filter(name => name.endsWith('.test.ts'))
-    .map(name => join('test', name)).sort()
+    .map(name => join('test', name)).filter(name => !isFast || FAST.test(name)).sort()
 }
 
 async function runTests (args) {
@@ -97,16 +103,20 @@ async function runTests (args) {
   const report = []
   const files = []
   const runFiles = (names, jobs, priority) =>
-    runTap([`--jobs=${jobs}`, ...args, ...names], total, report, files, priority)
+    names.length === 0 || runTap([`--jobs=${jobs}`, ...flags, ...names], total, report, files, priority)
   // flags go to tap; without a file among them, all files run
-  if (args.some(arg => !arg.startsWith('-'))) await runFiles([], JOBS)
+  const flags = args.filter(arg => arg.startsWith('-'))
+  const named = args.filter(arg => !arg.startsWith('-'))
+  if (named.length > 0) await runFiles(named, JOBS)
   else {
     const all = allTests()
+    const alone = all.filter(file => ALONE.test(file))
+    const patient = all.filter(file => PATIENT.test(file))
     await Promise.all([
-      runFiles(all.filter(file => PATIENT.test(file)), 1, constants.priority.PRIORITY_LOW),
-      runFiles(all.filter(file => !PATIENT.test(file) && !ALONE.test(file)), JOBS)
+      runFiles(patient, 1, constants.priority.PRIORITY_LOW),
+      runFiles(all.filter(file => !patient.includes(file) && !alone.includes(file)), JOBS)
     ])
-    await runFiles(all.filter(file => ALONE.test(file)), 1)
+    await runFiles(alone, 1)
   }
   mkdirSync('.tap', { recursive: true })
   writeFileSync('.tap/report.tap', report.join('\n'))

@@ -185,4 +185,3 @@ export class Trimmer<S extends Subscriber> {
     else holder.holds.push(route as Route)
   }
 }
-

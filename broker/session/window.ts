@@ -130,6 +130,7 @@ export class Window {
     const waived = Math.min(this.#waived, this.#sizeMax, PACKET_ID_MAX - this.#sizeMax)
     return this.#sizeMax + waived - this.#byId.size
   }
+
   /** Unacknowledged flights that stand for entries of the log. */
   get ofLog (): number { return this.#ofLog }
 

@@ -26,17 +26,17 @@ export interface BrokerEvents {
   /** A session ended: nothing is kept for it any more [G5]. */
   'session-ended': [{ clientId: ClientId, reason: EndReason }]
   /** A connection follows the session now. */
-  'attached': [{ clientId: ClientId }]
+  attached: [{ clientId: ClientId }]
   /**
    * Connections take the session over from each other again and again, `takeovers` times in a row: the newcomer has to
    * wait from now on. Told once a minute, and of one session a second; so many `sessions` were found so meanwhile.
    */
-  'contested': [{ clientId: ClientId, takeovers: number, waitMs: number, remoteAddress: string | undefined,
+  contested: [{ clientId: ClientId, takeovers: number, waitMs: number, remoteAddress: string | undefined,
     newcomerAddress: string | undefined, sessions: number }]
   /** The connection of the session is gone. */
-  'detached': [{ clientId: ClientId }]
+  detached: [{ clientId: ClientId }]
   /** A session will not receive `count` messages that it would have received [G5]. */
-  'gap': [{ clientId: ClientId, count: number, reason: GapReason }]
+  gap: [{ clientId: ClientId, count: number, reason: GapReason }]
   /**
    * A message was set aside after so many `attempts`: the session goes on without it [G5]. `dropped` older ones went,
    * as the session had asideMessagesMax of them.
@@ -46,7 +46,7 @@ export interface BrokerEvents {
    * A message of a client, or its will, was refused for good and is not kept: `reason` is a sentence for people. Over
    * MQTT 3.1.1 the client got a receipt all the same, unless refusedMessages is disconnect.
    */
-  'refused': [{ clientId: ClientId, topic: string, code: ErrorCode, reason: string }]
+  refused: [{ clientId: ClientId, topic: string, code: ErrorCode, reason: string }]
   /** The log can't be written: no receipts are given until 'store-recovered'. */
   'store-failed': [{ error: Error }]
   'store-recovered': []

@@ -8,11 +8,12 @@ import { createHoldfast } from 'holdfast'
 const port = Number(process.argv[2] ?? 3000)
 const data = process.argv[3] ?? './data-chat'
 const mqttPort = Number(process.argv[4] ?? (port === 0 ? 0 : 1883))
+const client2 = createRequire(import.meta.url).resolve('socket.io-client-2.5/dist/socket.io.js')
 const files = {
   '/': ['text/html', new URL('index.html', import.meta.url)],
   '/v4': ['text/html', new URL('v4.html', import.meta.url)],
   '/v2': ['text/html', new URL('v2.html', import.meta.url)],
-  '/socket.io-2.js': ['text/javascript', createRequire(import.meta.url).resolve('socket.io-client-2.5/dist/socket.io.js')]
+  '/socket.io-2.js': ['text/javascript', client2]
 }
 
 const http = createServer(async (request, response) => {

@@ -22,8 +22,10 @@ export type Listener = (told: Told) => void
 /** Names of the page, for the functions that run there. */
 declare function emit (id: number, args: readonly unknown[]): void
 declare const socket: { readonly io: { readonly engine: { close (): void } }, connect (): void }
+/* eslint-disable @typescript-eslint/no-unused-vars -- set for the page to read */
 declare let handlersLeft: number
 declare let blockMs: number
+/* eslint-enable @typescript-eslint/no-unused-vars */
 
 const bindings = new WeakMap<BrowserContext, Promise<unknown>>()
 const tabs = new WeakMap<Page, Tab>()

@@ -187,7 +187,7 @@ const RUNNERS: ReadonlyArray<readonly [page: string, begins: string, runner: Run
     const [port, mqttPort] = [await freePort(), await freePort()]
     const { child, said } = run(t, js.outputText,
       { FLEET_SECRET: 'right', PORT: String(port), MQTT_PORT: String(mqttPort) })
-    await until(() => said().includes('on disk'), `the program`)
+    await until(() => said().includes('on disk'), 'the program')
     const url = `mqtt://127.0.0.1:${mqttPort}`
     const strangers = [
       {}, { username: 'd1' }, { username: 'd1', password: 'wrong' }, { username: '+', password: 'right' }
@@ -229,7 +229,7 @@ const RUNNERS: ReadonlyArray<readonly [page: string, begins: string, runner: Run
     const port = await freePort()
     const { said } = run(t, code, { PORT: String(port), USERS: '{"t1":"U1","t2":"U2"}' })
     const url = `http://127.0.0.1:${port}`
-    await until(() => fetch(`${url}/readyz`).then(({ ok }) => ok, () => false), `the program`)
+    await until(() => fetch(`${url}/readyz`).then(({ ok }) => ok, () => false), 'the program')
     t.match(said(), /doors: Socket\.IO at the program's own server.*closed: MQTT \(mqttPort\), MQTT over WebSocket/)
     for (const auth of [{}, { clientId: 'U1' }, { token: 'constructor' }]) {
       t.match(await refused(newClient(t, url, { auth })), { message: 'who are you?' })

@@ -97,9 +97,9 @@ for (const version of VERSIONS) {
           const filler = 'é'.repeat(n % 7 * 40)
           const values = n % 5 === 0 ? [filler, Buffer.from([n % 256, 1, 2])] : [filler]
           sender.emit('send', { user: 'U1' }, 'x', n, ...values)
-          client.emit('y', n, ((answer: { status: string }) => {
+          client.emit('y', n, (answer: { status: string }) => {
             if (answer.status === 'ok') answers.push(n)
-          }))
+          })
           if (n % 30 === 29) await sender.emitWithAck('z')
         }
         await until(() => got.length >= count && answers.length >= count, `all, ${got.length} ${answers.length}`)

@@ -63,10 +63,10 @@ t.test('[G7] a refused client changes nothing of a session that is there', async
 t.test('[G6] a link that breaks before CONNECT leaves no session behind', async t => {
   let answer = (_isAllowed: boolean): void => {}
   const asked = new Promise<void>(resolve => {
-    auth2.maySubscribe = () => new Promise<boolean>(answered => {
-      answer = answered
+    auth2.maySubscribe = () => {
       resolve()
-    })
+      return new Promise<boolean>(resolve => { answer = resolve })
+    }
   })
   const { broker, url } = await startBridged(t, { auth: auth2 })
   const client = newClient(t, url, as('alice'))

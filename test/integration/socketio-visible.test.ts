@@ -58,8 +58,7 @@ t.test('[G5] who can have had a session is told whether it is there; a newcomer 
   }
 })
 
-t.test('[G4] of what is written together, only what ends in no text of its own, and the last, brings an offset',
-  async t => {
+t.test('[G4] of what is written together, what ends in no text of its own and the last bring an offset', async t => {
   const { broker, url } = await startBridged(t)
   const wire = new Wire(t, url)
   await wire.comes(1)

@@ -209,4 +209,3 @@ async function killAgainAndAgain (server: ServerProcess, random: Random, endMs: 
   }
   return kills
 }
-

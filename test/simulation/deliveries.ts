@@ -248,7 +248,6 @@ export class Deliveries {
       case 'set-aside': return true // held against what was set aside at the end
       case 'qos-lowered': return true // held against what its filters no longer cover at the end
       case 'damaged': return (this.#referee.counts.get('damaged') ?? 0) > 0
-      case 'set-aside': return true // held against what was set aside at the end
     }
   }
 

@@ -329,7 +329,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'after an upgrade pings are taken for those of long polling',
     file: 'bridge/socketio/proof/prover.ts',
-    from: "    const poll = this.#poll\n    this.#poll = undefined\n",
+    from: '    const poll = this.#poll\n    this.#poll = undefined\n',
     to: '    const poll = this.#poll\n'
   },
   // --- going on exactly where a client was

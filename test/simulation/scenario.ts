@@ -152,12 +152,12 @@ export function makeScenario (random: Random): Scenario {
 function makeLimits (random: Random, hasGaps: boolean): Limits {
   const bounds = hasGaps
     ? random.pick<Partial<Limits>>([
-        { backlogMessagesMax: random.between(5, 40) },
-        { backlogBytesMax: random.between(300, 3_000) },
-        { backlogAgeMsMax: random.between(200, 1_000) },
-        { cleanQueueMessagesMax: random.between(1, 10) },
-        { cleanQueueBytesMax: random.between(50, 500) }
-      ])
+      { backlogMessagesMax: random.between(5, 40) },
+      { backlogBytesMax: random.between(300, 3_000) },
+      { backlogAgeMsMax: random.between(200, 1_000) },
+      { cleanQueueMessagesMax: random.between(1, 10) },
+      { cleanQueueBytesMax: random.between(50, 500) }
+    ])
     : {}
   return {
     ...DEFAULT_LIMITS,

@@ -148,4 +148,3 @@ t.test('a clean session has no backlog, and one that has caught up neither', asy
   session.live = { caughtUp: true } as Session['live']
   t.equal(look(session, index, limits, 10), undefined)
 })
-

@@ -107,7 +107,8 @@ class World {
       this.writes++
       for (const delivery of deliveries) (delivery as { dup: boolean }).dup = true
       unproven += deliveries.length
-      carried += typeof next === 'number' ? next + OVERHEAD_BYTES
+      carried += typeof next === 'number'
+        ? next + OVERHEAD_BYTES
         : next.reduce((sum, { message }) => sum + message.payload.length + OVERHEAD_BYTES, 0)
       clock.advance(link.rttMs ?? 10)
       if (link.breaks?.() === true || isTooOld() || carried > (link.bytesMax ?? Infinity)) isOpen = false

@@ -122,8 +122,7 @@ export class Prover<Mark> {
       if (this.#poll !== undefined && this.#lock?.isOn === true && !this.#isLast) this.#pings.pingedAlone()
       else if (this.#lock?.isOwing === true) this.#owner.disbelieve(UNANSWERED) // its pong could be owed
       else this.#pings.pinged()
-    }
-    else if (type === 'pong' && this.#version3 !== undefined) {
+    } else if (type === 'pong' && this.#version3 !== undefined) {
       this.#version3.echo.ponged()
       if (this.#isUntimed3) this.#version3.step?.ponged()
     }

@@ -133,6 +133,7 @@ export interface EngineModule {
 /** Names that are not there as they should be. `server`, where there is one already, may be of another copy. */
 export function missingOfEngine ({ Server, Socket, transports }: EngineModule, server: object, ws: object | undefined):
 readonly string[] {
+  const { polling: Polling, websocket: WebSocket } = transports
   const request = { _query: { EIO: '4' }, headers: {} }
   return [
     ...missingIn('Server', Server.prototype, { handshake: 'function', createTransport: 'function' }),
@@ -140,9 +141,9 @@ readonly string[] {
     ...missingIn('Socket', Socket.prototype, {
       sendPacket: 'function', resetPingTimeout: 'function', flush: 'function', write: 'function', close: 'function'
     }),
-    ...missingIn('Polling', new transports.polling(request), { onData: 'function', closeTimeout: 'number' }),
+    ...missingIn('Polling', new Polling(request), { onData: 'function', closeTimeout: 'number' }),
     ...ws === undefined
       ? []
-      : missingIn('WebSocket', new transports.websocket({ ...request, websocket: ws }), { socket: 'object' })
+      : missingIn('WebSocket', new WebSocket({ ...request, websocket: ws }), { socket: 'object' })
   ]
 }

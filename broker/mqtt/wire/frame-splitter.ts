@@ -68,7 +68,8 @@ export class FrameSplitter {
     if (at + 1 >= chunk.length || end > chunk.length) {
       this.#pass(chunk, at)
       this.#header = Buffer.from(chunk.subarray(at))
-      return this.#passed = chunk.length
+      this.#passed = chunk.length
+      return chunk.length
     }
     const length = short === LENGTH_64
       ? chunk.readUInt32BE(at + 2) * 2 ** 32 + chunk.readUInt32BE(at + 6)

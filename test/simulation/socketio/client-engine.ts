@@ -180,13 +180,17 @@ export class ClientEngine implements ClientSide {
       const step = this.#steps.shift()
       if (step === undefined) break
       const busyMs = step()
-      if (busyMs > 0) return void clock.after(busyMs, () => { this.#go() })
+      if (busyMs > 0) {
+        clock.after(busyMs, () => { this.#go() })
+        return
+      }
     }
     if (this.#deferred.length > 0) {
       this.#steps = this.#deferred
       this.#deferred = []
       // Nothing comes between, but the end of the process may.
-      return void clock.after(random.chance(0.5) ? 0 : 0.5, () => { this.#go() })
+      clock.after(random.chance(0.5) ? 0 : 0.5, () => { this.#go() })
+      return
     }
     clock.after(0, () => { this.#turn() })
   }
