@@ -1,16 +1,20 @@
 /** `holdfast start`: runs the server until a signal ends it. With `--quiet` it prints the ready line alone. */
+import { systemClock } from '../broker/index.ts'
 import type { CommandLine } from '../config/load.ts'
 import { loadConfig } from '../config/load.ts'
 import { EXIT, complain, explain } from './failure.ts'
 import { createLog } from '../server/log.ts'
 import { type Holdfast, createHoldfast } from '../server/server.ts'
 import { version } from '../server/version.ts'
+import { createNotifier, supervisorOf } from './supervisor.ts'
 import { readyLine, welcome } from './words.ts'
 
 /** Ends the process by itself; the promise rejects only where the configuration is wrong. */
 export async function start (line: CommandLine): Promise<void> {
   const { config: { config: _file, ...config }, switches } = loadConfig({ ...line, switches: ['quiet'] })
   const log = createLog(config)
+  const { env, pid } = process
+  const supervisor = supervisorOf({ env, pid, clock: systemClock, log, tell: createNotifier(env, log) })
 
   // the state after an unexpected error is unknown; what has a receipt is on disk [G1], so ending loses nothing
   process.on('uncaughtException', (err) => {
@@ -26,6 +30,7 @@ export async function start (line: CommandLine): Promise<void> {
   function onSignal (signal: NodeJS.Signals): void {
     if (stopping) return force('a second signal came')
     stopping = true
+    supervisor.stopping()
     log.info({ signal, shutdownGraceMs: config.shutdownGraceMs },
       'stopping: syncing what was accepted, closing clients')
     setTimeout(() => force('shutdownGraceMs has passed'), config.shutdownGraceMs)
@@ -46,12 +51,14 @@ export async function start (line: CommandLine): Promise<void> {
   process.on('SIGINT', onSignal)
 
   try {
-    const { addresses: { mqtt, http } } = await starting
+    const holdfast = await starting
     if (stopping) return
+    const { addresses: { mqtt, http } } = holdfast
     const places = { mqtt: mqtt!, http: http! }
     const says = switches.has('quiet') ? '' : welcome(version(), places, { config: '', ...config })
     process.stdout.write(says + readyLine(places))
     log.info({ mqtt, http, data: config.data }, 'ready')
+    supervisor.ready(readyLine(places).trim(), () => holdfast.stats().logSilentMs)
   } catch (error) {
     const { lines, exitCode } = explain(error)
     if (exitCode === EXIT.internal) log.fatal({ err: error }, 'the server could not start')

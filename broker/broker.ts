@@ -140,6 +140,8 @@ export interface BrokerStats {
   /** Questions to the program's own Auth that it did not answer since start: an exception, or too late. */
   readonly authFailures: number
   readonly storeFailing: boolean
+  /** For how long the log has owed an answer, a yes or a no; 0 while it owes none. Grows where the disk hangs. */
+  readonly logSilentMs: number
   readonly heap: HeapUsage
   readonly store: StoreUsage
 }

@@ -22,6 +22,8 @@ export interface HeartbeatOptions {
 
 export class Heartbeat {
   readonly #options: HeartbeatOptions
+  /** When the oldest beat was handed over that the log has not answered yet. */
+  #askedAt: TimeMs | undefined
 
   constructor (options: HeartbeatOptions) {
     this.#options = options
@@ -44,7 +46,14 @@ export class Heartbeat {
   }
 
   beat (isStopped = false): void {
-    this.#options.log.record([aliveChange(this.#options.time.mark(), isStopped)], () => {})
+    const { log, time } = this.#options
+    this.#askedAt ??= time.now()
+    log.record([aliveChange(time.mark(), isStopped)], () => { this.#askedAt = undefined })
+  }
+
+  /** For how long the log has owed an answer to a beat; an error is one too. 0 while it owes none. */
+  get silentMs (): number {
+    return this.#askedAt === undefined ? 0 : this.#options.time.now() - this.#askedAt
   }
 
   look (): void {

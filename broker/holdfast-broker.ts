@@ -391,6 +391,7 @@ export class HoldfastBroker implements Broker {
       ...this.#takeovers.stats,
       authFailures: this.auth.failures,
       storeFailing: this.#log.failing,
+      logSilentMs: this.#heartbeat.silentMs,
       heap: this.#guard.usage,
       store: this.#store.usage()
     }

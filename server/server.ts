@@ -103,6 +103,9 @@ export interface Holdfast {
   close (): Promise<void>
 }
 
+/** A sync takes milliseconds, and seconds on a disk that is overloaded. */
+const LOG_SILENT_MS_MAX = 10_000
+
 /** What was read from the disk last takes so small a part of the heap at most. */
 const CACHE_PARTS = 16
 
@@ -260,8 +263,9 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
 /** A question about health must not be what ends the server. */
 function notReady (broker: Broker): string | undefined {
   try {
-    const { storeFailing, heap } = broker.stats()
+    const { storeFailing, logSilentMs, heap } = broker.stats()
     if (storeFailing) return 'the log can\'t be written'
+    if (logSilentMs > LOG_SILENT_MS_MAX) return `the log has given no answer for ${logSilentMs} ms`
     return heap.isFull ? 'as much is held in memory as may be (heapPercentMax)' : undefined
   } catch (error) {
     return `the store does not answer: ${(error as Error).message}`

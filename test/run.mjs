@@ -29,7 +29,7 @@ const PATIENT = /^test\/simulation\//
 /** Program, and the Debian package that brings it. */
 const PROGRAMS = [
   ['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace'],
-  ['chromium', 'chromium'], ['mosquitto', 'mosquitto']
+  ['chromium', 'chromium'], ['mosquitto', 'mosquitto'], ['systemd-notify', 'systemd']
 ]
 
 /** Module of Debian's Python, and the package that brings it. */
