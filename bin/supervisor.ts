@@ -31,8 +31,8 @@ export function supervisorOf ({ env, pid, clock, log, tell }: SupervisorOptions)
     const silentMs = logSilentMs()
     if (silentMs < ms) tell('WATCHDOG=1')
     else {
-      log.error({ silentMs, watchdogMs: ms }, 'the log gives no answer, so the watchdog is not told that all is well: ' +
-        'the service manager ends this process and starts it again. Look at the disk')
+      log.error({ silentMs, watchdogMs: ms }, 'the log gives no answer, so the watchdog is not told that all is ' +
+        'well: the service manager ends this process and starts it again. Look at the disk')
     }
     clock.after(ms / 2, () => watch(logSilentMs, ms))
   }
