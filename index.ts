@@ -5,7 +5,7 @@ export {
   type PublishOptions, type ReceivedMessage, type Subscription, type SubscriptionOptions
 } from './server/server.ts'
 export {
-  ERRORS, HoldfastError, type Auth, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode,
+  ERRORS, HoldfastError, type ProgramAuth as Auth, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode,
   type Logger, type Principal, type QoS, type SessionInfo, type Store
 } from './broker/index.ts'
 export { ConfigError, type Problem } from './config/problem.ts'

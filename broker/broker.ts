@@ -2,7 +2,8 @@
  * What the broker promises to its callers, method by method. How it keeps it is in holdfast-broker.ts.
  */
 import type { EventEmitter } from 'node:events'
-import type { Auth } from './auth/auth.ts'
+import type { ProgramAuth } from './auth/program.ts'
+import type { TimelyAuth } from './auth/timely.ts'
 import type { Clock, TimeSource } from './system/clock.ts'
 import type { BrokerEvents } from './system/events.ts'
 import type { HoldfastError } from './model/errors.ts'
@@ -17,7 +18,7 @@ import type { Wills } from './messages/wills.ts'
 
 export interface BrokerOptions {
   readonly store: Store
-  readonly auth: Auth
+  readonly auth: ProgramAuth
   readonly limits: Limits
   readonly clock: TimeSource
   /** Of the process; nothing watches it where it is left out. */
@@ -149,7 +150,7 @@ export interface BrokerStats {
 export interface Broker {
   readonly events: EventEmitter<BrokerEvents>
   readonly limits: Limits
-  readonly auth: Auth
+  readonly auth: TimelyAuth
   readonly clock: Clock
   /** Of the log, once open() has resolved: an offset of another epoch means nothing here. */
   readonly epoch: string

@@ -16,7 +16,10 @@ export {
   printable, REFUSAL_KINDS, Refusals, toDoAbout, unready, type Refusal, type RefusalCounts, type RefusalKind, type Who
 } from './system/refusals.ts'
 export type { BrokerEvents } from './system/events.ts'
-export type { Auth, Credentials } from './auth/auth.ts'
+export type { Auth, ClientCertificate, Credentials } from './auth/auth.ts'
+export type { Identity, Known } from './auth/identity.ts'
+export { authOf, type Person, type ProgramAuth } from './auth/program.ts'
+export { ALL_RIGHTS, type Rights } from './auth/rights.ts'
 export { anonymous, ANONYMOUS } from './auth/anonymous.ts'
 export type * from './model/message.ts'
 export { QOS, ORIGIN } from './model/message.ts'

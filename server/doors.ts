@@ -4,7 +4,7 @@
  * (docs/decisions/0011-doors.md).
  */
 import type { Server } from 'node:http'
-import type { Auth, Logger } from '../broker/index.ts'
+import type { ProgramAuth, Logger } from '../broker/index.ts'
 import { type Address, addressOf, authority } from './listen.ts'
 
 export interface Doors {
@@ -19,7 +19,7 @@ export interface Asked {
   readonly mqttPort?: number | false | undefined
   readonly mqttWebsocket?: boolean | undefined
   readonly io?: { path (): string } | undefined
-  readonly auth: Auth
+  readonly auth: ProgramAuth
   readonly programs: Server | undefined
 }
 

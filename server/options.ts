@@ -5,7 +5,7 @@ import type { Durable } from '../bridge/socketio/server.ts'
 import { foreignAdapter } from '../bridge/socketio/wire/adapter.ts'
 import { optionsOf } from '../bridge/socketio/wire/socketio.ts'
 import type { Identify } from '../bridge/socketio/admission/identity.ts'
-import { type Auth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
+import { type ProgramAuth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
 import { ConfigError, type Problem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
@@ -23,7 +23,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
    */
   readonly mqttPort?: number | false
   /** Who may do what. Default: everybody, from this machine only. */
-  readonly auth?: Auth
+  readonly auth?: ProgramAuth
   /**
    * The program's own HTTP server, instead of one of ours on httpPort. Its request handlers must be there already;
    * they keep every path but /socket.io/, /healthz, /readyz and, with mqttWebsocket, mqttPath. The program listens,
@@ -55,7 +55,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
 
 /** @throws ConfigError */
 export function configOf (
-  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'durable' | 'identify' | 'logger' | 'store'>, auth: Auth,
+  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'durable' | 'identify' | 'logger' | 'store'>, auth: ProgramAuth,
   http: Server | undefined, doors: Doors
 ): Config {
   if (http !== undefined && options.httpPort !== undefined) {

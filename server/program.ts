@@ -3,7 +3,7 @@ import { isTypedArray } from 'node:util/types'
 import { CLIENT_ID_MARK } from '../bridge/socketio/translation/translate.ts'
 import type { SocketioBridge } from '../bridge/socketio/server.ts'
 import {
-  ANONYMOUS, HoldfastError, type Auth, type Broker, type ClientId, type Principal, type QoS
+  ANONYMOUS, HoldfastError, type ProgramAuth, type Broker, type ClientId, type Principal, type QoS
 } from '../broker/index.ts'
 
 export interface PublishOptions {
@@ -53,7 +53,7 @@ export interface Expiries {
 export const PROGRAM = { clientId: '$program' as ClientId, principal: '$program' as Principal }
 
 /** Access control that lets the program do all, and nobody else be taken for the program [G7]. */
-export function trustingTheProgram (auth: Auth): Auth {
+export function trustingTheProgram (auth: ProgramAuth): ProgramAuth {
   return {
     anonymous: auth.anonymous,
     async authenticate (credentials) {

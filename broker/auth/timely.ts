@@ -9,10 +9,11 @@ import { inTime } from '../system/in-time.ts'
 import type { Limits } from '../model/limits.ts'
 import type { ClientId, Principal } from '../model/message.ts'
 import { Seldom } from '../system/seldom.ts'
-import type { Auth, Credentials } from './auth.ts'
+import type { Credentials } from './auth.ts'
+import type { ProgramAuth } from './program.ts'
 
 export interface TimelyAuthOptions {
-  readonly auth: Auth
+  readonly auth: ProgramAuth
   readonly clock: Clock
   readonly limits: Pick<Limits, 'connectTimeoutMs'>
   readonly events: Events
@@ -20,7 +21,7 @@ export interface TimelyAuthOptions {
 
 const TOLD_PAUSE_MS = 1_000
 
-export class TimelyAuth implements Auth {
+export class TimelyAuth implements ProgramAuth {
   readonly anonymous: boolean
   readonly #options: TimelyAuthOptions
   readonly #seldom: Seldom

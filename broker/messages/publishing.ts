@@ -1,7 +1,7 @@
 /**
  * Messages on their way in: may they, are they wanted, into the log, receipt [G1].
  */
-import type { Auth } from '../auth/auth.ts'
+import type { ProgramAuth } from '../auth/program.ts'
 import type { Publisher, PublishRequest } from '../broker.ts'
 import type { Clock } from '../system/clock.ts'
 import { HoldfastError } from '../model/errors.ts'
@@ -22,7 +22,7 @@ export interface PublishingOptions {
   readonly index: LogIndex<Session>
   readonly log: Log
   readonly retained: Retained
-  readonly auth: Auth
+  readonly auth: ProgramAuth
   readonly limits: Limits
   readonly clock: Clock
   readonly guard: HeapGuard

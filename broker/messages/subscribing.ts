@@ -1,7 +1,7 @@
 /**
  * Filters coming and going. A subscription has its place in the log like a message: it counts for what comes after it.
  */
-import type { Auth } from '../auth/auth.ts'
+import type { ProgramAuth } from '../auth/program.ts'
 import type { Publisher, SubscribeOptions } from '../broker.ts'
 import { HoldfastError } from '../model/errors.ts'
 import type { HeapGuard } from '../system/heap-guard.ts'
@@ -27,7 +27,7 @@ export interface SubscribingOptions {
   readonly retained: Retained
   readonly sessions: Sessions
   readonly follower: Follower
-  readonly auth: Auth
+  readonly auth: ProgramAuth
   readonly limits: Limits
   readonly guard: HeapGuard
   readonly inOrder: InOrder

@@ -4,7 +4,7 @@
  * - a link is a connection that writes down what it is handed; `got` is what was delivered, as words
  */
 import type { Test } from 'tap'
-import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Auth, type Broker, type Connected, type Heap,
+import { createBroker, DEFAULT_LIMITS, type AttachOptions, type ProgramAuth, type Broker, type Connected, type Heap,
   type HoldfastError, type Limits, type Session } from '../../broker/index.ts'
 import type { TimeSource } from '../../broker/system/clock.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../../broker/model/message.ts'
@@ -24,7 +24,7 @@ export type WorldFactory = (t: Test) => World
 
 export const DAY_MS = 86_400_000
 const START_MS = 1_700_000_000_000
-const auth: Auth = {
+const auth: ProgramAuth = {
   anonymous: false, authenticate: async () => undefined, mayPublish: () => true, maySubscribe: () => true
 }
 

@@ -3,14 +3,14 @@ import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import {
   anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, Refusals, silent, systemClock,
-  type Auth, type Broker, type Clock, type Limits, type Logger, type MqttServer, type Store, type TimeSource,
+  type ProgramAuth, type Broker, type Clock, type Limits, type Logger, type MqttServer, type Store, type TimeSource,
   type Turns
 } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 
 export interface InProcessOptions {
   readonly limits?: Partial<Limits>
-  readonly auth?: Auth
+  readonly auth?: ProgramAuth
   readonly store?: Store
   readonly clock?: Clock & TimeSource
   readonly log?: Logger

@@ -1,7 +1,7 @@
 import { generate, type Packet } from 'mqtt-packet'
 import t from 'tap'
 import {
-  ANONYMOUS, anonymous, DEFAULT_LIMITS, type Auth, type Credentials, type Principal
+  ANONYMOUS, anonymous, DEFAULT_LIMITS, type ProgramAuth, type Credentials, type Principal
 } from '../../broker/index.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import {
@@ -208,7 +208,7 @@ t.test('[G6] [MQTT-3.2.2-6] connections over connectionsMax are refused, and the
 })
 
 /** The user name is the principal; 'nobody' is refused. */
-const byName: Auth = {
+const byName: ProgramAuth = {
   ...anonymous,
   anonymous: false,
   async authenticate ({ username }) { return username === 'nobody' ? undefined : username as Principal }
@@ -245,7 +245,7 @@ t.test('[G7] a session is neither resumed, taken over nor cleared by another pri
 t.test('[G1] nothing is answered before CONNACK, and what was sent before it is kept', async t => {
   let letIn = (): void => {}
   const gate = new Promise<void>(resolve => { letIn = resolve })
-  const auth: Auth = { ...anonymous, authenticate: async who => { await waiting(who); return ANONYMOUS } }
+  const auth: ProgramAuth = { ...anonymous, authenticate: async who => { await waiting(who); return ANONYMOUS } }
   const waiting = async ({ clientId }: Credentials): Promise<void> => { if (clientId === 'eager') await gate }
   const server = await startInProcess(t, { auth })
   const { client: watcher } = await connectWire(t, server, { clean: false })

@@ -5,7 +5,7 @@ import { connect as connectTcp, type AddressInfo } from 'node:net'
 import { generate, type Packet } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
-import { anonymous, type Auth, type Logger } from '../../broker/index.ts'
+import { anonymous, type ProgramAuth, type Logger } from '../../broker/index.ts'
 import { startInProcess, type InProcess, type InProcessOptions } from '../helpers/in-process.ts'
 import {
   connectPacket, connectWire, openWire, publishPacket, subscribe, take, text, uniqueId, type WireClient
@@ -74,7 +74,7 @@ async function later (): Promise<boolean> {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => { setImmediate(resolve) })
   return true
 }
-const SLOW: Auth = {
+const SLOW: ProgramAuth = {
   ...anonymous,
   authenticate: async (request) => { await later(); return await anonymous.authenticate(request) },
   mayPublish: later,
@@ -166,7 +166,7 @@ t.test('[G1] who closes only its own half gets all answers, and then the end', a
 
 t.test('[G6] who sent no more than CONNECT and has gone before it was answered leaves nothing behind', async t => {
   let letGo = (): void => {}
-  const auth: Auth = { ...anonymous,
+  const auth: ProgramAuth = { ...anonymous,
     async authenticate (request) {
       if (request.clientId === 'c') await new Promise<void>((resolve) => { letGo = resolve })
       return await anonymous.authenticate(request)
@@ -185,7 +185,7 @@ t.test('[G6] a peer that is gone can not make the server hold on to it for ever'
   const warnings: string[] = []
   const warn = (_what: object, sentence: string): void => { warnings.push(sentence) }
   const log: Logger = { debug () {}, info () {}, error () {}, warn }
-  const auth: Auth = { ...anonymous, mayPublish: async (_principal, _clientId, topic) =>
+  const auth: ProgramAuth = { ...anonymous, mayPublish: async (_principal, _clientId, topic) =>
     await new Promise((resolve) => { if (topic !== 'words/never') resolve(true) }) }
   const scene = await begin(t, { auth, log, limits: { stallTimeoutMs: 300 } })
   for (const way of Object.values(WAYS)) {
@@ -200,7 +200,7 @@ t.test('[G6] a peer that is gone can not make the server hold on to it for ever'
 t.test('[G3] one that is gone does not take the session over from its own next connection', async t => {
   let letGo: (() => void) | undefined
   let asked = 0
-  const auth: Auth = { ...anonymous,
+  const auth: ProgramAuth = { ...anonymous,
     async authenticate (request) {
       if (request.clientId === 'c' && ++asked === 1) await new Promise<void>((resolve) => { letGo = resolve })
       return await anonymous.authenticate(request)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { anonymous, silent, type Auth, type Principal } from '../../broker/index.ts'
+import { anonymous, silent, type ProgramAuth, type Principal } from '../../broker/index.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import { connectWire, openWire, publish1, publish2, subscribe, take, text } from '../helpers/mqtt-wire.ts'
 import { within } from '../helpers/wait.ts'
@@ -124,7 +124,7 @@ const CONNECTS: ReadonlyArray<readonly [string, Buffer]> = [
 
 t.test('[MQTT-3.1.4-1] a malformed CONNECT is closed without an answer, and nobody is asked who it is', async t => {
   const asked: unknown[] = []
-  const auth: Auth = { ...anonymous, async authenticate (credentials) {
+  const auth: ProgramAuth = { ...anonymous, async authenticate (credentials) {
     asked.push(credentials)
     return anonymous.authenticate(credentials)
   } }
@@ -185,7 +185,7 @@ t.test('MQTT 3.1 takes client identifiers up to clientIdBytesMax, as MQTT 3.1.1 
 
 t.test('MQTT 3.1 may announce a user name and a password that are missing; what came counts', async t => {
   const asked: object[] = []
-  const auth: Auth = {
+  const auth: ProgramAuth = {
     ...anonymous,
     async authenticate ({ username, password }) {
       asked.push({ username, password: password?.toString() })

@@ -2,7 +2,7 @@
 import { connect } from 'mqtt'
 import { generate } from 'mqtt-packet'
 import t, { type Test } from 'tap'
-import { anonymous, type Auth, type BrokerEvents, type Logger } from '../../broker/index.ts'
+import { anonymous, type ProgramAuth, type BrokerEvents, type Logger } from '../../broker/index.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess, type InProcess, type InProcessOptions } from '../helpers/in-process.ts'
 import {
@@ -18,7 +18,7 @@ interface Started extends InProcess {
   readonly warnings: ReadonlyArray<Record<string, unknown>>
 }
 
-const auth: Auth = { ...anonymous, mayPublish: async (_who, _id, topic) => !topic.startsWith('no/') }
+const auth: ProgramAuth = { ...anonymous, mayPublish: async (_who, _id, topic) => !topic.startsWith('no/') }
 
 async function start (t: Test, options: InProcessOptions = {}): Promise<Started> {
   const refused: Refused[] = []
@@ -62,7 +62,7 @@ t.test('[MQTT-4.6.0-2] [G3] the receipt of a refused message comes in its turn, 
   const disk = createMemoryDisk()
   let answer = (): void => {}
   const slow = new Promise<boolean>(resolve => { answer = () => resolve(true) })
-  const slowAuth: Auth = { ...anonymous, mayPublish: (_who, _id, topic) => topic === 'slow' ? slow : topic !== 'no' }
+  const slowAuth: ProgramAuth = { ...anonymous, mayPublish: (_who, _id, topic) => topic === 'slow' ? slow : topic !== 'no' }
   const server = await start(t, { auth: slowAuth, store: createMemoryStore(disk) })
   const { client: keeper } = await connectWire(t, server, { clientId: uniqueId(), clean: false })
   await subscribe(keeper, { '#': 1 })

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { generate } from 'mqtt-packet'
 import t, { type Test } from 'tap'
 import WebSocket, { createWebSocketStream } from 'ws'
-import { anonymous, type Auth } from '../../broker/index.ts'
+import { anonymous, type ProgramAuth } from '../../broker/index.ts'
 import { ROUND_UNITS } from '../../broker/system/turns.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess, type InProcess } from '../helpers/in-process.ts'
@@ -16,7 +16,7 @@ import { createStoreDouble } from '../helpers/store-double.ts'
 import { until, within } from '../helpers/wait.ts'
 
 /** Counts the messages that are taken in, and how many of them in one turn of the event loop. */
-function counter (): { auth: Auth, taken: number, mostInTurn: number } {
+function counter (): { auth: ProgramAuth, taken: number, mostInTurn: number } {
   let inTurn = 0
   const counts = {
     taken: 0,
@@ -140,7 +140,7 @@ t.test('[G6] messages that wait for the disk are bounded by their number too; th
 })
 
 t.test('[G6] what a client sends while it is being authenticated is not read, however much and long', async t => {
-  const auth: Auth = {
+  const auth: ProgramAuth = {
     ...anonymous,
     async authenticate (request) {
       for (let i = 0; i < 500; i++) await new Promise((resolve) => { setImmediate(resolve) })

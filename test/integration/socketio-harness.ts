@@ -7,7 +7,7 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import {
-  silent, Turns, type Auth, type Broker, type Clock, type Limits, type Logger, type Refusals, type Store,
+  silent, Turns, type ProgramAuth, type Broker, type Clock, type Limits, type Logger, type Refusals, type Store,
   type TimeSource
 } from '../../broker/index.ts'
 import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
@@ -27,7 +27,7 @@ export interface Bridged {
 
 export interface BridgedOptions {
   readonly limits?: Partial<Limits>
-  readonly auth?: Auth
+  readonly auth?: ProgramAuth
   readonly store?: Store
   readonly clock?: Clock & TimeSource
   readonly log?: Logger

@@ -5,7 +5,7 @@ import { WebSocket } from 'ws'
 import type { Identified, Identify } from '../../bridge/socketio/admission/identity.ts'
 import { ANSWER_MS_MAX } from '../../bridge/socketio/admission/liveness.ts'
 import {
-  systemClock, type Auth, type Clock, type Principal, type SessionInfo, type TimeSource
+  systemClock, type ProgramAuth, type Clock, type Principal, type SessionInfo, type TimeSource
 } from '../../broker/index.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { createProxy } from '../helpers/proxy.ts'
@@ -20,7 +20,7 @@ const OLD_AND_NEW = ['2.5', '4.8'] as const
 t.jobs = 4
 
 /** Whoever shows his name and 's, or as a token `I-am-` and his name. */
-const auth: Auth = {
+const auth: ProgramAuth = {
   anonymous: false,
   authenticate: async ({ username, password }) => {
     const shown = password?.toString() ?? ''

@@ -1,6 +1,6 @@
 /** What a Socket.IO client emitted before its end is carried out, though both came in one go. */
 import t, { type Test } from 'tap'
-import { anonymous, type Auth } from '../../broker/index.ts'
+import { anonymous, type ProgramAuth } from '../../broker/index.ts'
 import { until } from '../helpers/wait.ts'
 import { connectMqtt, openRaw, startBridged, type Bridged } from './socketio-harness.ts'
 
@@ -38,7 +38,7 @@ const WAYS = {
   }
 } satisfies Record<string, (t: Test, to: Bridged, packets: readonly string[]) => Promise<void>>
 
-const SLOW: Auth = {
+const SLOW: ProgramAuth = {
   ...anonymous,
   async mayPublish () {
     for (let i = 0; i < 3; i++) await new Promise((resolve) => { setImmediate(resolve) })

@@ -2,13 +2,13 @@
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import t from 'tap'
-import type { Auth, Principal } from '../../broker/index.ts'
+import type { ProgramAuth, Principal } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { connectClient, newClient, refused, startBridged } from './socketio-harness.ts'
 import { startProgram } from './socketio-programs.ts'
 
 /** All are who they say, and may follow what is their own. */
-const auth: Auth = {
+const auth: ProgramAuth = {
   anonymous: false,
   authenticate: async ({ username }) => username === 'nobody' ? undefined : username as Principal | undefined,
   mayPublish: (_principal, _clientId, topic) => !topic.includes('forbidden'),
@@ -80,7 +80,7 @@ t.test('[G6] a link that breaks before CONNECT leaves no session behind', async 
   t.same([...broker.sessions()], [])
 })
 
-const auth2: { -readonly [Key in keyof Auth]: Auth[Key] } = { ...auth }
+const auth2: { -readonly [Key in keyof ProgramAuth]: ProgramAuth[Key] } = { ...auth }
 
 t.test('[G6] whom the handler of a program sends away at once leaves no session behind', async t => {
   const { url, holdfast } = await startProgram(t, io => {

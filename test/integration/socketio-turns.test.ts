@@ -1,7 +1,7 @@
 /** Clients of Socket.IO take turns with all others, whatever carries them [G8]. */
 import { once } from 'node:events'
 import t from 'tap'
-import { anonymous, type Auth, type ClientId, type Principal } from '../../broker/index.ts'
+import { anonymous, type ProgramAuth, type ClientId, type Principal } from '../../broker/index.ts'
 import { ROUND_UNITS } from '../../broker/system/turns.ts'
 import { until } from '../helpers/wait.ts'
 import { connectClient, connectMqtt, nextPacket, openRaw, startBridged } from './socketio-harness.ts'
@@ -12,7 +12,7 @@ const EVENT_UNITS = 5
 const ROUNDS = 4
 
 /** Counts what floods, and how much of it is taken in one turn of the event loop. */
-function counter (): { auth: Auth, taken: number, mostInTurn: number } {
+function counter (): { auth: ProgramAuth, taken: number, mostInTurn: number } {
   let inTurn = 0
   const counts = {
     taken: 0,
