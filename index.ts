@@ -5,8 +5,8 @@ export {
   type PublishOptions, type ReceivedMessage, type Subscription, type SubscriptionOptions
 } from './server/server.ts'
 export {
-  ERRORS, HoldfastError, type ProgramAuth as Auth, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode,
-  type Logger, type Principal, type QoS, type SessionInfo, type Store
+  ERRORS, HoldfastError, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode, type Logger,
+  type Person, type ProgramAuth as Auth, type Principal, type QoS, type SessionInfo, type Store
 } from './broker/index.ts'
 export { ConfigError, type Problem } from './config/problem.ts'
 export type {

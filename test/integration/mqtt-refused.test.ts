@@ -62,7 +62,9 @@ t.test('[MQTT-4.6.0-2] [G3] the receipt of a refused message comes in its turn, 
   const disk = createMemoryDisk()
   let answer = (): void => {}
   const slow = new Promise<boolean>(resolve => { answer = () => resolve(true) })
-  const slowAuth: ProgramAuth = { ...anonymous, mayPublish: (_who, _id, topic) => topic === 'slow' ? slow : topic !== 'no' }
+  const slowAuth: ProgramAuth = {
+    ...anonymous, mayPublish: (_who, _id, topic) => topic === 'slow' ? slow : topic !== 'no'
+  }
   const server = await start(t, { auth: slowAuth, store: createMemoryStore(disk) })
   const { client: keeper } = await connectWire(t, server, { clientId: uniqueId(), clean: false })
   await subscribe(keeper, { '#': 1 })
