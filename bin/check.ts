@@ -64,15 +64,15 @@ function dataFolder (data: string): string {
   const folder = resolve(data)
   const there = existsSync(folder)
   try {
-    accessSync(there ? folder : nearestFolder(folder), constants.W_OK)
+    accessSync(there ? folder : existingFolder(folder), constants.W_OK)
   } catch {
     return `${folder}: this user can't write it; the server would not start.`
   }
   return there ? `${folder}` : `${folder}: not there yet; the server makes it.`
 }
 
-function nearestFolder (folder: string): string {
-  return existsSync(folder) || dirname(folder) === folder ? folder : nearestFolder(dirname(folder))
+function existingFolder (folder: string): string {
+  return existsSync(folder) || dirname(folder) === folder ? folder : existingFolder(dirname(folder))
 }
 
 function rules (examples: readonly RuleExample[], { rulesModule }: Resolved['config']): string[] {

@@ -27,10 +27,10 @@ export async function addSession (line: CommandLine): Promise<string> {
     logger: createLog({ ...config, logLevel })
   }).catch((error: unknown) => { throw explained(error) })
   try {
-    let made: string | undefined
-    holdfast.events.on('session-created', ({ clientId }) => { made = clientId }) // as the bridge names it
+    let createdId: string | undefined
+    holdfast.events.on('session-created', ({ clientId }) => { createdId = clientId }) // as the bridge names it
     const isNew = await holdfast.createSession(session)
-    const found = [...holdfast.sessions()].find(({ clientId }) => isNew && clientId === made)
+    const found = [...holdfast.sessions()].find(({ clientId }) => isNew && clientId === createdId)
     return found === undefined ? nothingDone(session, resolve(config.data)) : said(found, resolve(config.data))
   } finally {
     await holdfast.close()

@@ -1,8 +1,10 @@
 /** `holdfast sessions`: what a data folder says of its sessions, whether a server runs on it or not. Writes nothing. */
 import { resolve } from 'node:path'
 import { topicEvent } from '../protocol/index.ts'
-import { type AsideMessage, type SessionInfo, type SessionsLook, isShared, lookAtSessions } from '../broker/index.ts'
-import { StoreLook } from '../broker/store/inspect.ts'
+import {
+  type InspectedSessions, inspectSessions, isShared, type SessionInfo, type SetAsideMessage
+} from '../broker/index.ts'
+import { StoreInspector } from '../broker/store/inspect.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'
 import { didYouMean } from '../config/suggest.ts'
 import { bytes, count, duration } from '../config/units.ts'
@@ -16,9 +18,9 @@ interface Asked {
   readonly withPayload: boolean
 }
 
-interface Looked {
-  readonly look: StoreLook
-  readonly all: SessionsLook
+interface Inspected {
+  readonly store: StoreInspector
+  readonly all: InspectedSessions
   readonly nowMs: number
 }
 
@@ -29,18 +31,19 @@ interface Looked {
 export async function sessions (line: CommandLine, nowMs: number): Promise<string> {
   const asked = readAsked(line.args)
   const { config } = loadConfig({ ...line, args: asked.args })
-  const look = await StoreLook.open(resolve(config.data))
+  const store = await StoreInspector.open(resolve(config.data))
   try {
-    const looked = { look, all: await lookAtSessions(look), nowMs }
-    if (asked.client === undefined) return asked.isJson ? json(header(looked), looked.all.sessions) : list(looked)
-    const session = find(looked.all.sessions, asked.client)
-    const aside: AsideMessage[] = []
-    for await (const one of looked.all.aside(session.clientId)) aside.push(one)
+    const inspected = { store, all: await inspectSessions(store), nowMs }
+    const { sessions } = inspected.all
+    if (asked.client === undefined) return asked.isJson ? json(header(inspected), sessions) : list(inspected)
+    const session = find(sessions, asked.client)
+    const setAside: SetAsideMessage[] = []
+    for await (const one of inspected.all.listSetAside(session.clientId)) setAside.push(one)
     return asked.isJson
-      ? json(header(looked), [session], aside.map((one) => plain(one, asked.withPayload)))
-      : details(looked, session, aside, asked.withPayload)
+      ? json(header(inspected), [session], setAside.map((one) => plain(one, asked.withPayload)))
+      : details(inspected, session, setAside, asked.withPayload)
   } finally {
-    look.close()
+    store.close()
   }
 }
 
@@ -74,37 +77,39 @@ function find (all: readonly SessionInfo[], clientId: string): SessionInfo {
 
 // --- for people
 
-function list (looked: Looked): string {
-  const { all: { sessions } } = looked
-  if (sessions.length === 0) return [...heading(looked), 'No session is kept.', ''].join('\n')
+function list (inspected: Inspected): string {
+  const { all: { sessions } } = inspected
+  if (sessions.length === 0) return [...heading(inspected), 'No session is kept.', ''].join('\n')
   const rows = sessions.map((session) => [
-    shown(session.clientId), shown(session.principal), state(session, looked), count(session.filters.length),
+    shown(session.clientId), shown(session.principal), state(session, inspected), count(session.filters.length),
     count(session.backlogMessages), bytes(session.backlogBytes), count(session.inflightMessages),
-    count(session.asideMessages)
+    count(session.setAsideMessages)
   ])
   const head = ['CLIENT ID', 'PRINCIPAL', 'STATE', 'FILTERS', 'BACKLOG', 'BYTES', 'IN FLIGHT', 'SET ASIDE']
-  return [...heading(looked), ...table([head, ...rows], 3), ''].join('\n')
+  return [...heading(inspected), ...table([head, ...rows], 3), ''].join('\n')
 }
 
-function details (looked: Looked, session: SessionInfo, aside: readonly AsideMessage[], withPayload: boolean): string {
+function details (
+  inspected: Inspected, session: SessionInfo, setAside: readonly SetAsideMessage[], withPayload: boolean
+): string {
   const { backlogMessages, backlogBytes, inflightMessages, expiryMs } = session
   return [
-    ...heading(looked),
+    ...heading(inspected),
     `${shown(session.clientId)}, made by ${shown(session.principal)}`,
-    `  ${state(session, looked)}; it ends ` +
+    `  ${state(session, inspected)}; it ends ` +
       (isShared(session.clientId) ? 'with its last member' : `when it was detached for ${duration(expiryMs)}`),
     `  waiting: ${messages(backlogMessages)} (${bytes(backlogBytes)}); in flight: ${messages(inflightMessages)}`,
     '',
     session.filters.length === 0 ? 'No filters' : 'Filters',
     ...table(session.filters.map(({ filter, qos }) => ['  ' + shown(filter), `QoS ${qos}`]), 2),
     '',
-    aside.length === 0 ? 'Nothing is set aside.' : 'Set aside, the oldest first',
-    ...aside.flatMap((one) => asideLines(one, withPayload)),
+    setAside.length === 0 ? 'Nothing is set aside.' : 'Set aside, the oldest first',
+    ...setAside.flatMap((one) => setAsideLines(one, withPayload)),
     ''
   ].join('\n')
 }
 
-function asideLines (one: AsideMessage, withPayload: boolean): string[] {
+function setAsideLines (one: SetAsideMessage, withPayload: boolean): string[] {
   const { message: { topic, payload, time, publisher } } = one
   const event = eventOf(topic)
   return [
@@ -115,22 +120,22 @@ function asideLines (one: AsideMessage, withPayload: boolean): string[] {
   ]
 }
 
-function heading ({ look, all: { sessions, aliveAt } }: Looked): string[] {
+function heading ({ store, all: { sessions, aliveAt } }: Inspected): string[] {
   const attached = sessions.filter((one) => one.attached).length
-  const server = look.pid !== undefined
-    ? `process ${look.pid} runs on it`
+  const server = store.pid !== undefined
+    ? `process ${store.pid} runs on it`
     : `no server runs on it${aliveAt === undefined ? '' : `; the last one did on ${moment(aliveAt)}`}`
   return [
-    `${look.folder}: ${server}.`,
+    `${store.folder}: ${server}.`,
     `${count(sessions.length)} ${sessions.length === 1 ? 'session' : 'sessions'}, ${count(attached)} attached` +
-      `${look.pid === undefined && attached > 0 ? ' when their server was killed' : ''}.`,
+      `${store.pid === undefined && attached > 0 ? ' when their server was killed' : ''}.`,
     ''
   ]
 }
 
 /** What the records can tell: a session whose server was killed had no time to say that it is detached. */
-function state ({ attached, detachedAt }: SessionInfo, { look, nowMs }: Looked): string {
-  if (attached) return look.pid === undefined ? 'was attached' : 'attached'
+function state ({ attached, detachedAt }: SessionInfo, { store, nowMs }: Inspected): string {
+  if (attached) return store.pid === undefined ? 'was attached' : 'attached'
   if (detachedAt === undefined) return 'detached'
   return `detached for ${duration(Math.max(0, secondsOnly(nowMs - detachedAt)))}`
 }
@@ -159,16 +164,16 @@ function escaped (char: string): string {
 
 // --- for programs
 
-function header ({ look, all, nowMs }: Looked): object {
-  return { folder: look.folder, pid: look.pid ?? null, at: iso(nowMs), aliveAt: iso(all.aliveAt), epoch: look.epoch }
+function header ({ store, all, nowMs }: Inspected): object {
+  return { folder: store.folder, pid: store.pid ?? null, at: iso(nowMs), aliveAt: iso(all.aliveAt), epoch: store.epoch }
 }
 
-function json (header: object, sessions: readonly SessionInfo[], aside?: readonly object[]): string {
+function json (header: object, sessions: readonly SessionInfo[], setAside?: readonly object[]): string {
   const all = sessions.map(({ clean: _, ...one }) => ({ ...one, detachedAt: iso(one.detachedAt) }))
-  return JSON.stringify({ ...header, sessions: all, ...aside && { aside } }, null, 2) + '\n'
+  return JSON.stringify({ ...header, sessions: all, ...setAside && { setAside } }, null, 2) + '\n'
 }
 
-function plain (one: AsideMessage, withPayload: boolean): object {
+function plain (one: SetAsideMessage, withPayload: boolean): object {
   const { id, offset, attempts, setAsideAt, message: { topic, payload, time, publisher, principal, retain } } = one
   const text = asText(payload)
   return {

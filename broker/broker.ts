@@ -10,7 +10,7 @@ import type { HoldfastError } from './model/errors.ts'
 import type { Heap } from './system/heap.ts'
 import type { HeapUsage } from './system/heap-guard.ts'
 import type { Limits } from './model/limits.ts'
-import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './model/message.ts'
+import type { SetAsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './model/message.ts'
 import type { Attachment, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
@@ -113,7 +113,7 @@ export interface SessionInfo {
   readonly backlogBytes: number
   readonly inflightMessages: number
   /** Messages that were set aside and are kept. */
-  readonly asideMessages: number
+  readonly setAsideMessages: number
 }
 
 export interface BrokerStats {
@@ -130,9 +130,9 @@ export interface BrokerStats {
   /** Messages that sessions lost to a bound [G5]. */
   readonly gapMessages: number
   /** Messages that are set aside now, of all sessions. */
-  readonly aside: number
-  /** Messages set aside that went since start, as their session had asideMessagesMax of them. */
-  readonly asideDropped: number
+  readonly setAside: number
+  /** Messages set aside that went since start, as their session had setAsideMessagesMax of them. */
+  readonly setAsideDropped: number
   /** QoS 0 messages that a slow connection did not take. */
   readonly droppedQos0: number
   /** Connections that took a session over from another one since start, and how many of them had to wait for it. */
@@ -233,22 +233,22 @@ export interface Broker {
 
   /**
    * The session goes on without a message whose delivery breaks the connection again and again: it is kept among those
-   * set aside, at most asideMessagesMax for a session, and acknowledged; at QoS 2 its identifier is released, and free
-   * again with PUBCOMP [G5]. Resolves to true when that is durable; to false, with nothing done, if the delivery is not
-   * out any more, or is none at QoS 1 or 2 of a session that is kept.
+   * set aside, at most setAsideMessagesMax for a session, and acknowledged; at QoS 2 its identifier is released, and
+   * free again with PUBCOMP [G5]. Resolves to true when that is durable; to false, with nothing done, if the delivery
+   * is not out any more, or is none at QoS 1 or 2 of a session that is kept.
    * The link that calls it must not have written it, and must not.
    * Throws STORE_UNAVAILABLE, CLOSED: then it is still out, for the next connection.
    */
   setAside (session: Session, delivery: Delivery, attempts: number): Promise<boolean>
 
   /** What was set aside for a session, the oldest first; nothing if there is no such session. */
-  aside (clientId: ClientId): AsyncIterableIterator<AsideMessage>
+  listSetAside (clientId: ClientId): AsyncIterableIterator<SetAsideMessage>
 
   /**
    * Removes a message that was set aside, or all of a session; durable when it resolves to how many there were.
    * Throws STORE_UNAVAILABLE, CLOSED.
    */
-  dropAside (clientId: ClientId, id?: string): Promise<number>
+  dropSetAside (clientId: ClientId, id?: string): Promise<number>
 
   /**
    * The connection that connect() was called for never attached: after each connect() comes attach() or release().

@@ -9,7 +9,7 @@ const SESSION_BYTES = 400
 const RETAINED_BYTES = 200
 
 /** What the broker holds for as long as somebody wants it: bytes, roughly. */
-export function heldBy (index: LogIndex<Session>, retained: Retained, sessions: () => number
+export function heapUse (index: LogIndex<Session>, retained: Retained, sessions: () => number
 ): Pick<HeapGuardOptions, 'counted' | 'outside'> {
   return {
     counted: () => index.heapBytes + sessions() * SESSION_BYTES + retained.size * RETAINED_BYTES,

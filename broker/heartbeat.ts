@@ -11,7 +11,7 @@ import type { Recovery, Store } from './store/store.ts'
 
 /** Also how often a store that has failed is tried again. */
 export const ALIVE_MS = 5_000
-export const LOOK_MS = 500
+export const HEARTBEAT_MS = 500
 
 export interface HeartbeatOptions {
   readonly time: OwnTime
@@ -56,9 +56,9 @@ export class Heartbeat {
     return this.#askedAt === undefined ? 0 : this.#options.time.now() - this.#askedAt
   }
 
-  look (): void {
+  check (): void {
     const { time, log, store, events } = this.#options
-    const byMs = time.look()
+    const byMs = time.takeJump()
     if (byMs !== 0) {
       events.emit('clock-set', { byMs })
       this.beat()

@@ -1,20 +1,20 @@
 /**
  * The broker: publish, subscribe, attach, detach, acknowledge. The order of the steps can be read here.
  */
-import { Aside } from './sessions/set-aside.ts'
+import { SetAside } from './sessions/set-aside.ts'
 import { TimelyAuth } from './auth/timely.ts'
 import { Delivering } from './messages/delivering.ts'
 import { HoldfastError } from './model/errors.ts'
 import { Events } from './system/events.ts'
-import { ALIVE_MS, Heartbeat, LOOK_MS } from './heartbeat.ts'
+import { ALIVE_MS, Heartbeat, HEARTBEAT_MS } from './heartbeat.ts'
 import { unlimitedHeap } from './system/heap.ts'
 import { HeapGuard } from './system/heap-guard.ts'
-import { heldBy } from './heap-use.ts'
+import { heapUse } from './heap-use.ts'
 import { InOrder } from './system/in-order.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { Timeline } from './log/timeline.ts'
-import { ORIGIN, type AsideMessage, type ClientId, type Message, type PacketId, type QoS } from './model/message.ts'
+import { ORIGIN, type SetAsideMessage, type ClientId, type Message, type PacketId, type QoS } from './model/message.ts'
 import { OwnTime } from './system/own-time.ts'
 import { provision } from './sessions/provision.ts'
 import { Publishing, checkSize } from './messages/publishing.ts'
@@ -22,8 +22,8 @@ import { Retained } from './messages/retained.ts'
 import { Follower } from './session/follower.ts'
 import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
-import { asideByWall, infoOf } from './sessions/session-info.ts'
-import { keptSecret, randomSecret } from './secret.ts'
+import { setAsideByWall, infoOf } from './sessions/session-info.ts'
+import { loadSecret, randomSecret } from './secret.ts'
 import { Sessions } from './sessions/sessions.ts'
 import type { Recovery } from './store/store.ts'
 import { Shares } from './shared/shares.ts'
@@ -38,7 +38,7 @@ import type {
 } from './broker.ts'
 
 /** How often it is asked whether there is room in memory: more comes in than a sweep may wait for. */
-const HEAP_LOOK_MS = 50
+const HEAP_CHECK_MS = 50
 /** The cache takes so small a part of the heap at most, whatever cacheBytesMax is. */
 const CACHE_PARTS = 8
 
@@ -74,7 +74,7 @@ export class HoldfastBroker implements Broker {
   #sessions!: Sessions
   #follower!: Follower
   #wills!: Wills
-  #aside!: Aside
+  #setAside!: SetAside
   #sweeper!: Sweeper
   #delivering!: Delivering
   #publishing!: Publishing
@@ -101,7 +101,7 @@ export class HoldfastBroker implements Broker {
     this.#guard = new HeapGuard({
       heap: this.#heap,
       heapPercentMax: options.limits.heapPercentMax,
-      ...heldBy(this.#index, this.#retained, () => this.#sessions?.size ?? 0),
+      ...heapUse(this.#index, this.#retained, () => this.#sessions?.size ?? 0),
       changed: (usage) => { this.events.emit(usage.isFull ? 'heap-full' : 'heap-free', usage) }
     })
   }
@@ -155,13 +155,13 @@ export class HoldfastBroker implements Broker {
         done: (session, filter) => { this.#subscribing.retainedDone(session, filter) }
       }
     })
-    this.#aside = new Aside({ ...shared, events, follower: this.#follower })
+    this.#setAside = new SetAside({ ...shared, events, follower: this.#follower })
     const following = { ...shared, timeline: this.#timeline, follower: this.#follower }
     this.#sweeper = new Sweeper({
       ...following,
       sessions: this.#sessions,
       setAside: (session, flight, attempts) => {
-        this.#aside.set(session, flight, attempts).catch(() => {}) // what can't be written now is tried again
+        this.#setAside.set(session, flight, attempts).catch(() => {}) // what can't be written now is tried again
       }
     })
     this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits: this.#turnUnits })
@@ -185,11 +185,11 @@ export class HoldfastBroker implements Broker {
     })
 
     await this.#retained.load()
-    this.secret = await keptSecret(this.#store, this.#log, this.#makeSecret)
+    this.secret = await loadSecret(this.#store, this.#log, this.#makeSecret)
     const { aliveAt, isClean } = await this.#heartbeat.resume(recovery)
     this.#follower.tick(clock.now()) // as it counts from here on
-    const owed = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
-    for (const { subscription, notAfter } of owed) this.#subscribing.owe(subscription, notAfter)
+    const pendingRetained = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
+    for (const { subscription, notAfter } of pendingRetained) this.#subscribing.sendRetained(subscription, notAfter)
     for await (const headers of this.#store.scan()) {
       for (const { topic, offset, bytes, time } of headers) {
         this.#index.restore(topic, offset, bytes)
@@ -202,15 +202,15 @@ export class HoldfastBroker implements Broker {
     await this.#wills.publishAll()
     await this.#log.settled()
     this.#stopWatching = this.#heap.onCollected(() => { this.#guard.collected() })
-    this.#guard.look()
-    this.#repeat(HEAP_LOOK_MS, () => { this.#guard.look() })
+    this.#guard.check()
+    this.#repeat(HEAP_CHECK_MS, () => { this.#guard.check() })
     this.#repeat(limits.cursorFlushMs, () => { this.#sessions.flush() })
     this.#repeat(limits.sweepMs, () => {
       this.#sweeper.sweep()
-      if (this.#wills.owed > 0 && !this.#log.failing && !this.#guard.isFull) this.#wills.retry()
+      if (this.#wills.unwritten > 0 && !this.#log.failing && !this.#guard.isFull) this.#wills.retry()
     })
     this.#repeat(ALIVE_MS, () => { this.#heartbeat.beat() })
-    this.#repeat(LOOK_MS, () => { this.#heartbeat.look() })
+    this.#repeat(HEARTBEAT_MS, () => { this.#heartbeat.check() })
     return recovery
   }
 
@@ -309,19 +309,19 @@ export class HoldfastBroker implements Broker {
 
   async setAside (session: Session, delivery: Delivery, attempts: number): Promise<boolean> {
     this.#assertOpen()
-    return await this.#aside.set(session, delivery, attempts)
+    return await this.#setAside.set(session, delivery, attempts)
   }
 
-  async * aside (clientId: ClientId): AsyncIterableIterator<AsideMessage> {
+  async * listSetAside (clientId: ClientId): AsyncIterableIterator<SetAsideMessage> {
     const session = this.#sessions.get(clientId)
     if (session === undefined) return
-    for await (const one of this.#aside.list(session)) yield asideByWall(one, time => this.clock.wall(time))
+    for await (const one of this.#setAside.list(session)) yield setAsideByWall(one, time => this.clock.wall(time))
   }
 
-  async dropAside (clientId: ClientId, id?: string): Promise<number> {
+  async dropSetAside (clientId: ClientId, id?: string): Promise<number> {
     this.#assertOpen()
     const session = this.#sessions.get(clientId)
-    return session === undefined ? 0 : await this.#aside.drop(session, id)
+    return session === undefined ? 0 : await this.#setAside.drop(session, id)
   }
 
   // --- subscriptions and messages
@@ -386,7 +386,7 @@ export class HoldfastBroker implements Broker {
       delivered: this.#follower.delivered - this.#shares.passed.delivered,
       acknowledged: this.#follower.acknowledged - this.#shares.passed.acknowledged,
       gapMessages: this.#gapMessages,
-      asideDropped: this.#aside.dropped,
+      setAsideDropped: this.#setAside.dropped,
       droppedQos0: this.#follower.droppedQos0,
       ...this.#takeovers.stats,
       authFailures: this.auth.failures,

@@ -4,7 +4,7 @@ export type {
   AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, Provision, Publisher, PublishRequest,
   SessionInfo
 } from './broker.ts'
-export { lookAtSessions, type LogRecords, type SessionsLook } from './sessions/inspect.ts'
+export { inspectSessions, type LogRecords, type InspectedSessions } from './sessions/inspect.ts'
 export { isShared } from './model/topics.ts'
 export type { Session } from './session/session.ts'
 export { HoldfastError, ERRORS, type ErrorCode } from './model/errors.ts'

@@ -7,9 +7,9 @@ import type { Store } from './store/store.ts'
 export const randomSecret = (): Buffer => randomBytes(SECRET_BYTES)
 
 /** The one that is written down, or one that is from now on. */
-export async function keptSecret (store: Store, log: Log, make: () => Buffer): Promise<Buffer> {
-  const kept = await readSecret(store)
-  if (kept !== undefined) return kept
+export async function loadSecret (store: Store, log: Log, make: () => Buffer): Promise<Buffer> {
+  const stored = await readSecret(store)
+  if (stored !== undefined) return stored
   const secret = make()
   // where it can't be written, what is signed with it is forgotten with this process
   await log.recorded([secretChange(secret)]).catch(() => {})

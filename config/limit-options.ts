@@ -70,11 +70,11 @@ export const LIMIT_OPTIONS = {
   cleanQueueBytesMax: bytes('sessions', MEMORY_BYTES, 16_777_216,
     'Bytes that wait in memory for a connected clean session whose window is full. What does not fit is left out, ' +
     'counted, and the session is told [G5].'),
-  asideMessagesMax: count('sessions', { min: 1, max: 10_000 }, 100,
+  setAsideMessagesMax: count('sessions', { min: 1, max: 10_000 }, 100,
     'Messages of one session that are set aside and kept (see redeliveriesMax). Beyond it the oldest of them go, ' +
     'counted and logged.'),
   redeliveriesMax: count('sessions', { min: 2, max: 1_000 }, 10,
-    'Deliveries of a message in vain until it is set aside: kept (see asideMessagesMax), logged, and listed by ' +
+    'Deliveries of a message in vain until it is set aside: kept (see setAsideMessagesMax), logged, and listed by ' +
     '"holdfast sessions", while the session goes on without it. Those count that break the connection, where the ' +
     'link held without the message (see trialHoldMs). Over MQTT those count as well that are not ' +
     'acknowledged in ackTimeoutMs by a client that has shown that it took them; half as many let other messages pass.'),

@@ -1,7 +1,7 @@
 /** Which known name was meant by an unknown one. */
 
 /** The nearest of `known`, if at most a third of its letters differ; upper and lower case, - and _ count as equal. */
-export function nearest (unknown: string, known: readonly string[]): string | undefined {
+export function closestName (unknown: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let bestDistance = Infinity
   const wanted = plain(unknown)
@@ -19,7 +19,7 @@ export function nearest (unknown: string, known: readonly string[]): string | un
 
 /** `; did you mean x?`, or nothing. A mere part brings up at most three names that hold it: `port`, `expiry`. */
 export function didYouMean (unknown: string, known: readonly string[]): string {
-  const name = nearest(unknown, known)
+  const name = closestName(unknown, known)
   const names = name === undefined ? known.filter((name) => contains(name, unknown)).slice(0, 3) : [name]
   return names.length === 0 ? '' : `; did you mean ${names.join(' or ')}?`
 }

@@ -162,10 +162,10 @@ interface Found {
 
 function survey (args: readonly unknown[]): Found {
   const found = { depth: 0, binaries: 0, placeholder: false }
-  look(args, 1)
+  check(args, 1)
   return found
 
-  function look (value: unknown, depth: number): void {
+  function check (value: unknown, depth: number): void {
     if (typeof value !== 'object' || value === null || found.depth > ARGUMENT_DEPTH_MAX) return
     if (isBinary(value)) {
       found.binaries++
@@ -174,12 +174,12 @@ function survey (args: readonly unknown[]): Found {
     found.depth = Math.max(found.depth, depth)
     if (depth > ARGUMENT_DEPTH_MAX) return
     if (Array.isArray(value)) {
-      for (const element of value) look(element, depth + 1)
+      for (const element of value) check(element, depth + 1)
     } else if (hasToJson(value)) {
-      look(value.toJSON(), depth)
+      check(value.toJSON(), depth)
     } else {
       if ((value as { _placeholder?: unknown })._placeholder === true) found.placeholder = true
-      for (const key of Object.keys(value)) look((value as Record<string, unknown>)[key], depth + 1)
+      for (const key of Object.keys(value)) check((value as Record<string, unknown>)[key], depth + 1)
     }
   }
 }

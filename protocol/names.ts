@@ -84,8 +84,8 @@ export function sessionId (namespace: string, clientId: string): string {
 }
 
 /** Identifier of a session of a client without a name. No name gives it: it has one colon more. */
-export function transientSessionId (namespace: string, made: string): string {
-  return `${ROOT}:${escapeColons(encodeNamespace(namespace))}::${escapeColons(made)}`
+export function transientSessionId (namespace: string, id: string): string {
+  return `${ROOT}:${escapeColons(encodeNamespace(namespace))}::${escapeColons(id)}`
 }
 
 /** Identifier of a session of a device: one of several, as a browser has several tabs. It has two colons more. */

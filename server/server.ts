@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { createSocketioBridge, type Tallies } from '../bridge/socketio/server.ts'
 import {
-  type AsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type RefusalCounts,
+  type SetAsideMessage, type Broker, type BrokerStats, type ClientId, type MqttServer, type RefusalCounts,
   type SessionInfo, anonymous, Refusals, Turns, createBroker, createMqttServer, processHeap, systemClock
 } from '../broker/index.ts'
 import { createEmbeddedStore } from '../broker/store/embedded.ts'
@@ -90,12 +90,12 @@ export interface Holdfast {
    * The messages that were set aside for a session, the oldest first: their delivery broke its connection again and
    * again (redeliveriesMax). To deliver one after all, publish it again, then drop it.
    */
-  aside (clientId: string): AsyncIterableIterator<AsideMessage>
+  listSetAside (clientId: string): AsyncIterableIterator<SetAsideMessage>
   /**
    * Removes the message that was set aside under this `id`, or all of a session. Resolves to how many there were, when
    * that is on disk. Rejects with HoldfastError STORE_UNAVAILABLE or CLOSED.
    */
-  dropAside (clientId: string, id?: string): Promise<number>
+  dropSetAside (clientId: string, id?: string): Promise<number>
   /**
    * Stops accepting, syncs what was accepted, closes clients. Every call gives the same promise; it rejects where a
    * part could not stop as it should. What has a receipt is durable in any case [G1].
@@ -245,8 +245,8 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
       createSession: (session) => createSession(broker, bridge, config, session),
       endSession: (clientId) => broker.end(clientId as ClientId),
       disconnect: (clientId) => broker.disconnect(clientId as ClientId),
-      aside: (clientId) => broker.aside(clientId as ClientId),
-      dropAside: (clientId, id) => broker.dropAside(clientId as ClientId, id),
+      listSetAside: (clientId) => broker.listSetAside(clientId as ClientId),
+      dropSetAside: (clientId, id) => broker.dropSetAside(clientId as ClientId, id),
       close () {
         front.refuse('stopping')
         closing ??= stop()

@@ -25,7 +25,7 @@ export interface Member {
   readonly name: string | undefined
 }
 
-export interface CarrierOptions {
+export interface ApplicationEmitsOptions {
   readonly broker: Broker
   /** Emits of the application are its own: access control of clients is not asked. */
   readonly program: Publisher
@@ -53,14 +53,14 @@ interface BroadcastOptions {
 }
 
 /** Of socket.io-adapter, as far as it is used. */
-export interface CarriedAdapter {
+export interface BroadcastAdapter {
   addAll (socket: string, rooms: ReadonlySet<unknown>): Promise<void> | void
   del (socket: string, room: unknown): Promise<void> | void
   broadcast (packet: EventPacket, options: BroadcastOptions): void
 }
 
 /** An emit on its way by the log. */
-interface Carried {
+interface DurableEmit {
   readonly publisher: Publisher
   readonly id: string
   readonly topics: readonly string[]
@@ -73,18 +73,18 @@ const REASON_CHARS_MAX = 300
 /** As a number is written. */
 const NUMBER = /^-?(?:0|[1-9]\d{0,14})$/
 
-export class Carrier {
-  readonly #options: CarrierOptions
+export class ApplicationEmits {
+  readonly #options: ApplicationEmitsOptions
   readonly #namespace: Namespace
   /** The methods as they were. */
-  readonly #live: CarriedAdapter
+  readonly #live: BroadcastAdapter
   /** Rooms from before that the application has not joined again, by the id of the socket. */
   readonly #others = new Map<string, Set<string>>()
 
-  constructor (namespace: Namespace, options: CarrierOptions) {
+  constructor (namespace: Namespace, options: ApplicationEmitsOptions) {
     this.#options = options
     this.#namespace = namespace
-    const adapter = namespace.adapter as unknown as CarriedAdapter
+    const adapter = namespace.adapter as unknown as BroadcastAdapter
     this.#live = {
       addAll: adapter.addAll.bind(adapter),
       del: adapter.del.bind(adapter),
@@ -187,7 +187,7 @@ export class Carrier {
       }
     })).then(() => {})
     all.catch((error: unknown) => {
-      this.#options.tally.note('notKept', { err: error, namespace: this.#namespace.name },
+      this.#options.tally.note('notStored', { err: error, namespace: this.#namespace.name },
         `a room could not be ${done} durably; await socket.join() to know of it`)
     })
     return all
@@ -213,29 +213,29 @@ export class Carrier {
   }
 
   #broadcast (packet: EventPacket, options: BroadcastOptions): void {
-    let carried: Carried | undefined
+    let emit: DurableEmit | undefined
     try {
-      carried = this.#carried(packet, options)
+      emit = this.#durableEmit(packet, options)
     } catch (error) {
       if (!(error instanceof HoldfastError) && !(error instanceof EnvelopeError)) throw error
       this.#staysLive('an emit of the application can\'t be kept', error)
     }
     // where it throws what the application should know: circles, a BigInt
-    if (carried === undefined) return this.#live.broadcast(packet, options)
-    const { publisher, id, topics, payload } = carried
+    if (emit === undefined) return this.#live.broadcast(packet, options)
+    const { publisher, id, topics, payload } = emit
     const { broker, tally } = this.#options
     for (const topic of topics) {
       broker.publish(publisher, { topic, payload, id, qos: 1, retain: false }, error => {
         if (error === undefined) return
-        tally.note('notKept', { err: error, namespace: this.#namespace.name },
+        tally.note('notStored', { err: error, namespace: this.#namespace.name },
           'an emit of the application was not kept')
       })
     }
   }
 
   /** How an emit travels by the log; undefined where it is not meant to, and an exception where it can't. */
-  #carried ({ type, data, id }: EventPacket, { rooms, except = NOBODY, flags = {} }: BroadcastOptions):
-  Carried | undefined {
+  #durableEmit ({ type, data, id }: EventPacket, { rooms, except = NOBODY, flags = {} }: BroadcastOptions):
+  DurableEmit | undefined {
     if (type !== EVENT || id !== undefined || flags.volatile === true || flags.local === true) return undefined
     const [event, ...args] = data
     if (typeof event !== 'string' || isReservedEvent(event)) return undefined

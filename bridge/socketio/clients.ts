@@ -6,7 +6,7 @@ import type { Leftovers } from './admission/leftovers.ts'
 import type { Holders } from './admission/liveness.ts'
 import { rename } from './admission/namespace-hook.ts'
 import type { Sid } from './admission/recovery.ts'
-import type { Carrier, Member } from './application-emits.ts'
+import type { ApplicationEmits, Member } from './application-emits.ts'
 import type { Connection } from './connection.ts'
 import { Inbound } from './inbound.ts'
 import { SocketLink, type LinkContext } from './link.ts'
@@ -44,7 +44,7 @@ export interface ClientsOptions {
   readonly isProgram: boolean
   /** By the id of the socket: for the emits of a program of its own. */
   readonly members: Map<string, Member>
-  readonly carriers: Pick<WeakMap<Namespace, Carrier>, 'get'>
+  readonly applicationEmits: Pick<WeakMap<Namespace, ApplicationEmits>, 'get'>
 }
 
 /** Reasons of Socket.IO for a disconnect: one of the two sides meant it. */
@@ -90,7 +90,7 @@ export class Clients {
   }
 
   #enter (socket: Socket, admitted: Admitted, connect: () => void): void {
-    const { broker, members, carriers } = this.#options
+    const { broker, members, applicationEmits } = this.#options
     const { connection, session, recovered, name, sid, pid, bringsPid } = admitted
     const { isProgram, strangers } = this.#options
     const isUnknown = isProgram && admitted.owner === undefined
@@ -111,8 +111,8 @@ export class Clients {
       socket.on('error', this.#safely((error: Error) => this.#malformed(connection, who, error)))
     }
     members.set(socket.id, { session, name })
-    const carrier = carriers.get(socket.nsp)
-    carrier?.restore(socket.id, session)
+    const emits = applicationEmits.get(socket.nsp)
+    emits?.restore(socket.id, session)
     const link = this.#newLink(socket, admitted)
     const inbound = this.#newInbound(socket, admitted)
     connection.add(link)
@@ -139,9 +139,9 @@ export class Clients {
       if (!inbound.handle(packet) && this.#options.isProgram) next()
     }, () => connection.close()))
     this.#attach(socket, admitted, link, connect)
-    if (carrier === undefined || !isUnknown || recovered) carrier?.keepOthers(socket.id)
-    else if (carrier.hasOthers(socket.id)) {
-      whenCaughtUp(session, connection, () => carrier.leaveOthers(socket.id, session))
+    if (emits === undefined || !isUnknown || recovered) emits?.keepOthers(socket.id)
+    else if (emits.hasOthers(socket.id)) {
+      whenCaughtUp(session, connection, () => emits.leaveOthers(socket.id, session))
     }
   }
 
@@ -211,8 +211,8 @@ export class Clients {
   }
 
   #gone (socket: Socket, session: Session, sid: Sid | undefined): void {
-    const { members, carriers } = this.#options
-    carriers.get(socket.nsp)?.keepOthers(socket.id)
+    const { members, applicationEmits } = this.#options
+    applicationEmits.get(socket.nsp)?.keepOthers(socket.id)
     if (sid !== undefined && this.#bySid.get(sid) === socket) this.#bySid.delete(sid)
     if (members.get(socket.id)?.session === session) members.delete(socket.id)
   }
@@ -258,12 +258,12 @@ export class Clients {
 /** Calls back once everything that waited for the client is acknowledged, unless the connection ends before. */
 function whenCaughtUp (session: Session, connection: Connection, caughtUp: () => void): void {
   let through: Offset | undefined
-  const look = (): void => {
+  const check = (): void => {
     const { live } = session
     if (live === undefined || !connection.open) return
     if (through === undefined && live.caughtUp) through = session.sent
     if (through !== undefined && session.position >= through) return caughtUp()
-    connection.ask(look)
+    connection.ask(check)
   }
-  connection.ask(look)
+  connection.ask(check)
 }

@@ -31,7 +31,7 @@ export interface Channel {
   /** Somebody else wrote an event: a program, as it is not kept. */
   foreign? (): void
   /** What is to stand behind all that is handed over to the transport now. */
-  owed? (): EncodedEvent | undefined
+  pendingOffset? (): EncodedEvent | undefined
 }
 
 export interface ConnectionOptions {
@@ -90,8 +90,8 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   /** Taken from the client and not yet durable. */
   #pendingBytes = 0
   /** Of them: answered, and the answers are not taken. */
-  #owedBytes = 0
-  #isOwing = false
+  #untakenBytes = 0
+  #isUntaken = false
   /** Of work that takes a turn of its own; bounded as what waits for the disk is, see take(). */
   #turn: Turn | undefined
   #work: Array<{ readonly units: number, readonly work: () => void }> | undefined
@@ -128,7 +128,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   }
 
   flushed (): void {
-    for (const channel of this.#channels) this.wire.append(channel.owed?.())
+    for (const channel of this.#channels) this.wire.append(channel.pendingOffset?.())
     this.#prover.flushing()
     this.#respondedBytes = this.#queuedBytes
     this.#queuedBytes = 0
@@ -295,29 +295,29 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
    */
   settle (bytes: number, isAnswered: boolean): void {
     if (!isAnswered || !this.#isFull) return this.#release(bytes)
-    this.#owedBytes += bytes
+    this.#untakenBytes += bytes
     this.#owe()
   }
 
   /** Reads nothing until what was written is taken. */
   #owe (): void {
-    if (!this.#isOwing) this.wire.whenTaken(() => this.#settleOwed())
-    this.#isOwing = true
+    if (!this.#isUntaken) this.wire.whenTaken(() => this.#releaseTaken())
+    this.#isUntaken = true
     this.#pause()
   }
 
-  #settleOwed (): void {
+  #releaseTaken (): void {
     if (!this.open) return
-    if (this.#isFull) return this.wire.whenTaken(() => this.#settleOwed())
-    const owed = this.#owedBytes
-    this.#owedBytes = 0
-    this.#isOwing = false
-    this.#release(owed)
+    if (this.#isFull) return this.wire.whenTaken(() => this.#releaseTaken())
+    const bytes = this.#untakenBytes
+    this.#untakenBytes = 0
+    this.#isUntaken = false
+    this.#release(bytes)
   }
 
   #release (bytes: number): void {
     this.#pendingBytes -= bytes
-    if (this.#paused === undefined || this.#isOwing || this.#pendingBytes > this.#options.pendingBytesMax / 2) return
+    if (this.#paused === undefined || this.#isUntaken || this.#pendingBytes > this.#options.pendingBytesMax / 2) return
     this.#paused.resume()
     this.#paused = undefined
   }

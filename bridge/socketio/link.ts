@@ -252,18 +252,18 @@ export class SocketLink implements Link, Channel {
   }
 
   #carryToken (isDirect: boolean): void {
-    const carrier = this.owed()
-    if (carrier === undefined) return
-    if (isDirect) batch.push(carrier)
-    else this.#connection.wire.write(carrier)
+    const offset = this.pendingOffset()
+    if (offset === undefined) return
+    if (isDirect) batch.push(offset)
+    else this.#connection.wire.write(offset)
   }
 
-  owed (): EncodedEvent | undefined {
+  pendingOffset (): EncodedEvent | undefined {
     if (!this.#owesToken || this.#recoveryOffset !== 'event') return undefined
     const token = this.#token()
     if (token === undefined) return undefined
     this.#owesToken = false
-    return this.#frames.carrier(token)
+    return this.#frames.offsetEvent(token)
   }
 
   /** What the client never sees needs no proof; a link must not call back while the session calls it. */

@@ -15,7 +15,7 @@ import { Leftovers } from './admission/leftovers.ts'
 import { Holders } from './admission/liveness.ts'
 import { hookedNamespaces, hookNamespaces } from './admission/namespace-hook.ts'
 import { Seats } from './admission/recovery.ts'
-import { Carrier, type Member } from './application-emits.ts'
+import { ApplicationEmits, type Member } from './application-emits.ts'
 import { Clients } from './clients.ts'
 import { Connection, type Eio3Proof } from './connection.ts'
 import type { Durable } from './durable.ts'
@@ -34,7 +34,7 @@ import { engineOf, type EngineRequest, type EngineServer, type EngineSocket } fr
 import { ACK_ID_MAX, ACK_ID_MIN, Frames } from './wire/frames.ts'
 import { guardPolling } from './wire/guard.ts'
 import { Inlets } from './wire/inlets.ts'
-import { createOwnIo, guardProgramIo, tellKeptNamespaces, type OriginGate } from './wire/own-io.ts'
+import { createOwnIo, guardProgramIo, warnOfDynamicNamespaces, type OriginGate } from './wire/own-io.ts'
 import { tellRefusedRequests } from './wire/refused-requests.ts'
 import { namespacesOf, privateOf } from './wire/socketio.ts'
 import { Strangers } from './wire/strangers.ts'
@@ -181,7 +181,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   })
   const members = new Map<string, Member>()
   /** Gone with their namespaces, whose names clients may choose. */
-  const carriers = new WeakMap<Namespace, Carrier>()
+  const applicationEmits = new WeakMap<Namespace, ApplicationEmits>()
 
   const gate = (request: EngineRequest): string | undefined =>
     refusedTransport(request._query) ?? admission.mayConnect(engine)
@@ -257,11 +257,11 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   })
 
   const releaseAdapter = programs && keepAdapter(programs)
-  if (programs !== undefined) hookedNamespaces(programs, tellKeptNamespaces(programs, log))
+  if (programs !== undefined) hookedNamespaces(programs, warnOfDynamicNamespaces(programs, log))
   if (program !== undefined) {
     hookedNamespaces(program.io, namespace => {
       const { name: namespaceName } = rules.namespace(namespace.name)
-      carriers.set(namespace, new Carrier(namespace,
+      applicationEmits.set(namespace, new ApplicationEmits(namespace,
         { broker, program: program.publisher, durable: program.durable, members, namespaceName, makeId, tally }))
     })
   }
@@ -290,7 +290,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     }),
     isProgram: program !== undefined,
     members,
-    carriers
+    applicationEmits
   })
   hookNamespaces(io, async socket => {
     const admitted = await admission.admit(socket).catch((error: unknown) => {
@@ -322,7 +322,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
       await atMost(CLOSE_GRACE_MS, [clients.stop()])
       await atMost(CLOSE_FLUSH_MS, Object.values(engine.clients).map(socket => flushed(socket)))
       broker.events.off('session-ended', forget)
-      for (const namespace of namespacesOf(io)) carriers.get(namespace)?.detach()
+      for (const namespace of namespacesOf(io)) applicationEmits.get(namespace)?.detach()
       releaseAdapter?.()
       if (programs === undefined) engine.close()
     }

@@ -8,7 +8,7 @@ export const TALLIES = [
   /** Joins and emits of the program that could not be made durable, and went to who is connected. */
   'liveOnly',
   /** Emits, joins and leaves of the program that the store did not take. */
-  'notKept',
+  'notStored',
   /** Emits of the program that its option `durable` had no answer for; they were kept. */
   'undecided',
   /** Messages that a client of version 2 would have taken for events of its own life. */

@@ -146,9 +146,9 @@ function make<V> (root: Node<V>, levels: readonly string[]): Node<V> {
   for (let i = 0; i < levels.length;) {
     const next = childOf(node, levels[i])
     if (next === undefined) {
-      const made = makeNode<V>(levels.slice(i).join('/'))
-      hang(node, made)
-      return made
+      const added = makeNode<V>(levels.slice(i).join('/'))
+      hang(node, added)
+      return added
     }
     const path = next.path.split('/')
     const shared = sharedLevels(path, levels, i)

@@ -265,12 +265,12 @@ export class LogIndex<S extends Subscriber> {
   get isTrimDue (): boolean { return this.#trimmer.isDue }
 
   /**
-   * Drops what every session has moved past, and returns the offsets, ascending. It looks at about `looksMax` places
+   * Drops what every session has moved past, and returns the offsets, ascending. It looks at about `visitsMax` places
    * and drops at most `entriesMax`; what is left over comes with the next call.
    * An entry stays while one session that is kept has a matching filter from before it and a cursor below it [G2].
    */
-  trim (looksMax: number, tail: Offset, entriesMax = Infinity): Offset[] {
-    return this.#trimmer.trim(looksMax, tail, entriesMax)
+  trim (visitsMax: number, tail: Offset, entriesMax = Infinity): Offset[] {
+    return this.#trimmer.trim(visitsMax, tail, entriesMax)
   }
 
   /** Drops the first entries of a topic. */

@@ -22,16 +22,16 @@ class Node<V> {
   make (name: string): Node<V> {
     const known = this.get(name)
     if (known !== undefined) return known
-    const made = new Node<V>()
-    if (this.#children !== undefined) this.#children.set(name, made)
+    const added = new Node<V>()
+    if (this.#children !== undefined) this.#children.set(name, added)
     else if (this.#child === undefined) {
       this.#name = name
-      this.#child = made
+      this.#child = added
     } else {
-      this.#children = new Map([[this.#name, this.#child], [name, made]])
+      this.#children = new Map([[this.#name, this.#child], [name, added]])
       this.#child = undefined
     }
-    return made
+    return added
   }
 
   remove (name: string): void {

@@ -20,7 +20,7 @@ export interface TrimmerOptions<S extends Subscriber> {
 
 /** One call of trim(). */
 interface Slice {
-  looks: number
+  visits: number
   readonly tail: Offset
   readonly entriesMax: number
   readonly gone: number[]
@@ -86,15 +86,15 @@ export class Trimmer<S extends Subscriber> {
 
   // --- trimming
 
-  trim (looksMax: number, tail: Offset, entriesMax: number): Offset[] {
-    const slice: Slice = { looks: looksMax, tail, entriesMax, gone: [] }
-    while (slice.looks > 0 && slice.gone.length < entriesMax) {
+  trim (visitsMax: number, tail: Offset, entriesMax: number): Offset[] {
+    const slice: Slice = { visits: visitsMax, tail, entriesMax, gone: [] }
+    while (slice.visits > 0 && slice.gone.length < entriesMax) {
       const topic = this.#unwanted.pop()
       if (topic === undefined) break
       topic.dirty = false
       if (!this.#trimTopic(topic, slice)) this.unwanted(topic)
     }
-    while (slice.looks > 0 && slice.gone.length < entriesMax && this.#head < this.#routes.length) {
+    while (slice.visits > 0 && slice.gone.length < entriesMax && this.#head < this.#routes.length) {
       const route = this.#routes[this.#head++]
       route.dirty = false
       if (!this.#trimRoute(route, slice)) this.#touch(route) // behind the others
@@ -111,7 +111,7 @@ export class Trimmer<S extends Subscriber> {
     const isPast = route.durable === 0
     if (!isPast && route.holder === undefined) this.#raise(route, slice)
     const floor = isPast ? slice.tail : route.floor
-    slice.looks--
+    slice.visits--
     if (route.isExact) {
       const topic = this.#options.topic(route.filter)
       return topic === undefined || this.#trimTopic(topic, slice)
@@ -121,7 +121,7 @@ export class Trimmer<S extends Subscriber> {
       const number = postings.blockAt(0)
       const start = number * BLOCK_OFFSETS
       if (start > floor) break
-      if (slice.looks <= 0) return false
+      if (slice.visits <= 0) return false
       if (!this.#trimBlock(number, floor, isPast ? undefined : route, slice)) return false
       if (start + BLOCK_OFFSETS - 1 > floor) break
       postings.dropFirst()
@@ -140,7 +140,7 @@ export class Trimmer<S extends Subscriber> {
       if (topic === undefined) continue
       const offset = block.offsetAt(place)
       if (offset > floor) return true
-      slice.looks--
+      slice.visits--
       if (route !== undefined && !this.#options.routesOf(topic).includes(route)) continue
       if (!this.#trimTopic(topic, slice)) return false
       if (topics !== block.topics) { // it was compacted
@@ -171,7 +171,7 @@ export class Trimmer<S extends Subscriber> {
     let holder: S | undefined
     for (const { session, qos, from } of route.all) {
       if (qos === 0 || session.clean) continue
-      slice.looks--
+      slice.visits--
       const passed = Math.max(session.position, from) as Offset
       if (passed >= floor) continue
       floor = passed

@@ -160,7 +160,7 @@ export class Subscribing {
         if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#replace(subscription, qos)
         if (isShared(filter)) this.#shares().joined(session, filter, qos)
-        this.owe(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
+        this.sendRetained(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
         // What is written must count from where the subscription does, which an earlier one may have begun.
         const isExact = session.clean || subscription.from === (from ?? at)
         if (!isExact) this.#inexact.set(subscription, this.#inexact.get(subscription) ?? [])
@@ -224,7 +224,7 @@ export class Subscribing {
   }
 
   /** The subscription is owed the retained messages that match. */
-  owe ({ session, route }: Subscription<Session>, notAfter: Offset): void {
+  sendRetained ({ session, route }: Subscription<Session>, notAfter: Offset): void {
     session.retainedSent?.delete(route.filter)
     if (isShared(session.clientId) || !this.#retained.mayMatch(route.filter)) return
     (session.retainedDue ??= new RetainedDue()).add(route.filter, notAfter)

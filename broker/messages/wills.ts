@@ -25,7 +25,7 @@ export class Wills {
   /** Wills that must be published, until they are durable. */
   readonly #leaving = new Set<Message>()
   /** Those of them that the log would not take; tried again. */
-  readonly #owed = new Set<Message>()
+  readonly #unwritten = new Set<Message>()
 
   constructor (options: WillsOptions) {
     this.#options = options
@@ -78,7 +78,7 @@ export class Wills {
       this.#stored.get(publisher) === message ? [{ table: 'wills', key: publisher, value: null }] : []
     this.#options.publish({ ...message, time: this.#options.clock.now() }, changes, (error) => {
       if (error?.retriable === true) {
-        this.#owed.add(message)
+        this.#unwritten.add(message)
         return
       }
       this.#leaving.delete(message)
@@ -91,12 +91,12 @@ export class Wills {
 
   /** Tries again what is owed. */
   retry (): void {
-    const owed = [...this.#owed]
-    this.#owed.clear()
-    for (const message of owed) this.publish(message)
+    const wills = [...this.#unwritten]
+    this.#unwritten.clear()
+    for (const message of wills) this.publish(message)
   }
 
-  get owed (): number { return this.#owed.size }
+  get unwritten (): number { return this.#unwritten.size }
 
   /** At start: the clients of all wills that are still written down were connected when the server went away. */
   async publishAll (): Promise<void> {

@@ -31,7 +31,7 @@ export interface Limits {
   cleanQueueMessagesMax: number
   cleanQueueBytesMax: number
   /** Messages set aside for one session; beyond it the oldest go. */
-  asideMessagesMax: number
+  setAsideMessagesMax: number
   /** Deliveries in vain until a message is set aside. */
   redeliveriesMax: number
   /** How long a connection holds without such a message at least, before that is tried alone; and at most. */
@@ -88,7 +88,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   backlogAgeMsMax: 604_800_000,
   cleanQueueMessagesMax: 10_000,
   cleanQueueBytesMax: 16_777_216,
-  asideMessagesMax: 100,
+  setAsideMessagesMax: 100,
   redeliveriesMax: 10,
   trialHoldMs: 1_000,
   trialHoldMsMax: 600_000,

@@ -79,7 +79,7 @@ export class Placed implements Entry {
 }
 
 /** A message that a session goes on without, as its delivery broke the connection again and again. */
-export interface AsideMessage {
+export interface SetAsideMessage {
   /** Names it within its session. */
   readonly id: string
   /** ORIGIN for a retained message that was due on a subscription. */

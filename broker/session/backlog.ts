@@ -22,18 +22,18 @@ type Filters = ReadonlyArray<Subscription<Session>>
  */
 export function summable (session: Session, after: Offset): Filters | undefined {
   if (session.subscriptions.size > SUMMED_FILTERS_MAX) return undefined
-  const kept: Array<Subscription<Session>> = []
+  const uncovered: Array<Subscription<Session>> = []
   const start = ({ from }: Subscription<Session>): number => Math.max(after, from)
   for (const one of session.subscriptions.values()) {
     if (one.qos === 0) continue
     const isCovered = (by: Subscription<Session>, other: Subscription<Session>): boolean =>
       start(by) <= start(other) && covers(by.route.filter, other.route.filter)
-    if (kept.some((other) => isCovered(other, one))) continue
-    for (let i = kept.length - 1; i >= 0; i--) if (isCovered(one, kept[i])) kept.splice(i, 1)
-    if (kept.some((other) => overlap(other.route.filter, one.route.filter))) return undefined
-    kept.push(one)
+    if (uncovered.some((other) => isCovered(other, one))) continue
+    for (let i = uncovered.length - 1; i >= 0; i--) if (isCovered(one, uncovered[i])) uncovered.splice(i, 1)
+    if (uncovered.some((other) => overlap(other.route.filter, one.route.filter))) return undefined
+    uncovered.push(one)
   }
-  return kept
+  return uncovered
 }
 
 /**

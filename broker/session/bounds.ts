@@ -55,7 +55,7 @@ export function overBounds (session: Session, index: LogIndex<Session>, bounds: 
   const filters = summable(session, sent)
   if (filters !== undefined) {
     const all = index.count(filters, sent)
-    const start = nearCut(filters, index, sent, bounds)
+    const start = estimatedCut(filters, index, sent, bounds)
     return cut(filters, index, bounds, { start, all, left: start === sent ? all : index.count(filters, start) }, work)
   }
   const tally = session.tally ??= new Tally(sent)
@@ -76,7 +76,9 @@ function isOlder (session: Session, index: LogIndex<Session>, tooOld: Offset): b
 }
 
 /** A place at which, or less than a block behind which, it will be enough. */
-function nearCut (filters: Filters, index: LogIndex<Session>, sent: Offset, { limits, tooOld, tail }: Bounds): Offset {
+function estimatedCut (
+  filters: Filters, index: LogIndex<Session>, sent: Offset, { limits, tooOld, tail }: Bounds
+): Offset {
   const place = Math.max(sent, tooOld) as Offset
   if (isWithin(index.count(filters, place), limits)) return place
   const before = (block: number): Offset => (block * BLOCK_OFFSETS - 1) as Offset

@@ -80,7 +80,7 @@ export class Follower {
       turnUnits: options.turnUnits,
       fill: (session, live) => {
         this.#puller.fill(session, live)
-        session.membership?.look()
+        session.membership?.resume()
       },
       isBehind: (session, live) => this.#puller.isBehind(session, live),
       sent: (session) => { events.sent(session) },
@@ -223,7 +223,7 @@ export class Follower {
   withdraw (session: Session, flight: Flight): void { session.window!.acknowledge(flight.packetId) }
 
   /** As wake(), if there is anything to be sent. */
-  look (session: Session): void {
+  wakeIfBehind (session: Session): void {
     const { live } = session
     if (live !== undefined && (live.outbox.length > 0 || this.#puller.isBehind(session, live))) this.wake(session)
   }

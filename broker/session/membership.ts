@@ -10,7 +10,7 @@ export interface Membership {
   /** It has acknowledged a message, of a group or not, or goes on without it. */
   acknowledged (flight: Flight): void
   /** It may have room. */
-  look (): void
+  resume (): void
   /** Is it one that a group has given it? */
   has (delivery: Delivery): boolean
   /** It is subscribed to that no more. */

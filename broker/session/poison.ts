@@ -137,7 +137,7 @@ export class Suspects {
   }
 }
 
-type State = 'new' | 'watching' | 'waiting' | 'holding' | 'alone' | 'grouped' | 'aside' | 'over'
+type State = 'new' | 'watching' | 'waiting' | 'holding' | 'alone' | 'grouped' | 'setAside' | 'over'
 
 /** One connection of a session whose last one broke. */
 export class Trial {
@@ -209,7 +209,7 @@ export class Trial {
   begin (): void {
     const { message, score, attempts, carriedBytes } = this.#suspicion
     if (score >= this.#suspects.scoreMax) {
-      this.#state = 'aside'
+      this.#state = 'setAside'
       this.#sink.setAside(message!, attempts)
       return
     }
@@ -231,7 +231,7 @@ export class Trial {
    * written down.
    */
   setAside (isKept?: boolean): void {
-    if (this.#state !== 'aside') return
+    if (this.#state !== 'setAside') return
     if (isKept === undefined) {
       this.#cancel = this.#suspects.clock.after(this.#suspects.holdMsMin, () => this.begin())
       return

@@ -3,7 +3,7 @@ import { sessionKey, splitSessionKey } from '../store/keys.ts'
 import type { Store, StoredRecord } from '../store/store.ts'
 import type { RecordChange } from '../log/log.ts'
 import type { Mark } from '../system/own-time.ts'
-import type { AsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../model/message.ts'
+import type { SetAsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../model/message.ts'
 import { GAP_REASONS, type GapReason } from './link.ts'
 import type { Session } from './session.ts'
 import { FLIGHT_RELEASED, FLIGHT_RELEASING, type FlightState } from './window.ts'
@@ -186,22 +186,23 @@ export async function readSecret (store: Pick<Store, 'get'>): Promise<Buffer | u
 
 const ASIDE_BYTES = 1 + 8 + 8 + 4 + 8
 
-export function asideChange (session: Session, id: string,
-  { offset, attempts, setAsideAt, message }: Omit<AsideMessage, 'id'>): RecordChange {
+export function setAsideChange (session: Session, id: string,
+  { offset, attempts, setAsideAt, message }: Omit<SetAsideMessage, 'id'>): RecordChange {
   const head = Buffer.alloc(ASIDE_BYTES)
   let at = head.writeUInt8(VERSION, 0)
   at = head.writeDoubleBE(session.instance, at)
   at = head.writeDoubleBE(offset, at)
   at = head.writeUInt32BE(attempts, at)
   head.writeDoubleBE(setAsideAt, at)
-  return { table: 'aside', key: sessionKey(session.clientId, id), value: Buffer.concat([head, encodeMessage(message)]) }
+  const value = Buffer.concat([head, encodeMessage(message)])
+  return { table: 'setAside', key: sessionKey(session.clientId, id), value }
 }
 
-export function readAside (record: StoredRecord): { instance: number, aside: AsideMessage } {
+export function readSetAside (record: StoredRecord): { instance: number, message: SetAsideMessage } {
   const value = unversioned(record.value, record.key)
   return {
     instance: value.readDoubleBE(0),
-    aside: {
+    message: {
       id: splitSessionKey(record.key).part,
       offset: value.readDoubleBE(8) as Offset,
       attempts: value.readUInt32BE(16),

@@ -103,7 +103,7 @@ export class Session implements Subscriber {
   /** Flights that wait until it is durable that their identifiers are out (QoS 2). */
   held: readonly Flight[] | undefined
   /** Identifiers of the messages that were set aside, the oldest first. */
-  aside: Set<string> | undefined
+  setAside: Set<string> | undefined
   /** That is being written now. */
   isHoldWritten = false
   /** The cursor, or the record of the session itself, has changed and is to be written behind. */

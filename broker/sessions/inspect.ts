@@ -3,16 +3,16 @@ import type { SessionInfo } from '../broker.ts'
 import { DEFAULT_LIMITS } from '../model/limits.ts'
 import { LogIndex } from '../log/log-index.ts'
 import { loadSessions } from './load.ts'
-import type { AsideMessage, ClientId, TimeMs } from '../model/message.ts'
-import { readAlive, readAside } from '../session/records.ts'
+import type { SetAsideMessage, ClientId, TimeMs } from '../model/message.ts'
+import { readAlive, readSetAside } from '../session/records.ts'
 import type { Session } from '../session/session.ts'
-import { asideByWall, infoOf } from './session-info.ts'
+import { setAsideByWall, infoOf } from './session-info.ts'
 import { sessionKey } from '../store/keys.ts'
 import type { Recovery, Store } from '../store/store.ts'
 
 export type LogRecords = Pick<Store, 'records' | 'scan' | 'get'> & Pick<Recovery, 'clean' | 'tail'>
 
-export interface SessionsLook {
+export interface InspectedSessions {
   /** When a server was last known to run on it; it says so every few seconds. */
   readonly aliveAt: TimeMs | undefined
   /**
@@ -21,11 +21,11 @@ export interface SessionsLook {
    */
   readonly sessions: readonly SessionInfo[]
   /** What was set aside for a session, the oldest first. */
-  aside (clientId: ClientId): AsyncIterableIterator<AsideMessage>
+  listSetAside (clientId: ClientId): AsyncIterableIterator<SetAsideMessage>
 }
 
 /** Reads all of the log, but for the payloads: what waits is counted by the filters of the sessions. */
-export async function lookAtSessions (records: LogRecords): Promise<SessionsLook> {
+export async function inspectSessions (records: LogRecords): Promise<InspectedSessions> {
   const alive = await readAlive(records)
   const wall = (time: TimeMs): TimeMs => time + (alive === undefined ? 0 : alive.wall - alive.own) as TimeMs
   const index = new LogIndex<Session>(0)
@@ -49,10 +49,10 @@ export async function lookAtSessions (records: LogRecords): Promise<SessionsLook
       const info = infoOf(session, index, { wall })
       return attached.has(session) ? { ...info, attached: true, detachedAt: undefined } : info
     }),
-    async * aside (clientId) {
-      for (const id of sessions.get(clientId)?.aside ?? []) {
-        const record = await records.get('aside', sessionKey(clientId, id))
-        if (record !== undefined) yield asideByWall(readAside(record).aside, wall)
+    async * listSetAside (clientId) {
+      for (const id of sessions.get(clientId)?.setAside ?? []) {
+        const record = await records.get('setAside', sessionKey(clientId, id))
+        if (record !== undefined) yield setAsideByWall(readSetAside(record).message, wall)
       }
     }
   }

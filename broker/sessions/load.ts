@@ -4,7 +4,7 @@ import type { RecordChange } from '../log/log.ts'
 import { makeSubscription, PENDING, type Subscription } from '../log/route.ts'
 import { ORIGIN, type ClientId, type Offset, type TimeMs } from '../model/message.ts'
 import type { Limits } from '../model/limits.ts'
-import { readAside, readCursor, type Cursor, readFilter, readIncoming, readSession } from '../session/records.ts'
+import { readSetAside, readCursor, type Cursor, readFilter, readIncoming, readSession } from '../session/records.ts'
 import { Session } from '../session/session.ts'
 import { Window } from '../session/window.ts'
 import { splitSessionKey } from '../store/keys.ts'
@@ -35,7 +35,7 @@ export interface Loaded {
   /** Sessions whose own record was damaged: they are gone [G5]. */
   readonly lost: Set<ClientId>
   /** Subscriptions that are owed the retained messages of their time. */
-  readonly owed: Array<{ readonly subscription: Subscription<Session>, readonly notAfter: Offset }>
+  readonly pendingRetained: Array<{ readonly subscription: Subscription<Session>, readonly notAfter: Offset }>
   /** Records of sessions that have ended, left because a disk was full: to be removed. */
   readonly stale: RecordChange[]
   /** The highest number of a session so far. */
@@ -51,7 +51,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
     recovery.damagedRecords.filter((one) => (one.table ?? table) === table).map(({ key }) => key)
   const damagedSessions = damagedIn('sessions')
   const lost = new Set(recovery.damagedRecords.flatMap(({ table, key }) => table === 'sessions' ? key as ClientId : []))
-  const owed: Loaded['owed'] = []
+  const pendingRetained: Loaded['pendingRetained'] = []
   const stale: RecordChange[] = []
   let lastInstance = 0
 
@@ -88,7 +88,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       const session = owner('filters', clientId, instance, record)
       if (session === undefined) continue
       const subscription = subscribeTo(options.index, session, part, qos, from)
-      if (retainedDue) owed.push({ subscription, notAfter: record.at })
+      if (retainedDue) pendingRetained.push({ subscription, notAfter: record.at })
     }
     options.assertRoom?.()
   }
@@ -122,11 +122,11 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
     }
     options.assertRoom?.()
   }
-  for await (const records of store.records('aside')) {
+  for await (const records of store.records('setAside')) {
     for (const record of records) {
       const { clientId, part } = splitSessionKey(record.key)
-      const session = owner('aside', clientId, readAside(record).instance, record)
-      if (session !== undefined) (session.aside ??= new Set()).add(part)
+      const session = owner('setAside', clientId, readSetAside(record).instance, record)
+      if (session !== undefined) (session.setAside ??= new Set()).add(part)
     }
     options.assertRoom?.()
   }
@@ -142,7 +142,7 @@ export async function loadSessions (options: LoadOptions): Promise<Loaded> {
       told.add(session)
     }
   }
-  return { sessions, surprised, noted, told: [...told], lost, owed, stale, lastInstance }
+  return { sessions, surprised, noted, told: [...told], lost, pendingRetained, stale, lastInstance }
 }
 
 /** A note is a hint: one that can't be read, as another version wrote it, is none. */

@@ -80,15 +80,15 @@ export class Removals {
   /** Resolves when the filter's record is removed. Rejects with STORE_UNAVAILABLE: then it is owed. */
   async removeFilter (session: Session, filter: string): Promise<void> {
     const key = sessionKey(session.clientId, filter)
-    const owed = { session, filter, isWriting: true }
-    this.#filters.set(key, owed)
+    const removal = { session, filter, isWriting: true }
+    this.#filters.set(key, removal)
     try {
       await this.#log.recorded([{ table: 'filters', key, value: null }])
-      if (this.#filters.get(key) === owed) this.#filters.delete(key)
+      if (this.#filters.get(key) === removal) this.#filters.delete(key)
     } catch (error) {
-      owed.isWriting = false
+      removal.isWriting = false
       // A subscription of the same filter that was on its way before has forgotten what is owed since.
-      if (!session.ended) this.#filters.set(key, owed)
+      if (!session.ended) this.#filters.set(key, removal)
       throw error
     }
   }
@@ -109,10 +109,10 @@ export class Removals {
     for (const [clientId, removal] of this.#sessions) {
       if (!removal.isWriting && !isTaken(clientId)) this.#write(clientId, removal, NOTHING, () => {})
     }
-    for (const [key, owed] of this.#filters) {
-      if (owed.session.ended) this.#filters.delete(key) // its records have gone with it
-      else if (!owed.isWriting && !owed.session.subscriptions.has(owed.filter)) {
-        this.removeFilter(owed.session, owed.filter).catch(() => {}) // still owed
+    for (const [key, removal] of this.#filters) {
+      if (removal.session.ended) this.#filters.delete(key) // its records have gone with it
+      else if (!removal.isWriting && !removal.session.subscriptions.has(removal.filter)) {
+        this.removeFilter(removal.session, removal.filter).catch(() => {}) // still owed
       }
     }
   }
@@ -133,8 +133,8 @@ export function removalOf (session: Session): RecordChange[] {
   for (const packetId of session.incoming?.keys() ?? []) {
     changes.push({ table: 'incoming', key: sessionKey(clientId, String(packetId)), value: null })
   }
-  for (const id of session.aside ?? []) {
-    changes.push({ table: 'aside', key: sessionKey(clientId, id), value: null })
+  for (const id of session.setAside ?? []) {
+    changes.push({ table: 'setAside', key: sessionKey(clientId, id), value: null })
   }
   return changes
 }

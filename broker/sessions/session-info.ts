@@ -2,7 +2,7 @@ import type { SessionInfo } from '../broker.ts'
 import type { Clock } from '../system/clock.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import { pendingOf } from '../session/backlog.ts'
-import type { AsideMessage, TimeMs } from '../model/message.ts'
+import type { SetAsideMessage, TimeMs } from '../model/message.ts'
 import type { Session } from '../session/session.ts'
 
 const NOTHING = { messages: 0, bytes: 0 } as const
@@ -25,12 +25,12 @@ export function infoOf (session: Session, index: LogIndex<Session>, clock: Pick<
     backlogMessages: pending.messages + (live === undefined ? 0 : live.queue.length - live.queueHead),
     backlogBytes: pending.bytes + (live?.queueBytes ?? 0),
     inflightMessages: session.window?.size ?? 0,
-    asideMessages: session.aside?.size ?? 0
+    setAsideMessages: session.setAside?.size ?? 0
   }
 }
 
 /** Its times by the wall clock, as it is set now. */
-export function asideByWall (aside: AsideMessage, wall: (time: TimeMs) => TimeMs): AsideMessage {
-  const { setAsideAt, message } = aside
-  return { ...aside, setAsideAt: wall(setAsideAt), message: { ...message, time: wall(message.time) } }
+export function setAsideByWall (one: SetAsideMessage, wall: (time: TimeMs) => TimeMs): SetAsideMessage {
+  const { setAsideAt, message } = one
+  return { ...one, setAsideAt: wall(setAsideAt), message: { ...message, time: wall(message.time) } }
 }

@@ -66,20 +66,20 @@ export class Sessions {
   get (clientId: ClientId): Session | undefined { return this.#all.get(clientId) }
   values (): IterableIterator<Session> { return this.#all.values() }
 
-  count (): { sessions: number, attached: number, aside: number } {
+  count (): { sessions: number, attached: number, setAside: number } {
     let attached = 0
-    let aside = 0
+    let setAside = 0
     for (const session of this.#all.values()) {
       if (session.live !== undefined) attached++
-      if (session.aside !== undefined) aside += session.aside.size
+      if (session.setAside !== undefined) setAside += session.setAside.size
     }
-    return { sessions: this.#all.size, attached, aside }
+    return { sessions: this.#all.size, attached, setAside }
   }
 
   // --- at start
 
   /** Returns the subscriptions that are owed retained messages. */
-  async load (recovery: Recovery, aliveAt: TimeMs): Promise<Loaded['owed']> {
+  async load (recovery: Recovery, aliveAt: TimeMs): Promise<Loaded['pendingRetained']> {
     const { store, limits, clock, index, guard } = this.#options
     const { messages } = store.usage()
     const assertRoom = (): void => { guard.assertStartable() }
@@ -96,7 +96,7 @@ export class Sessions {
     }
     while (this.#noted.size > 0) this.flush() // before notes of this run take the place of those
     if (loaded.stale.length > 0) this.#options.log.record(loaded.stale, () => {}) // otherwise at the next start
-    return loaded.owed
+    return loaded.pendingRetained
   }
 
   // --- making and ending
@@ -348,7 +348,7 @@ export class Sessions {
    * Calls back for at most `count` sessions, or until it says false, going on where the last call ended; expired ones
    * end first.
    */
-  round (count: number, look: (session: Session) => boolean): void {
+  round (count: number, visit: (session: Session) => boolean): void {
     const now = this.#options.clock.now()
     for (let i = 0; i < count; i++) {
       this.#round ??= this.#all.values()
@@ -358,7 +358,7 @@ export class Sessions {
         return
       }
       if (this.#isExpired(next.value, now)) this.end(next.value, 'expired')
-      else if (!look(next.value)) return
+      else if (!visit(next.value)) return
     }
   }
 

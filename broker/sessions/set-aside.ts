@@ -8,16 +8,16 @@ import type { Clock } from '../system/clock.ts'
 import type { BrokerEvents } from '../system/events.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Log, RecordChange } from '../log/log.ts'
-import type { AsideMessage, Offset } from '../model/message.ts'
+import type { SetAsideMessage, Offset } from '../model/message.ts'
 import type { Follower } from '../session/follower.ts'
 import type { Delivery } from '../session/link.ts'
-import { asideChange, readAside } from '../session/records.ts'
+import { setAsideChange, readSetAside } from '../session/records.ts'
 import type { Session } from '../session/session.ts'
 import { Flight, FLIGHT_SENT } from '../session/window.ts'
 import { sessionKey } from '../store/keys.ts'
 import type { Store } from '../store/store.ts'
 
-export interface AsideOptions {
+export interface SetAsideOptions {
   readonly store: Store
   readonly log: Log
   readonly limits: Limits
@@ -28,14 +28,14 @@ export interface AsideOptions {
 
 const OFFSET_DIGITS = 16
 
-export class Aside {
-  readonly #options: AsideOptions
+export class SetAside {
+  readonly #options: SetAsideOptions
   /** Flights whose record is being written. */
   readonly #writing = new Map<Flight, Promise<boolean>>()
-  /** Messages that went because a session had asideMessagesMax of them. */
+  /** Messages that went because a session had setAsideMessagesMax of them. */
   dropped = 0
 
-  constructor (options: AsideOptions) {
+  constructor (options: SetAsideOptions) {
     this.#options = options
   }
 
@@ -63,20 +63,21 @@ export class Aside {
     const isOfGroup = session.membership?.has(flight) === true
     const offset = isOfGroup && 'offset' in message ? message.offset : flight.offset
     const id = idOf(flight, offset)
-    const kept = session.aside ??= new Set()
-    const tooMany = [...kept].filter((one) => one !== id).slice(0, Math.max(0, kept.size + 1 - limits.asideMessagesMax))
-    const isKnown = kept.has(id)
-    kept.add(id) // from here on the end of the session takes it along
+    const ids = session.setAside ??= new Set()
+    const others = [...ids].filter((one) => one !== id)
+    const tooMany = others.slice(0, Math.max(0, ids.size + 1 - limits.setAsideMessagesMax))
+    const isKnown = ids.has(id)
+    ids.add(id) // from here on the end of the session takes it along
     try {
       await log.recorded([
-        asideChange(session, id, { offset, attempts, setAsideAt: clock.now(), message }),
+        setAsideChange(session, id, { offset, attempts, setAsideAt: clock.now(), message }),
         ...tooMany.map((old) => removal(session, old))
       ])
     } catch (error) {
-      if (!isKnown) kept.delete(id)
+      if (!isKnown) ids.delete(id)
       throw error
     }
-    for (const old of tooMany) kept.delete(old)
+    for (const old of tooMany) ids.delete(old)
     this.dropped += tooMany.length
     if (session.ended) return false
     await follower.dismiss(session, flight)
@@ -86,19 +87,19 @@ export class Aside {
   }
 
   /** What a session has, the oldest first; read one at a time. */
-  async * list (session: Session): AsyncIterableIterator<AsideMessage> {
-    for (const id of [...session.aside ?? []]) {
-      const record = await this.#options.store.get('aside', sessionKey(session.clientId, id))
-      if (record !== undefined) yield readAside(record).aside
+  async * list (session: Session): AsyncIterableIterator<SetAsideMessage> {
+    for (const id of [...session.setAside ?? []]) {
+      const record = await this.#options.store.get('setAside', sessionKey(session.clientId, id))
+      if (record !== undefined) yield readSetAside(record).message
     }
   }
 
   /** Removes one, or all; durable when it resolves to how many there were. */
   async drop (session: Session, id?: string): Promise<number> {
-    const ids = [...session.aside ?? []].filter((one) => id === undefined || one === id)
+    const ids = [...session.setAside ?? []].filter((one) => id === undefined || one === id)
     if (ids.length === 0) return 0
     await this.#options.log.recorded(ids.map((one) => removal(session, one)))
-    for (const one of ids) session.aside?.delete(one)
+    for (const one of ids) session.setAside?.delete(one)
     return ids.length
   }
 }
@@ -111,5 +112,5 @@ function idOf ({ message }: Flight, offset: Offset): string {
 }
 
 function removal (session: Session, id: string): RecordChange {
-  return { table: 'aside', key: sessionKey(session.clientId, id), value: null }
+  return { table: 'setAside', key: sessionKey(session.clientId, id), value: null }
 }

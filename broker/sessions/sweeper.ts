@@ -30,7 +30,7 @@ const SWEEP_WORK = 20_000
 /** The same where a session is about to be attached; what that leaves is done by the sweeps. */
 const ATTACH_WORK = 1_000
 /** Places in the log that are looked at, and entries that are cleared away, in one go; and the pause until the next. */
-const TRIM_LOOKS = 20_000
+const TRIM_VISITS = 20_000
 const TRIM_ENTRIES = 4_096
 const TRIM_PAUSE_MS = 5
 
@@ -76,7 +76,7 @@ export class Sweeper {
   /** A session that has drained a long backlog leaves much to clear away: a little at a time. */
   #trim (): void {
     const { log, index, clock } = this.#options
-    log.trim(index.trim(TRIM_LOOKS, log.tail, TRIM_ENTRIES))
+    log.trim(index.trim(TRIM_VISITS, log.tail, TRIM_ENTRIES))
     if (!index.isTrimDue || this.#isTrimming) return
     this.#isTrimming = true
     clock.after(TRIM_PAUSE_MS, () => {

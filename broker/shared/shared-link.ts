@@ -14,7 +14,7 @@ import { NOT_SENT, type Flight } from '../session/window.ts'
 /** As many as there are packet identifiers: what members hold is bounded by their own windows [G6]. */
 const INFLIGHT_MAX = 65_535
 
-type Following = Pick<Follower, 'give' | 'hasRoom' | 'look' | 'withdraw'>
+type Following = Pick<Follower, 'give' | 'hasRoom' | 'wakeIfBehind' | 'withdraw'>
 
 /** Messages and acknowledgements of groups: their members count them again. */
 export interface Passed { delivered: number, acknowledged: number }
@@ -84,7 +84,7 @@ export class SharedLink implements Link {
     this.#members.set(member, qos)
     this.#group.join(member)
     for (const [count, reason] of this.#untold.splice(0)) this.gap(count, reason)
-    this.look()
+    this.resume()
   }
 
   /** It is subscribed no more, and may acknowledge what it has. */
@@ -100,7 +100,7 @@ export class SharedLink implements Link {
     this.#group.takeBack(unsent)
     this.#group.leave(member)
     this.#members.delete(member)
-    this.look()
+    this.resume()
     this.#rest()
   }
 
@@ -112,9 +112,9 @@ export class SharedLink implements Link {
   }
 
   /** A member may have room: what waits goes out, and more is taken from the log. */
-  look (): void {
+  resume (): void {
     this.#handOut()
-    if (!this.#isClosed) this.#options.follower.look(this.#options.session)
+    if (!this.#isClosed) this.#options.follower.wakeIfBehind(this.#options.session)
   }
 
   #rest (): void { if (!this.#isClosed && this.#group.size === 0 && this.#group.out === 0) this.#options.idle() }
@@ -195,10 +195,10 @@ export class Member implements Membership {
       this.#out.delete(flight)
       out?.link.settled(out.delivery)
     }
-    this.look()
+    this.resume()
   }
 
-  look (): void { for (const group of this.#groups.values()) group.link?.look() }
+  resume (): void { for (const group of this.#groups.values()) group.link?.resume() }
 
   has (delivery: Delivery): boolean { return this.#out.has(delivery as Flight) }
 

@@ -22,7 +22,7 @@ const CHUNK_BYTES = 1_048_576
 /** So often is a place tried, of which the server is faster; each time a smaller piece. */
 const TRIES_MAX = 200
 
-export class StoreLook {
+export class StoreInspector {
   readonly folder: string
   /** The process of the server that runs on it. */
   readonly pid: number | undefined
@@ -38,14 +38,14 @@ export class StoreLook {
   }
 
   /** Throws HoldfastError DATA_MISSING, DATA_NEWER or DATA_DAMAGED, naming the folder. */
-  static async open (path: string): Promise<StoreLook> {
+  static async open (path: string): Promise<StoreInspector> {
     const folder = resolve(path)
-    const look = new StoreLook(folder, openFile(folder), await ownerOf(folder))
+    const inspector = new StoreInspector(folder, openFile(folder), await ownerOf(folder))
     try {
-      look.#state = await look.#readState()
-      return look
+      inspector.#state = await inspector.#readState()
+      return inspector
     } catch (error) {
-      look.close()
+      inspector.close()
       throw error
     }
   }

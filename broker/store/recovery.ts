@@ -38,7 +38,7 @@ export interface OpenFolder {
 /** Throws HoldfastError with one of the codes that begin with DATA_, naming the folder; then nothing stays open. */
 export async function openFolder (path: string, makeEpoch: () => string): Promise<OpenFolder> {
   const folder = resolve(path)
-  const made = attempt(folder, 'DATA_NOT_WRITABLE', () => makeFolder(folder))
+  const created = attempt(folder, 'DATA_NOT_WRITABLE', () => makeFolder(folder))
   const lock = await attemptLater(folder, 'DATA_NOT_WRITABLE', () => lockFolder(folder))
   let engine: Engine | undefined
   try {
@@ -47,7 +47,7 @@ export async function openFolder (path: string, makeEpoch: () => string): Promis
     engine = await attemptLater(folder, 'DATA_DAMAGED', () => Engine.open(folder))
     const log = await recover(folder, engine, notes, makeEpoch)
     // The names of new files and folders must survive a power cut, too.
-    syncFolders(folder, made)
+    syncFolders(folder, created)
     return { lock, engine, ...log }
   } catch (error) {
     await engine?.close()
@@ -207,8 +207,8 @@ function allocateLockFile (folder: string): void {
   try { writeSync(file, Buffer.alloc(LOCK_FILE_BYTES), 0, LOCK_FILE_BYTES, 0) } finally { closeSync(file) }
 }
 
-function syncFolders (folder: string, firstMade: string | undefined): void {
-  const top = firstMade === undefined ? folder : dirname(resolve(firstMade))
+function syncFolders (folder: string, firstCreated: string | undefined): void {
+  const top = firstCreated === undefined ? folder : dirname(resolve(firstCreated))
   for (let path = folder; ; path = dirname(path)) {
     try {
       const fd = openSync(path, 'r')

@@ -6,7 +6,7 @@
 import type { Entry, Message, Offset } from '../model/message.ts'
 
 /** The tables beside the log; new ones come last (see layout.ts). Keys are made in keys.ts. */
-export const TABLES = ['meta', 'sessions', 'filters', 'cursors', 'retained', 'wills', 'incoming', 'aside'] as const
+export const TABLES = ['meta', 'sessions', 'filters', 'cursors', 'retained', 'wills', 'incoming', 'setAside'] as const
 export type Table = typeof TABLES[number]
 
 /** Puts a record (or removes it, with null) in the same atomic step as the messages of its batch. */

@@ -30,7 +30,7 @@ export interface TimeSource extends Pick<Clock, 'after'> {
 
 const TIMER_MS_MAX = 2_147_483_647
 /** How often it is looked whether the machine was suspended. */
-const SUSPEND_LOOK_MS = 1_000
+const SUSPEND_CHECK_MS = 1_000
 /** Shorter ones are not told from the rounding of the system's figures. */
 const SUSPEND_MS_MIN = 5_000
 
@@ -43,7 +43,7 @@ let lookedMs = -Infinity
 /** Linux's monotonic clock stands still while the machine is suspended, its uptime does not. */
 function sinceBoot (): number {
   const ms = startMs + performance.now()
-  if (process.platform === 'linux' && ms - lookedMs >= SUSPEND_LOOK_MS) {
+  if (process.platform === 'linux' && ms - lookedMs >= SUSPEND_CHECK_MS) {
     lookedMs = ms
     const difference = uptime() * 1_000 - ms
     if (difference - suspendedMs >= SUSPEND_MS_MIN) suspendedMs = difference

@@ -39,7 +39,7 @@ export interface BrokerEvents {
   gap: [{ clientId: ClientId, count: number, reason: GapReason }]
   /**
    * A message was set aside after so many `attempts`: the session goes on without it [G5]. `dropped` older ones went,
-   * as the session had asideMessagesMax of them.
+   * as the session had setAsideMessagesMax of them.
    */
   'set-aside': [{ clientId: ClientId, topic: string, id: string, attempts: number, dropped: number }]
   /**

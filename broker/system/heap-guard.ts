@@ -37,8 +37,8 @@ const MIB = 1_048_576
  * While it is full the heap is collected after so many looks, and ever more: what fills it may be gone, and V8 has no
  * reason to look where nothing is taken in.
  */
-const COLLECT_LOOKS = 100
-const COLLECT_LOOKS_MAX = 6_400
+const COLLECT_CHECKS = 100
+const COLLECT_CHECKS_MAX = 6_400
 
 export class HeapGuard {
   readonly #options: HeapGuardOptions
@@ -49,7 +49,7 @@ export class HeapGuard {
   #known: number
   #countedThen: number
   /** Looks until the heap is collected, and how many there were to be the last time. */
-  #looks = 0
+  #checksLeft = 0
   #pause = 0
 
   constructor (options: HeapGuardOptions) {
@@ -86,18 +86,18 @@ export class HeapGuard {
   }
 
   /** Called again and again. */
-  look (): void {
+  check (): void {
     const held = this.#held()
     if (!this.#isFull) {
       if (held < this.#heldBytesMax) return
       this.#isFull = true
-      this.#looks = this.#pause = COLLECT_LOOKS
+      this.#checksLeft = this.#pause = COLLECT_CHECKS
       this.#options.changed(this.usage)
     } else if (held < this.#heldBytesMax * (1 - ROOM)) {
       this.#isFull = false
       this.#options.changed(this.usage)
-    } else if (--this.#looks === 0) {
-      this.#looks = this.#pause = Math.min(this.#pause * 2, COLLECT_LOOKS_MAX)
+    } else if (--this.#checksLeft === 0) {
+      this.#checksLeft = this.#pause = Math.min(this.#pause * 2, COLLECT_CHECKS_MAX)
       this.#options.heap.collect()
       this.collected()
     }

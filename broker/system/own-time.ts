@@ -66,7 +66,7 @@ export class OwnTime implements Clock {
   }
 
   /** By how many milliseconds the wall clock was set since the last look; 0 if it was not. */
-  look (): number {
+  takeJump (): number {
     const aheadMs = Math.round(this.#source.wallNow() - this.#source.sinceBoot() - this.#origin)
     const byMs = aheadMs - this.#aheadMs
     this.#aheadMs = aheadMs

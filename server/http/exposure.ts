@@ -26,12 +26,12 @@ export function exposed (http: Server): string | undefined {
 /** A program may listen before, while and after it hands its server over: it is looked at whenever it begins to. */
 export function watchExposure (http: Server, log: Logger): Exposure {
   let reason = exposed(http)
-  const look = (): void => {
+  const update = (): void => {
     reason = exposed(http)
     if (reason !== undefined) log.error({ host: addressOf(http)?.host }, `clients are refused: ${reason}`)
   }
-  http.on('listening', look)
-  return { get reason () { return reason }, detach () { http.off('listening', look) } }
+  http.on('listening', update)
+  return { get reason () { return reason }, detach () { http.off('listening', update) } }
 }
 
 export function unlessExposed (exposure: Exposure, gate: OriginGate, refusals: Refusals): OriginGate {

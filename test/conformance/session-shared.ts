@@ -291,7 +291,7 @@ export function sharedSuite (name: string, factory: WorldFactory): void {
     await server.quiet()
     t.same(last.got, ['1', '2'])
     t.same(last.gaps, [[1, 'set-aside']])
-    t.equal(server.broker.session(JOBS as never)!.asideMessages, 1)
+    t.equal(server.broker.session(JOBS as never)!.setAsideMessages, 1)
   })
 
   t.test(`${name}: [G5] what was set aside while it waited for room goes to nobody`, async (t) => {
@@ -306,7 +306,7 @@ export function sharedSuite (name: string, factory: WorldFactory): void {
       link.detach()
       await server.quiet()
     }
-    t.equal(server.broker.session(JOBS as never)!.asideMessages, 1)
+    t.equal(server.broker.session(JOBS as never)!.setAsideMessages, 1)
     busy.writable = true
     busy.attachment!.drained()
     await server.quiet()

@@ -76,7 +76,7 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
       t.ok(cuts <= 4 * TRIES, 'there is an end')
       t.same(handled, numbers(0, 10), 'each once, in order')
       t.equal(events.length, large)
-      t.equal(server.broker.session('a' as ClientId)?.asideMessages, large)
+      t.equal(server.broker.session('a' as ClientId)?.setAsideMessages, large)
       t.equal(server.broker.session('a' as ClientId)?.inflightMessages, 0)
       t.equal(server.broker.stats().gapMessages, large)
     })
@@ -85,10 +85,10 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
     async (t, server, session) => {
       await server.publishMany('t', 0, WINDOW)
       for (let i = 0; i < TRIES - 1; i++) await live(server, session, { takes: takesNothing, pings: true })
-      t.equal(server.broker.stats().aside, 0)
+      t.equal(server.broker.stats().setAside, 0)
       await live(server, session, { takes: takesNothing, pings: true })
       await server.quiet()
-      t.equal(server.broker.stats().aside, 1)
+      t.equal(server.broker.stats().setAside, 1)
       const handled: string[] = []
       await live(server, session, { takes: () => true }, handled)
       t.same(handled, numbers(1, WINDOW))
@@ -100,7 +100,7 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
     const handled: string[] = []
     await live(server, session, { takes: () => true }, handled)
     t.same(handled, numbers(0, 3 * WINDOW))
-    t.equal(server.broker.stats().aside, 0)
+    t.equal(server.broker.stats().setAside, 0)
   })
 
   check('[G2] the time for an answer begins when the link takes the message, a second time as well',
@@ -134,7 +134,7 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
       await live(server, session, { takes: () => left-- > 0, pings: true }, handled)
     }
     t.same(handled, numbers(0, 6 * WINDOW))
-    t.equal(server.broker.stats().aside, 0)
+    t.equal(server.broker.stats().setAside, 0)
   })
 
   check('[G6] no more than two windows are out, whatever is not acknowledged', async (t, server, session) => {
@@ -152,7 +152,7 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
     link.detach()
     for (let i = 0; i < TRIES; i++) await live(server, session, { takes: takesNothing, pings: true })
     await server.quiet()
-    t.equal(server.broker.session('b' as ClientId)?.asideMessages, 1)
+    t.equal(server.broker.session('b' as ClientId)?.setAsideMessages, 1)
   })
 
   check('at QoS 2 what is set aside is released, over a crash as well, and PUBCOMP leaves no identifier in use [G5]',
@@ -162,9 +162,9 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
       for (const payload of ['0', '1']) await first.publish('exact', payload, 2)
       for (let i = 0; i < TRIES; i++) await live(first, session, { takes: takesNothing, pings: true })
       await first.quiet()
-      t.equal(first.broker.stats().aside, 1)
+      t.equal(first.broker.stats().setAside, 1)
       const server = await first.crashed(t)
-      t.equal(server.broker.stats().aside, 1)
+      t.equal(server.broker.stats().setAside, 1)
       const back = await server.back('b')
       await server.quiet()
       t.same(back.got, ['1'], 'only the other comes again')
@@ -185,6 +185,6 @@ export function unansweredSuite (name: string, factory: WorldFactory): void {
     t.equal(await server.broker.setAside(session, link.deliveries[0], TRIES), false, 'once')
     link.ack(link.ids[0])
     t.equal(server.broker.session('b' as ClientId)?.inflightMessages, 0)
-    t.equal(server.broker.session('b' as ClientId)?.asideMessages, 1)
+    t.equal(server.broker.session('b' as ClientId)?.setAsideMessages, 1)
   })
 }

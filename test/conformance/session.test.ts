@@ -5,7 +5,7 @@ import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { createMemoryDisk, createMemoryStore } from '../../broker/store/memory.ts'
 import { tempFolder } from '../helpers/temp.ts'
 import { deliverySuite } from './session.ts'
-import { asideSuite } from './session-aside.ts'
+import { setAsideSuite } from './session-set-aside.ts'
 import { unansweredSuite } from './session-unanswered.ts'
 import { boundsSuite } from './session-bounds.ts'
 import { lifeSuite } from './session-life.ts'
@@ -25,7 +25,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   retainedSuite(name, factory)
   windowSuite(name, factory)
   repeatsSuite(name, factory)
-  asideSuite(name, factory)
+  setAsideSuite(name, factory)
   unansweredSuite(name, factory)
   turnsSuite(name, factory)
   sharedSuite(name, factory)

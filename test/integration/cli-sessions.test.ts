@@ -15,7 +15,7 @@ import {
 } from '../../broker/index.ts'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { Engine } from '../../broker/store/engine.ts'
-import { StoreLook } from '../../broker/store/inspect.ts'
+import { StoreInspector } from '../../broker/store/inspect.ts'
 import { encodeState, STATE_KEYS } from '../../broker/store/state.ts'
 import { startServer, type ServerProcess } from '../helpers/server.ts'
 import { tempFolder } from '../helpers/temp.ts'
@@ -28,7 +28,7 @@ interface Ended { readonly code: number | null, readonly stdout: string, readonl
 interface Listed {
   readonly pid: number | null
   readonly sessions: Array<Record<string, unknown>>
-  readonly aside?: Array<Record<string, unknown>>
+  readonly setAside?: Array<Record<string, unknown>>
 }
 
 async function sessions (t: Test, ...args: readonly string[]): Promise<Ended> {
@@ -82,7 +82,7 @@ t.test('beside a running server, after kill -9 and after a stop: who is there, a
   t.same(found.sessions.map(({ clientId, attached }) => [clientId, attached]),
     [['gone', false], ['here', true], ['publisher', true]])
   t.match(found.sessions[0], {
-    principal: 'anonymous', backlogMessages: 25, backlogBytes: 2_500, inflightMessages: 0, asideMessages: 0,
+    principal: 'anonymous', backlogMessages: 25, backlogBytes: 2_500, inflightMessages: 0, setAsideMessages: 0,
     filters: [{ filter: 'room/+', qos: 1 }], detachedAt: /^20\d\d-.*Z$/
   })
   const table = (await sessions(t, '--data', data)).stdout
@@ -119,7 +119,7 @@ t.test('it writes nothing, takes no lock, and the server does not mind', async t
   t.equal((await sessions(t, '--data', data)).code, 0)
   t.same(Object.keys(contentOf(data)), Object.keys(before))
   t.ok(Object.entries(contentOf(data)).every(([name, bytes]) => before[name] === bytes), 'to the last byte')
-  const look = await StoreLook.open(data) // stays open
+  const look = await StoreInspector.open(data) // stays open
   await server.restart()
   t.ok(server.running, 'a server starts beside it')
   look.close()
@@ -139,8 +139,8 @@ t.test('what was set aside is shown with its attempts, its event, and on demand 
     const all = (await sessions(t, '--data', data, '--client', 'io:_:U1', '--payload')).stdout
     t.match(all, /^ {4}\["evil"\]$/m)
     t.match(all, /^ {4}base64 AP\/\+$/m)
-    const { aside = [] } = await listed(t, '--data', data, '--client', 'io:_:U1', '--payload')
-    t.match(aside, [
+    const { setAside = [] } = await listed(t, '--data', data, '--client', 'io:_:U1', '--payload')
+    t.match(setAside, [
       { topic: 'io/_/user/U1/alarm', event: 'alarm', attempts: 12, bytes: 8, payload: '["evil"]' },
       { attempts: 3, payloadBase64: 'AP/+' }
     ])
@@ -223,7 +223,7 @@ t.test('what is read while a server writes as fast as it can is sound', async t 
   let most = 0
   const end = Date.now() + 3_000
   while (Date.now() < end) {
-    const look = await StoreLook.open(data)
+    const look = await StoreInspector.open(data)
     let messages = 0
     for await (const headers of look.scan()) {
       for (const { topic, bytes, offset } of headers) {

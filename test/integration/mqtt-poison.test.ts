@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { IPublishPacket } from 'mqtt-packet'
 import t, { type Test } from 'tap'
-import type { AsideMessage, ClientId } from '../../broker/index.ts'
+import type { SetAsideMessage, ClientId } from '../../broker/index.ts'
 import { startInProcess, type InProcess } from '../helpers/in-process.ts'
 import { connectWire, publish1, publish2, subscribe, text, uniqueId, type WireClient } from '../helpers/mqtt-wire.ts'
 import { pause } from '../helpers/wait.ts'
@@ -79,9 +79,9 @@ async function waiting (t: Test, server: InProcess, qos: 1 | 2 = 1): Promise<str
   return clientId
 }
 
-async function asideOf ({ broker }: InProcess, clientId: string): Promise<AsideMessage[]> {
-  const all: AsideMessage[] = []
-  for await (const one of broker.aside(clientId as ClientId)) all.push(one)
+async function allSetAside ({ broker }: InProcess, clientId: string): Promise<SetAsideMessage[]> {
+  const all: SetAsideMessage[] = []
+  for await (const one of broker.listSetAside(clientId as ClientId)) all.push(one)
   return all
 }
 
@@ -106,7 +106,7 @@ for (const [how, end] of Object.entries(ENDS)) {
       }, String(HOW_MANY - 1), 60)
       t.same([...new Set(handled)], upTo(HOW_MANY, poison), 'the first sight of each [G3]')
       t.same(told, poison.map(one => `m/${one}`))
-      t.same((await asideOf(server, clientId)).map(({ message }) => message.topic), told)
+      t.same((await allSetAside(server, clientId)).map(({ message }) => message.topic), told)
       t.equal(server.broker.session(clientId as ClientId)?.inflightMessages, 0)
       t.comment(`${connections} connections`)
     })
@@ -147,7 +147,7 @@ for (const [what, { redeliveriesMax, visits, visit }] of Object.entries(INNOCENT
     const server = await startInProcess(t, { limits: { ...LIMITS, redeliveriesMax } })
     const clientId = await waiting(t, server)
     for (let i = 0; i < visits; i++) await visit((await connectWire(t, server, { clientId, clean: false })).client)
-    t.equal(server.broker.stats().aside, 0)
+    t.equal(server.broker.stats().setAside, 0)
     const { handled } = await live(t, server, { clientId, takes: () => undefined }, String(HOW_MANY - 1), 1)
     t.same(handled, upTo(HOW_MANY))
   })

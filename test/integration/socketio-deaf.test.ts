@@ -102,7 +102,7 @@ for (const known of ['its name', 'a cookie']) {
     t.same(new Set(deaf.left.slice(1)), new Set(['parse error']), 'it is deaf: each packet is an error')
     t.equal(deaf.seen.length, 0, 'it has handled nothing')
     t.equal(missingReceipts(scene), 6, 'no receipt was counted')
-    t.equal(sessionOf(scene).asideMessages, 0, 'no message is suspected of breaking it')
+    t.equal(sessionOf(scene).setAsideMessages, 0, 'no message is suspected of breaking it')
     t.equal(warnings.filter(line => line.includes('4.5.4')).length, 1, 'the log says what to do, once')
 
     deaf.socket.disconnect()

@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import type { AsideMessage, Broker, ClientId, Principal } from '../../broker/index.ts'
+import type { SetAsideMessage, Broker, ClientId, Principal } from '../../broker/index.ts'
 import { createProxy, type Proxy } from '../helpers/proxy.ts'
 import { legacyClient, TRANSPORTS, type Transport, type Version } from '../helpers/socketio-clients.ts'
 import { pause, until } from '../helpers/wait.ts'
@@ -30,9 +30,9 @@ function publish (broker: Broker, topic: string, value: number): Promise<void> {
   })
 }
 
-async function asideOf (broker: Broker, clientId: string): Promise<AsideMessage[]> {
-  const all: AsideMessage[] = []
-  for await (const one of broker.aside(clientId as ClientId)) all.push(one)
+async function allSetAside (broker: Broker, clientId: string): Promise<SetAsideMessage[]> {
+  const all: SetAsideMessage[] = []
+  for await (const one of broker.listSetAside(clientId as ClientId)) all.push(one)
   return all
 }
 
@@ -85,12 +85,12 @@ for (const [version, transport, how] of POISONED) {
       await Promise.all(upTo(HOW_MANY).map(async (i) => { await publish(broker, 'io/_/user/U1/n', i) }))
       await until(() => handled.includes(HOW_MANY - 1), 'what comes behind the poison', PATIENCE_MS)
       t.same(firstSights(handled), upTo(HOW_MANY, POISON))
-      const [aside, ...others] = await asideOf(broker, 'io:_:U1')
+      const [aside, ...others] = await allSetAside(broker, 'io:_:U1')
       t.same(others, [], 'nothing else')
       t.match(aside, { message: { topic: 'io/_/user/U1/n' } })
       t.equal(aside.message.payload.toString(), String(POISON))
       t.ok(aside.attempts >= 10, `after ${aside.attempts} attempts`)
-      t.equal(broker.stats().aside, 1)
+      t.equal(broker.stats().setAside, 1)
       await until(() => broker.session('io:_:U1' as ClientId)!.inflightMessages === 0, 'the last receipts', PATIENCE_MS)
       await publish(broker, 'io/_/user/U1/n', HOW_MANY)
       await until(() => handled.includes(HOW_MANY), 'the session to go on', PATIENCE_MS)
@@ -173,6 +173,6 @@ for (const [version, transport] of [['2.5', 'websocket'], ['4.0', 'polling'], ['
         t.same(firstSights(seen), upTo(published), `${name}: nothing lost, in order`)
       }))
       t.same(asides, [])
-      t.equal(broker.stats().aside, 0)
+      t.equal(broker.stats().setAside, 0)
     })
 }

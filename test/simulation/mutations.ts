@@ -225,7 +225,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a filter whose removal failed stays on the disk',
     file: 'broker/sessions/removals.ts',
-    from: 'if (!session.ended) this.#filters.set(key, owed)',
+    from: 'if (!session.ended) this.#filters.set(key, removal)',
     to: 'if (!session.ended) this.#filters.delete(key)'
   },
   // --- retained messages and wills
@@ -268,7 +268,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a will that the disk refuses is forgotten',
     file: 'broker/messages/wills.ts',
-    from: '        this.#owed.add(message)\n',
+    from: '        this.#unwritten.add(message)\n',
     to: ''
   },
   // --- proofs of receipt

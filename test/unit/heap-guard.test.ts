@@ -27,13 +27,13 @@ function makeGuard () {
 t.test('[G6] what is only not collected yet does not count; what was taken in since counts at once', async t => {
   const { state, guard, said } = makeGuard()
   state.used = 990
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, false, 'nothing was taken in: it is what V8 has yet to collect')
   state.counted = 650
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, false, '100 at first and 650 are less than 800')
   state.counted = 700
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, true)
   t.match(said, [{ heldBytes: 800, heldBytesMax: 800, isFull: true }])
 })
@@ -42,7 +42,7 @@ t.test('[G6] after a collection what is left is what is held, whoever holds it',
   const { state, guard } = makeGuard()
   state.used = 850
   guard.collected()
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, true, 'although the broker counts nothing')
 })
 
@@ -50,14 +50,14 @@ t.test('[G6] the account may be too high: no more is held than is used', async t
   const { state, guard } = makeGuard()
   state.counted = 5_000
   state.used = 700
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, false)
 })
 
 t.test('[G6] what is held outside of the heap counts beside it', async t => {
   const { state, guard } = makeGuard()
   state.outside = 701
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, true)
 })
 
@@ -65,13 +65,13 @@ t.test('[G6] there is room again a tenth below the bound, not at it', async t =>
   const { state, guard, said } = makeGuard()
   state.used = 1_000
   state.counted = 700
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, true)
   state.counted = 630 // acknowledged and trimmed; that V8 has not collected it does not matter
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, true)
   state.counted = 610
-  guard.look()
+  guard.check()
   t.equal(guard.isFull, false)
   t.same(said.map(({ isFull }) => isFull), [true, false])
 })
@@ -84,17 +84,17 @@ t.test('[G6] a heap that is full is collected now and then, ever less often: wha
   const when: number[] = []
   for (let look = 0; look < 100_000; look++) {
     const before = state.collections
-    guard.look()
+    guard.check()
     if (state.collections > before) when.push(look)
   }
   t.ok(when.length > 10, `${when.length} collections in 100,000 looks`)
   t.ok(when.length < 30, 'and they are few')
   t.ok(when[1] - when[0] > when[0], 'the second comes later than the first')
   state.held = 300
-  for (let look = 0; look < 10_000 && guard.isFull; look++) guard.look()
+  for (let look = 0; look < 10_000 && guard.isFull; look++) guard.check()
   t.equal(guard.isFull, false, 'nobody was told, and it is found out')
   const { collections } = state
-  for (let look = 0; look < 10_000; look++) guard.look()
+  for (let look = 0; look < 10_000; look++) guard.check()
   t.equal(state.collections, collections, 'nothing is collected while there is room')
 })
 
@@ -102,7 +102,7 @@ t.test('[G6] every refusal is counted, and says what to do', async t => {
   const { state, guard } = makeGuard()
   guard.assertRoom('a filter')
   state.outside = 900
-  guard.look()
+  guard.check()
   t.throws(() => { guard.assertRoom('a filter') },
     { code: 'MEMORY_FULL', message: /a filter; heapPercentMax = 80; .+--max-old/ })
   t.equal(guard.usage.refused, 1)

@@ -25,7 +25,7 @@ t.test('it begins with the wall clock and goes on with what passes', async t => 
   t.equal(time.now(), NOW)
   source.pass(5_000)
   t.equal(time.now(), NOW + 5_000)
-  t.equal(time.look(), 0)
+  t.equal(time.takeJump(), 0)
   t.equal(time.wall(time.now()), source.wall)
 })
 
@@ -37,8 +37,8 @@ t.test('a wall clock that is set, forward or back, is told once, and is not time
     source.wall += byMs
     source.pass(100)
     t.equal(time.now(), before + 100)
-    t.equal(time.look(), byMs)
-    t.equal(time.look(), 0)
+    t.equal(time.takeJump(), byMs)
+    t.equal(time.takeJump(), 0)
     t.equal(time.wall(before), before + byMs, 'what is shown follows')
   }
 })
@@ -49,7 +49,7 @@ t.test('small steps are followed without a word, and do not add up to one', asyn
   for (let n = 0; n < 100; n++) {
     source.wall += 400
     source.pass(1_000)
-    t.equal(time.look(), 0)
+    t.equal(time.takeJump(), 0)
   }
   t.equal(time.now(), NOW + 100_000)
   t.equal(time.wall(time.now()), source.wall)
@@ -83,11 +83,11 @@ for (const [name, mark, source, downMs, doubt] of RESTARTS) {
     t.equal(time.resume({ ...MARK, ...mark }), doubt)
     t.equal(time.now(), OWN + downMs)
     t.equal(time.wall(time.now()), wall)
-    t.equal(time.look(), 0, 'what was set while nothing ran is no jump')
+    t.equal(time.takeJump(), 0, 'what was set while nothing ran is no jump')
 
     source.wall += 400 * DAY // NTP
     source.pass(1_000)
-    t.equal(time.look(), 400 * DAY)
+    t.equal(time.takeJump(), 400 * DAY)
     t.equal(time.now(), OWN + downMs + 1_000, 'the jump that follows is not time away [G2]')
     t.match(time.mark(), { own: OWN + downMs + 1_000, wall: source.wall, sinceBoot: passed + 1_000 })
   })

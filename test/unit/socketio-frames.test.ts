@@ -112,7 +112,7 @@ t.test('a message and the event that brings its place are written as one', async
     const carrier = `2/n,["holdfast:offset","${token}"]`
     t.same(followed.pieces.map(({ data }) => data),
       [...shared.plain.pieces.map(({ data }) => data), carrier], 'the pieces')
-    t.same(followed.frames, Buffer.concat([shared.plain.frames, frames.carrier(token).frames]))
+    t.same(followed.frames, Buffer.concat([shared.plain.frames, frames.offsetEvent(token).frames]))
     t.equal(followed.isBinary, args.includes(bytes))
     t.equal(followed.token, token)
   }
@@ -221,8 +221,8 @@ t.test('answers and the bridge\'s own events are encoded as any', async t => {
   const [head, value] = parse(frames.answer(7, [Buffer.from('x')]).frames)
   t.equal(head.body.toString(), '461-/n,7[{"_placeholder":true,"num":0}]')
   t.same(value.body, Buffer.from('x'))
-  t.equal(text(frames.carrier('hf~e1~1')), '42/n,["holdfast:offset","hf~e1~1"]')
-  t.equal(frames.carrier('hf~e1~1'), frames.carrier('hf~e1~1'))
+  t.equal(text(frames.offsetEvent('hf~e1~1')), '42/n,["holdfast:offset","hf~e1~1"]')
+  t.equal(frames.offsetEvent('hf~e1~1'), frames.offsetEvent('hf~e1~1'))
 })
 
 t.test('the batch that everybody in a room gets is joined once', async t => {

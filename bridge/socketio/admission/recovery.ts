@@ -94,9 +94,9 @@ export class Seats {
     const { sessionExpiryMs, recoveryExpiryMs, makeSecret, makeId } = this.#options
     const { namespace, name, claimed, shown, device, takesPid } = seeker
     const fresh = (place = ''): Pid | undefined => takesPid ? `${makeSecret()}${place}` as Pid : undefined
-    const kept = { clean: false, isClaim: false }
+    const durable = { clean: false, isClaim: false }
     if (name !== undefined) {
-      yield { ...kept, clientId: sessionId(namespace, name) as ClientId, expiryMs: sessionExpiryMs, pid: fresh() }
+      yield { ...durable, clientId: sessionId(namespace, name) as ClientId, expiryMs: sessionExpiryMs, pid: fresh() }
       return undefined
     }
     const ofDevice = device?.returned === true ? sessionExpiryMs : recoveryExpiryMs
@@ -116,7 +116,7 @@ export class Seats {
         if (!this.#isFree(clientId, seeker)) continue
         this.#asked.add(clientId)
         try {
-          yield { ...kept, clientId, expiryMs: ofDevice, pid: fresh(`.${device.key}.${slot}`) }
+          yield { ...durable, clientId, expiryMs: ofDevice, pid: fresh(`.${device.key}.${slot}`) }
         } finally {
           this.#asked.delete(clientId)
         }
@@ -124,8 +124,8 @@ export class Seats {
     }
     const pid = fresh()
     if (pid === undefined) {
-      yield { ...kept, clean: true, clientId: transientSessionId(namespace, makeId()) as ClientId, expiryMs: 0, pid }
-    } else yield { ...kept, clientId: placeOf(namespace, pid, shown), expiryMs: recoveryExpiryMs, pid }
+      yield { ...durable, clean: true, clientId: transientSessionId(namespace, makeId()) as ClientId, expiryMs: 0, pid }
+    } else yield { ...durable, clientId: placeOf(namespace, pid, shown), expiryMs: recoveryExpiryMs, pid }
     return undefined
   }
 

@@ -120,7 +120,7 @@ export class Prover<Mark> {
   creating ({ type }: EnginePacket): void {
     if (type === 'ping') {
       if (this.#poll !== undefined && this.#lock?.isOn === true && !this.#isLast) this.#pings.pingedAlone()
-      else if (this.#lock?.isOwing === true) this.#owner.disbelieve(UNANSWERED) // its pong could be owed
+      else if (this.#lock?.awaitsPong === true) this.#owner.disbelieve(UNANSWERED) // its pong could be owed
       else this.#pings.pinged()
     } else if (type === 'pong' && this.#version3 !== undefined) {
       this.#version3.echo.ponged()
@@ -172,7 +172,7 @@ export class Prover<Mark> {
     } else if (type === 'pong') {
       this.#answered(this.#pings.answered())
       this.#lock?.ponged()
-      if (this.#lock?.isOwing !== true) this.#wire.resume()
+      if (this.#lock?.awaitsPong !== true) this.#wire.resume()
     }
   }
 
@@ -192,7 +192,7 @@ export class Prover<Mark> {
     if (this.#version3 !== undefined || this.#pings.underWay > 0) this.#engine.resetPingTimeout()
     this.#listenForPongs()
     // or what comes next would come before what may be lost [G3]
-    if (this.#lock?.isOwing === true || this.#version3?.isPending === true) this.#wire.stop()
+    if (this.#lock?.awaitsPong === true || this.#version3?.isPending === true) this.#wire.stop()
     else if (poll !== undefined && this.#version3?.step?.isOn !== true) this.#answered(poll.polled())
   }
 
@@ -231,7 +231,7 @@ export class Prover<Mark> {
     this.#lock?.release()
     if (this.#version3 === undefined) {
       if (transport.name !== 'polling') {
-        if (this.#pings.wantsPing && this.#lock?.isOwing !== true) this.#ping()
+        if (this.#pings.wantsPing && this.#lock?.awaitsPong !== true) this.#ping()
       } else if (this.#pings.wantsSecond && this.#lock?.isOn !== true) this.#sendPing() // with the next response
     } else if (transport.name !== 'polling' && this.#version3.pings.wantsPing && !this.#version3.isPending) {
       // it would overtake what waits; the engine is done with that when it is writable again

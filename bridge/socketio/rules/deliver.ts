@@ -53,7 +53,7 @@ export class DeliverRules {
       if (action.kind === 'run') return this.#run(action.run, message, read, captured)
       const source = new DeliverSource(message, read.args, this.#namespace, captured, this.#wall(message.time))
       const args = action.args === undefined ? read.args : settle(fillList(action.args, source))
-      return made(message, fillText(action.event, source), args, action.proof, read)
+      return newEvent(message, fillText(action.event, source), args, action.proof, read)
     } catch (error) {
       if (!(error instanceof FillError) && !(error instanceof EnvelopeError)) this.#faults.report(path, error)
       return undeliverable(message, 'rule')
@@ -69,11 +69,11 @@ export class DeliverRules {
     const answer = readDeliverAnswer(
       run({ topic, args, payload, namespace, publisher, principal, timeMs: this.#wall(time), retain, captured }), args)
     if (answer.kind !== 'event') return answer.kind === 'next' ? 'next' : IGNORED
-    return made(message, answer.event, answer.args === args ? args : settle(answer.args), answer.proof, read)
+    return newEvent(message, answer.event, answer.args === args ? args : settle(answer.args), answer.proof, read)
   }
 }
 
-function made (
+function newEvent (
   message: Message, event: string, args: readonly unknown[], level: ProofLevel, { id }: Envelope
 ): SocketEvent {
   if (isReservedEvent(event)) return undeliverable(message, 'reserved-event')

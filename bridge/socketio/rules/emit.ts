@@ -1,7 +1,7 @@
 /** The list `emit`: what an event of a client asks for. */
 import { refuse, type Command } from '../translation/commands.ts'
 import { encodeName, EnvelopeError, MESSAGE_ID_LENGTH_MAX, roomFilterAround } from '../../../protocol/index.ts'
-import { makeEnvelope, type Made } from '../translation/own-envelope.ts'
+import { encodeOwnEnvelope, type EncodedEnvelope } from '../translation/own-envelope.ts'
 import { CLIENT_ID_MARK, NO_ECHO_MARK } from '../translation/translate.ts'
 import type { Faults } from './faults.ts'
 import { FillError, fillList, fillTopic, fillValue, nameOf, valueOf, type Source } from './fill.ts'
@@ -152,13 +152,13 @@ export class EmitRules {
   }): Command {
     const { topic, payload: form, args, value, qos, retain, echo, given } = message
     const id = given ?? this.#tools.makeId()
-    const made: Made = form === 'envelope'
-      ? makeEnvelope({ id, args })
+    const encoded: EncodedEnvelope = form === 'envelope'
+      ? encodeOwnEnvelope({ id, args })
       : { payload: writeValue(form, value), view: undefined }
     return {
       kind: 'publish',
       topic,
-      ...made,
+      ...encoded,
       id: (echo ? '' : NO_ECHO_MARK) + (given === undefined ? id : CLIENT_ID_MARK + given),
       retryId: given,
       qos,

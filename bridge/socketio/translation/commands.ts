@@ -1,6 +1,6 @@
 /** What a client's event asks for. Pure; Socket.IO's own refusals (reserved names, malformed packets) came before. */
 import { EnvelopeError, eventTopic, roomFilterAround, type Scope, scopeFilter } from '../../../protocol/index.ts'
-import { makeEnvelope, type Made } from './own-envelope.ts'
+import { encodeOwnEnvelope, type EncodedEnvelope } from './own-envelope.ts'
 import { isReservedEvent } from './translate.ts'
 
 export type Command = Asked & {
@@ -20,7 +20,7 @@ export interface PublishCommand {
   readonly kind: 'publish'
   readonly topic: string
   readonly payload: Buffer
-  readonly view?: Made['view']
+  readonly view?: EncodedEnvelope['view']
   /** Of the message in the log, with the marks of translate.ts. */
   readonly id: string
   /** As the client gave it, by which the emit is known when it is sent again. */
@@ -77,7 +77,7 @@ function publish (namespace: string, scope: Scope, event: string, args: readonly
     return refuse('EVENT_INVALID', `the event name ${JSON.stringify(event.slice(0, 80))} is reserved`)
   }
   try {
-    const { payload, view } = makeEnvelope({ id, args })
+    const { payload, view } = encodeOwnEnvelope({ id, args })
     return { kind: 'publish', topic: eventTopic(namespace, scope, event), payload, view, id, qos: 1, retain: false }
   } catch (error) {
     if (error instanceof EnvelopeError) return refuse('ARGUMENTS_INVALID', error.message)

@@ -5,7 +5,7 @@
 import { encodeEnvelope, type Envelope, envelopeText } from '../../../protocol/index.ts'
 
 /** Travels with the message, see Message.view. */
-export class MadeEnvelope {
+export class OwnEnvelope {
   /** Where the JSON array of the arguments begins in the payload. It ends before the last byte. */
   readonly argsAt: number
 
@@ -14,19 +14,19 @@ export class MadeEnvelope {
   }
 }
 
-export interface Made {
+export interface EncodedEnvelope {
   readonly payload: Buffer
   /** Undefined where the payload is MessagePack. */
-  readonly view: MadeEnvelope | undefined
+  readonly view: OwnEnvelope | undefined
 }
 
 /** Throws EnvelopeError. */
-export function makeEnvelope (envelope: Envelope): Made {
+export function encodeOwnEnvelope (envelope: Envelope): EncodedEnvelope {
   const text = envelopeText(envelope)
   if (text === undefined) {
     const bytes = encodeEnvelope(envelope)
     return { payload: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), view: undefined }
   }
   const { before, args } = text
-  return { payload: Buffer.from(`${before}${args}}`), view: new MadeEnvelope(Buffer.byteLength(before)) }
+  return { payload: Buffer.from(`${before}${args}}`), view: new OwnEnvelope(Buffer.byteLength(before)) }
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Message } from '../../../broker/index.ts'
 import type { ProofLevel } from '../rules/rule.ts'
 import { decodeEnvelope, decodePayload, topicEvent } from '../../../protocol/index.ts'
-import { MadeEnvelope } from './own-envelope.ts'
+import { OwnEnvelope } from './own-envelope.ts'
 
 export interface SocketEvent {
   /** '' where the message is ignored. */
@@ -49,13 +49,13 @@ export function readEvent (message: Message): SocketEvent {
   const event = topicEvent(message.topic)
   if (isReservedEvent(event)) return undeliverable(message, 'reserved-event')
   const { view, payload } = message
-  if (view instanceof MadeEnvelope) return new MadeEvent(event, repeatKeyOf(message, ''), payload, view)
+  if (view instanceof OwnEnvelope) return new OwnEnvelopeEvent(event, repeatKeyOf(message, ''), payload, view)
   const { id, args } = decodePayload(payload)
   return { event, args, repeatKey: repeatKeyOf(message, id), level: 'handled', ignored: false }
 }
 
 /** An event whose arguments are JSON already. */
-class MadeEvent implements SocketEvent {
+class OwnEnvelopeEvent implements SocketEvent {
   readonly event: string
   readonly repeatKey: string | undefined
   readonly level = 'handled'
@@ -63,7 +63,7 @@ class MadeEvent implements SocketEvent {
   readonly #payload: Buffer
   readonly #argsAt: number
 
-  constructor (event: string, repeatKey: string | undefined, payload: Buffer, { argsAt }: MadeEnvelope) {
+  constructor (event: string, repeatKey: string | undefined, payload: Buffer, { argsAt }: OwnEnvelope) {
     this.event = event
     this.repeatKey = repeatKey
     this.#payload = payload

@@ -26,7 +26,7 @@ export const JOINED_BYTES_MAX = 65_536
 const NO_VALUES: readonly Buffer[] = []
 const NO_ARGS = Buffer.from('[]')
 const NO_TEXT = -1
-const CARRIER = `${OWN_EVENTS}offset`
+const OFFSET_EVENT = `${OWN_EVENTS}offset`
 
 export interface EnginePiece {
   readonly data: string | Buffer
@@ -110,17 +110,17 @@ export class SharedEvent {
 
   /** Would its last argument be taken for a place in the log? */
   get endsInToken (): boolean {
-    if (this.#ending === undefined) this.#look()
+    if (this.#ending === undefined) this.#readEnding()
     return this.#endsInToken
   }
 
   /** What a client from 4.6 on may tell in place of its token (endings.ts); undefined: it ends in no text. */
   get ending (): number | undefined {
-    if (this.#ending === undefined) this.#look()
+    if (this.#ending === undefined) this.#readEnding()
     return this.#ending === NO_TEXT ? undefined : this.#ending
   }
 
-  #look (): void {
+  #readEnding (): void {
     const { event, json } = this.#event
     const args = json === undefined ? this.#event.args : endOf(json)
     const last = args.at(-1)
@@ -142,7 +142,7 @@ export class SharedEvent {
   followed (offset: Offset): EncodedEvent {
     if (this.#followed !== undefined) return this.#followed
     const token = this.frames.tokenOf(offset)
-    return (this.#followed = this.#encode().followedBy(this.frames.carrierPacket(token), token))
+    return (this.#followed = this.#encode().followedBy(this.frames.offsetPacket(token), token))
   }
 
   /** With another token; the last one that was asked for is kept. */
@@ -245,8 +245,8 @@ export class NamespaceFrames {
   readonly #rules: NamespaceRules
   /** Of messages that other namespaces know too; nearly all are of one, and carry what it made of them. */
   readonly #shared = new WeakMap<Message, SharedEvent>()
-  #carrier: EncodedEvent | undefined
-  #carrierBeginning: string | undefined
+  #offsetEvent: EncodedEvent | undefined
+  #offsetBeginning: string | undefined
   /** How the last event began that asked for no answer: nearly always the next begins so, too. */
   #beginning: { readonly name: string, readonly text: string } | undefined
 
@@ -338,17 +338,17 @@ export class NamespaceFrames {
   }
 
   /** An event that carries nothing but a token; the last one is kept. */
-  carrier (token: string): EncodedEvent {
-    if (this.#carrier?.token !== token) {
-      this.#carrier = new EncodedEvent(encodeFrames(this.carrierPacket(token), NO_VALUES), token)
+  offsetEvent (token: string): EncodedEvent {
+    if (this.#offsetEvent?.token !== token) {
+      this.#offsetEvent = new EncodedEvent(encodeFrames(this.offsetPacket(token), NO_VALUES), token)
     }
-    return this.#carrier
+    return this.#offsetEvent
   }
 
   /** One goes behind nearly every event: the encoder would take longer for it than for the event. */
-  carrierPacket (token: string): string {
-    this.#carrierBeginning ??= this.#newBeginning(CARRIER, '')
-    return `${this.#carrierBeginning},"${token}"]` // base64url and digits, see formatToken
+  offsetPacket (token: string): string {
+    this.#offsetBeginning ??= this.#newBeginning(OFFSET_EVENT, '')
+    return `${this.#offsetBeginning},"${token}"]` // base64url and digits, see formatToken
   }
 }
 

@@ -25,7 +25,7 @@ export class LockStep implements PollStep {
   readonly #pinging: () => void
   #isUntimed = false
   /** Pings that were written in answers and are not answered. */
-  #owed = 0
+  #unanswered = 0
   /** The last answer was one with messages. */
   #isLoaded = false
   #held: Poll | undefined
@@ -39,28 +39,28 @@ export class LockStep implements PollStep {
   get isOn (): boolean { return this.#isUntimed }
 
   /** The last answer is not proven to have arrived. */
-  get isOwing (): boolean { return this.#isUntimed && this.#owed > 0 }
+  get awaitsPong (): boolean { return this.#isUntimed && this.#unanswered > 0 }
 
   get isHolding (): boolean { return this.#held !== undefined }
 
   polled (poll: Poll, isUpgrading: boolean): void {
-    const isOwing = poll.isUntimed && this.isOwing
+    const awaitsPong = poll.isUntimed && this.awaitsPong
     this.#isUntimed = poll.isUntimed
-    if (!isOwing) this.#pass(poll)
+    if (!awaitsPong) this.#pass(poll)
     else if (isUpgrading) poll.answer('6')
     else this.#held = poll
   }
 
   /** An answer with so many pings is written; `isLoaded`: it is one with messages, and with PINGS of its own. */
   answering (pings: number, isLoaded: boolean): void {
-    this.#owed += pings
+    this.#unanswered += pings
     this.#isLoaded = isLoaded
   }
 
-  ponged (): void { if (this.#owed > 0) this.#owed-- }
+  ponged (): void { if (this.#unanswered > 0) this.#unanswered-- }
 
   /** All that came with the last pong has been read. */
-  release (): void { if (this.#owed === 0) this.#let(poll => this.#pass(poll)) }
+  release (): void { if (this.#unanswered === 0) this.#let(poll => this.#pass(poll)) }
 
   upgrading (): void { this.#let(poll => poll.answer('6')) }
 

@@ -67,7 +67,7 @@ export function guardProgramIo (io: Server, gate: Gate): void {
 }
 
 /** Called for each namespace of a program: tells once of what stays in memory for ever, under names clients choose. */
-export function tellKeptNamespaces (io: Server, log: Logger): () => void {
+export function warnOfDynamicNamespaces (io: Server, log: Logger): () => void {
   let isTold = false
   return () => {
     if (isTold || !keepsChildNamespaces(io)) return

@@ -64,7 +64,7 @@ export class Wire {
   /** True while frames may be written directly; ask again in each turn, and after anything was written elsewhere. */
   get direct (): boolean {
     const { transport, writeBuffer, readyState } = this.#engine
-    if (transport !== this.#transport) this.#look(transport)
+    if (transport !== this.#transport) this.#useTransport(transport)
     return this.#tcp !== undefined && this.#stopped === undefined && writeBuffer.length === 0 &&
       readyState === 'open' && transport.name === 'websocket' && transport.socket.readyState === OPEN
   }
@@ -193,7 +193,7 @@ export class Wire {
     this.endTurnSoon()
   }
 
-  #look (transport: EngineTransport): void {
+  #useTransport (transport: EngineTransport): void {
     this.#transport = transport
     this.#tcp = undefined
     if (transport.name !== 'websocket') return

@@ -35,7 +35,7 @@ export interface WsModule {
   readonly WebSocketServer: new (options: object) => {
     readonly options?: object
     handleUpgrade (
-      request: IncomingMessage, socket: Duplex, head: Buffer, made: (socket: EngineWebSocket) => void
+      request: IncomingMessage, socket: Duplex, head: Buffer, opened: (socket: EngineWebSocket) => void
     ): void
   }
 }
@@ -56,7 +56,7 @@ export function missingOfWs ({ WebSocketServer }: WsModule):
   const tcp = new Duplex({ read () {}, write (_chunk, _encoding, done) { done() } })
   let ws: EngineWebSocket | undefined
   server.handleUpgrade({ method: 'GET', url: '/', headers: HANDSHAKE } as unknown as IncomingMessage, tcp,
-    Buffer.alloc(0), made => { ws = made })
+    Buffer.alloc(0), socket => { ws = socket })
   const listeners = Object.entries(LISTENERS).filter(([event, name]) =>
     !tcp.listeners(event).some(listener => listener.name === name))
   const missing = [

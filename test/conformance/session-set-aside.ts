@@ -1,7 +1,7 @@
 /** Messages that are set aside, and what becomes of their session, as a function of a factory of stores. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { AsideMessage, ClientId } from '../../broker/model/message.ts'
+import type { SetAsideMessage, ClientId } from '../../broker/model/message.ts'
 import type { Attachment, Delivery } from '../../broker/session/link.ts'
 import { DAY_MS, numbers, Server, TestLink, type World, type WorldFactory } from './session-words.ts'
 
@@ -11,17 +11,17 @@ async function setAside (server: Server, link: TestLink, index: number, attempts
   return await server.broker.setAside(link.session!, link.deliveries[index], attempts)
 }
 
-async function asideOf (server: Server, clientId = A): Promise<AsideMessage[]> {
-  const all: AsideMessage[] = []
-  for await (const one of server.broker.aside(clientId)) all.push(one)
+async function allSetAside (server: Server, clientId = A): Promise<SetAsideMessage[]> {
+  const all: SetAsideMessage[] = []
+  for await (const one of server.broker.listSetAside(clientId)) all.push(one)
   return all
 }
 
 async function wordsAside (server: Server): Promise<string[]> {
-  return (await asideOf(server)).map(({ message }) => message.payload.toString())
+  return (await allSetAside(server)).map(({ message }) => message.payload.toString())
 }
 
-export function asideSuite (name: string, factory: WorldFactory): void {
+export function setAsideSuite (name: string, factory: WorldFactory): void {
   const check = (sentence: string, body: (t: Test, world: World) => Promise<unknown>): unknown =>
     t.test(`${name}: ${sentence}`, async t => { await body(t, factory(t)) })
 
@@ -37,13 +37,13 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     await server.quiet()
     t.same(link.got, numbers(0, 5), 'its place in the window is free')
     t.same(link.gaps, [[1, 'set-aside']], 'the client is told')
-    const [kept, ...others] = await asideOf(server)
+    const [kept, ...others] = await allSetAside(server)
     t.same(others, [])
     t.match(kept, { offset: 1, attempts: 7, setAsideAt: server.clock.now(), message: { topic: 't/x', qos: 1 } })
     t.equal(kept.message.payload.toString(), '0')
     t.same(events, [{ clientId: 'a', topic: 't/x', id: kept.id, attempts: 7, dropped: 0 }])
-    t.equal(server.broker.stats().aside, 1)
-    t.equal(server.broker.session(A)?.asideMessages, 1)
+    t.equal(server.broker.stats().setAside, 1)
+    t.equal(server.broker.session(A)?.setAsideMessages, 1)
     link.ack(...link.ids.slice(1))
     await server.quiet()
     link.ack(...link.ids.slice(5))
@@ -65,7 +65,7 @@ export function asideSuite (name: string, factory: WorldFactory): void {
       await first.flushed()
       const server = await restart(first, t)
       t.same(await wordsAside(server), ['1'])
-      t.equal(server.broker.stats().aside, 1)
+      t.equal(server.broker.stats().setAside, 1)
       const again = await server.back('a')
       await server.quiet()
       t.same(again.got, ['0', '2'])
@@ -83,8 +83,8 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     await server.quiet()
     t.same(again.got, ['poison'])
     t.equal(await setAside(server, again, 0, 12), true)
-    t.same((await asideOf(server)).map(({ attempts }) => attempts), [12])
-    t.equal(server.broker.stats().aside, 1)
+    t.same((await allSetAside(server)).map(({ attempts }) => attempts), [12])
+    t.equal(server.broker.stats().setAside, 1)
   })
 
   check('[G2] an identifier that stands for another message by now takes nothing from it', async (t, world) => {
@@ -97,7 +97,7 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     const impostor = { ...link.deliveries[1], packetId: link.ids[1], message: old.message } as Delivery
     t.equal(await server.broker.setAside(link.session!, old, 10), false, 'it is acknowledged')
     t.equal(await server.broker.setAside(link.session!, impostor, 10), false)
-    t.same(await asideOf(server), [])
+    t.same(await allSetAside(server), [])
     t.equal(server.broker.session(A)?.inflightMessages, 1)
   })
 
@@ -108,7 +108,7 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     t.same(await Promise.all([setAside(server, link, 0), setAside(server, link, 0)]), [true, true])
     t.equal(await setAside(server, link, 0), false, 'and not out any more')
     t.same(link.gaps, [[1, 'set-aside']])
-    t.equal(server.broker.stats().aside, 1)
+    t.equal(server.broker.stats().setAside, 1)
   })
 
   check('[G3] a connection that comes while it is written is not handed it any more', async (t, world) => {
@@ -132,7 +132,7 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     await server.publish('t', 'poison')
     const recover = server.store.fail()
     await t.rejects(setAside(server, link, 0), { code: 'STORE_UNAVAILABLE' })
-    t.equal(server.broker.stats().aside, 0)
+    t.equal(server.broker.stats().setAside, 0)
     t.equal(server.broker.session(A)?.inflightMessages, 1)
     recover()
     link.detach()
@@ -142,8 +142,8 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     t.equal(await setAside(server, again, 0), true)
   })
 
-  check('[G6] at asideMessagesMax the oldest goes, and is counted', async (t, world) => {
-    const server = await Server.start(t, world, { asideMessagesMax: 3 })
+  check('[G6] at setAsideMessagesMax the oldest goes, and is counted', async (t, world) => {
+    const server = await Server.start(t, world, { setAsideMessagesMax: 3 })
     const dropped: number[] = []
     server.broker.events.on('set-aside', (event) => dropped.push(event.dropped))
     const { link } = await server.follower('a', { t: 1 })
@@ -151,8 +151,8 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     for (let i = 0; i < 5; i++) await setAside(server, link, i)
     t.same(await wordsAside(server), ['2', '3', '4'])
     t.same(dropped, [0, 0, 0, 1, 1])
-    t.equal(server.broker.stats().asideDropped, 2)
-    t.equal((await server.stopped(t)).broker.stats().aside, 3)
+    t.equal(server.broker.stats().setAsideDropped, 2)
+    t.equal((await server.stopped(t)).broker.stats().setAside, 3)
   })
 
   check('a retained message that was due can be set aside, too', async (t, world) => {
@@ -161,7 +161,7 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     const { link } = await server.follower('a', { t: 1 })
     await server.quiet()
     t.equal(await setAside(server, link, 0), true)
-    const [kept] = await asideOf(server)
+    const [kept] = await allSetAside(server)
     t.match(kept, { offset: 0, message: { topic: 't', retain: true } })
     link.detach()
     await server.flushed()
@@ -176,16 +176,16 @@ export function asideSuite (name: string, factory: WorldFactory): void {
     await first.publishMany('t', 0, 3)
     for (let i = 0; i < 3; i++) await setAside(first, link, i)
     await setAside(first, other.link, 0)
-    const [, second] = await asideOf(first)
-    t.equal(await first.broker.dropAside(A, second.id), 1)
-    t.equal(await first.broker.dropAside(A, second.id), 0)
+    const [, second] = await allSetAside(first)
+    t.equal(await first.broker.dropSetAside(A, second.id), 1)
+    t.equal(await first.broker.dropSetAside(A, second.id), 0)
     const server = await first.stopped(t)
     t.same(await wordsAside(server), ['0', '2'])
-    t.equal(await server.broker.dropAside(A), 2)
-    t.equal(await server.broker.dropAside('nobody' as ClientId), 0)
+    t.equal(await server.broker.dropSetAside(A), 2)
+    t.equal(await server.broker.dropSetAside('nobody' as ClientId), 0)
     const last = await server.stopped(t)
-    t.same(await asideOf(last), [])
-    t.equal((await asideOf(last, 'b' as ClientId)).length, 1)
+    t.same(await allSetAside(last), [])
+    t.equal((await allSetAside(last, 'b' as ClientId)).length, 1)
   })
 
   for (const [how, end] of Object.entries({
@@ -201,12 +201,12 @@ export function asideSuite (name: string, factory: WorldFactory): void {
       link.detach()
       await end(server)
       await server.quiet()
-      t.same(await asideOf(server), [])
-      t.equal(server.broker.stats().aside, 0)
+      t.same(await allSetAside(server), [])
+      t.equal(server.broker.stats().setAside, 0)
       const next = await server.stopped(t)
-      t.equal(next.broker.stats().aside, 0)
+      t.equal(next.broker.stats().setAside, 0)
       const records: string[] = []
-      for await (const some of next.store.records('aside')) records.push(...some.map(({ key }) => key))
+      for await (const some of next.store.records('setAside')) records.push(...some.map(({ key }) => key))
       t.same(records, [])
     })
   }
