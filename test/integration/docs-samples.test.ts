@@ -175,7 +175,7 @@ const RUNNERS: ReadonlyArray<readonly [page: string, begins: string, runner: Run
     await holdfast.publish({ topic: 'io/_/user/U1/alert', payload: '{"level":3}' })
     await until(() => said().includes('alert { level: 3 }'), 'the message')
   }],
-  ['README.md', 'import { createServer }', async (t, { code }) => {
+  ['docs/api.md', 'import { createServer }', async (t, { code }) => {
     const folder = programFolder(t)
     const file = join(folder, 'sample.ts')
     writeFileSync(file, code)
@@ -208,7 +208,7 @@ const RUNNERS: ReadonlyArray<readonly [page: string, begins: string, runner: Run
     child.kill('SIGTERM')
     t.same(await within(once(child, 'exit'), 'the end'), [0, null])
   }],
-  ['README.md', 'for await', async (t, { code }) => {
+  ['docs/api.md', 'for await', async (t, { code }) => {
     const { holdfast } = await startHoldfast(t)
     const saved: unknown[] = []
     let isOver = (): void => {}

@@ -15,7 +15,7 @@ export interface Report {
   readonly cuts: ReadonlyMap<string, string>
 }
 
-const HEAD = `# Proof
+const HEAD = `## How it is counted
 
 Unmodified Socket.IO clients, as they were published, talk to the built server through a TCP proxy that does to their
 connections what networks do. \`npm run proof\` writes this file; nothing in it is written by hand. A cell of the tables
@@ -24,6 +24,24 @@ QoS 1 into the client's room, the client itself emits into it through the link t
 got no receipt. Payloads have 0 to 6,000 bytes, one in six is binary. At the end of each run the client dies twice
 inside a handler, in the middle of a burst, and its successor under the same name has to get everything that no handler
 had finished: that is how a receipt that came too early is found out.`
+
+/** What it means, before how it is known. */
+export function inShort (
+  { runs, failed, cuts, expected, lost, falseReceipts, disordered }: Readonly<Record<Figure, number>>
+): string {
+  return [
+    '# Proof\n',
+    `- **${figure(lost)} of ${figure(expected)} messages with a receipt were lost**, in ${figure(runs)} runs that cut ` +
+      `links in ${cuts} ways and in part killed or stopped the server; ${figure(failed)} runs were not as they should be.`,
+    `- **${figure(falseReceipts)} receipts were false, and ${figure(disordered)} messages came out of order.** A client ` +
+      'from 4.6 on handled none twice, but where its application interferes; an older one repeats what was under way ' +
+      'when a link broke.',
+    '- **This is what happened to these clients, cut in these ways, on one machine.** For all else there are the ' +
+      'clauses and their limits, in [guarantees.md](guarantees.md).'
+  ].join('\n')
+}
+
+type Figure = 'runs' | 'failed' | 'cuts' | 'expected' | 'lost' | 'falseReceipts' | 'disordered'
 
 const MEANINGS: ReadonlyArray<readonly [string, string]> = [
   ['expected', 'messages whose publisher got a receipt: PUBACK, or the ack of its emit'],
@@ -50,7 +68,17 @@ const MEANINGS: ReadonlyArray<readonly [string, string]> = [
 export function document (report: Report): string {
   const { rows, conversation, cuts } = report
   const failed = rows.filter(({ problems }) => problems.length > 0)
+  const sum = (of: (row: Row) => number): number => rows.reduce((total, row) => total + of(row), 0)
   const parts = [
+    inShort({
+      runs: rows.length,
+      failed: failed.length,
+      cuts: new Set(rows.map(({ cut }) => cut)).size,
+      expected: sum(({ expected }) => expected),
+      lost: sum(({ lost }) => lost),
+      falseReceipts: sum(({ falseReceipts }) => falseReceipts),
+      disordered: sum(({ disordered }) => disordered)
+    }),
     HEAD,
     `Run on ${report.when} in ${report.minutes} minutes, seed ${report.seeds.join(', ')}; ${report.system}. ` +
     'A cell is repeated alone with `npm run proof -- --only NAME --seed N`, where the name is like ' +
