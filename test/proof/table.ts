@@ -32,7 +32,8 @@ export function inShort (
   return [
     '# Proof\n',
     `- **${figure(lost)} of ${figure(expected)} messages with a receipt were lost**, in ${figure(runs)} runs that cut ` +
-      `links in ${cuts} ways and in part killed or stopped the server; ${figure(failed)} runs were not as they should be.`,
+      `links in ${cuts} ways and in part killed or stopped the server; ${figure(failed)} runs were not as they ` +
+      'should be.',
     `- **${figure(falseReceipts)} receipts were false, and ${figure(disordered)} messages came out of order.** A client ` +
       'from 4.6 on handled none twice, but where its application interferes; an older one repeats what was under way ' +
       'when a link broke.',

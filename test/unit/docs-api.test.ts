@@ -10,9 +10,9 @@ const words = new Set([...page.matchAll(/`([^`\n]+)`|^#+ (.*)$/gm)]
   .flatMap(([, code = '', heading = '']) => `${code} ${heading}`.split(/[^\w$-]+/)))
 /** Of these, what a program reads or hands over member by member. */
 const MEMBERS = [
-  'Auth', 'BrokerEvents', 'Credentials', 'Holdfast', 'HoldfastAddresses', 'HoldfastOptions', 'HoldfastStats', 'Identified',
-  'NewSession', 'Problem', 'ProgramEmit', 'PublishOptions', 'Published', 'ReceivedMessage', 'SessionInfo', 'Subscription',
-  'SubscriptionOptions'
+  'Auth', 'BrokerEvents', 'Credentials', 'Holdfast', 'HoldfastAddresses', 'HoldfastOptions', 'HoldfastStats',
+  'Identified', 'NewSession', 'Problem', 'ProgramEmit', 'PublishOptions', 'Published', 'ReceivedMessage',
+  'SessionInfo', 'Subscription', 'SubscriptionOptions'
 ]
 
 const program = ts.createProgram([`${ROOT}/index.ts`], {
