@@ -31,12 +31,12 @@ export function inShort (
 ): string {
   return [
     '# Proof\n',
-    `- **${figure(lost)} of ${figure(expected)} messages with a receipt were lost**, in ${figure(runs)} runs that cut ` +
-      `links in ${cuts} ways and in part killed or stopped the server; ${figure(failed)} runs were not as they ` +
+    `- **${figure(lost)} of ${figure(expected)} messages with a receipt were lost**, in ${figure(runs)} runs that ` +
+      `cut links in ${cuts} ways and in part killed or stopped the server; ${figure(failed)} runs were not as they ` +
       'should be.',
-    `- **${figure(falseReceipts)} receipts were false, and ${figure(disordered)} messages came out of order.** A client ` +
-      'from 4.6 on handled none twice, but where its application interferes; an older one repeats what was under way ' +
-      'when a link broke.',
+    `- **${figure(falseReceipts)} receipts were false, and ${figure(disordered)} messages came out of order.** ` +
+      'A client from 4.6 on handled none twice, but where its application interferes; an older one repeats what was ' +
+      'under way when a link broke.',
     '- **This is what happened to these clients, cut in these ways, on one machine.** For all else there are the ' +
       'clauses and their limits, in [guarantees.md](guarantees.md).'
   ].join('\n')

@@ -11,7 +11,7 @@ const words = new Set([...page.matchAll(/`([^`\n]+)`|^#+ (.*)$/gm)]
 /** Of these, what a program reads or hands over member by member. */
 const MEMBERS = [
   'Auth', 'BrokerEvents', 'Credentials', 'Holdfast', 'HoldfastAddresses', 'HoldfastOptions', 'HoldfastStats',
-  'Identified', 'NewSession', 'Problem', 'ProgramEmit', 'PublishOptions', 'Published', 'ReceivedMessage',
+  'Identified', 'NewSession', 'Person', 'Problem', 'ProgramEmit', 'PublishOptions', 'Published', 'ReceivedMessage',
   'SessionInfo', 'Subscription', 'SubscriptionOptions'
 ]
 
