@@ -14,6 +14,7 @@ import type { SetAsideMessage, ClientId, Message, Offset, PacketId, Principal, Q
 import type { Attachment, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
+import type { InboxOf } from './messages/inboxes.ts'
 import type { Wills } from './messages/wills.ts'
 
 export interface BrokerOptions {
@@ -30,6 +31,8 @@ export interface BrokerOptions {
    * that tests see many turns.
    */
   readonly turnUnits?: number
+  /** For whom a topic is, by whose filter; with limits.keepForUsersMs. Default: for nobody in particular. */
+  readonly inboxOf?: InboxOf
   /** Makes `secret`, where the log has none yet: 32 bytes that nobody can guess. Default: from the system. */
   readonly makeSecret?: () => Buffer
 }

@@ -17,6 +17,7 @@ import { Timeline } from './log/timeline.ts'
 import { ORIGIN, type SetAsideMessage, type ClientId, type Message, type PacketId, type QoS } from './model/message.ts'
 import { OwnTime } from './system/own-time.ts'
 import { provision } from './sessions/provision.ts'
+import { createInboxes, type Inboxes } from './messages/inboxes.ts'
 import { Publishing, checkSize } from './messages/publishing.ts'
 import { Retained } from './messages/retained.ts'
 import { Follower } from './session/follower.ts'
@@ -29,6 +30,7 @@ import type { Recovery } from './store/store.ts'
 import { Shares } from './shared/shares.ts'
 import { Subscribing } from './messages/subscribing.ts'
 import { Sweeper } from './sessions/sweeper.ts'
+import { Timers } from './system/timers.ts'
 import { Takeovers } from './sessions/takeovers.ts'
 import { checkTopic, isShared } from './model/topics.ts'
 import { Wills } from './messages/wills.ts'
@@ -80,7 +82,9 @@ export class HoldfastBroker implements Broker {
   #publishing!: Publishing
   #subscribing!: Subscribing
   #shares!: Shares
-  #timers: Array<() => void> = []
+  readonly #inboxOf: BrokerOptions['inboxOf']
+  #inboxes: Inboxes | undefined
+  readonly #timers: Timers
   #stopWatching: () => void = () => {}
   #isClosing = false
   readonly #turnUnits: number
@@ -90,8 +94,10 @@ export class HoldfastBroker implements Broker {
     this.limits = options.limits
     this.clock = new OwnTime(options.clock)
     this.events = new Events(this.clock)
+    this.#timers = new Timers(this.clock)
     this.auth = new TimelyAuth({ ...options, clock: this.clock, events: this.events })
     this.#turnUnits = options.turnUnits ?? TURN_UNITS
+    this.#inboxOf = options.inboxOf
     this.#store = options.store
     this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
     this.#makeSecret = options.makeSecret ?? randomSecret
@@ -166,8 +172,14 @@ export class HoldfastBroker implements Broker {
     })
     this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits: this.#turnUnits })
     const access = { ...shared, events, retained: this.#retained, auth: this.auth, inOrder: new InOrder() }
+    this.#inboxes = createInboxes(this.#inboxOf, {
+      ...access,
+      sessions: this.#sessions,
+      subscribe: async (session, filter) => await this.#subscribing.subscribe(session, filter, 1, { isAllowed: true })
+    })
     this.#publishing = new Publishing({
       ...access,
+      inboxes: this.#inboxes,
       passOn: (message) => {
         this.#delivering.deliver(message, this.#log.tail)
         this.#delivering.settle()
@@ -175,7 +187,7 @@ export class HoldfastBroker implements Broker {
       }
     })
     const subscribed = { sessions: this.#sessions, follower: this.#follower }
-    this.#subscribing = new Subscribing({ ...access, ...subscribed, shares: () => this.#shares })
+    this.#subscribing = new Subscribing({ ...access, ...subscribed, inboxes: this.#inboxes, shares: () => this.#shares })
     this.#shares = new Shares({ ...subscribed, broker: this, subscribing: this.#subscribing })
     this.#wills = new Wills({
       store: this.#store,
@@ -199,18 +211,19 @@ export class HoldfastBroker implements Broker {
     }
     this.#heartbeat.beat()
     await this.#shares.load()
+    this.#inboxes?.load()
     await this.#wills.publishAll()
     await this.#log.settled()
     this.#stopWatching = this.#heap.onCollected(() => { this.#guard.collected() })
     this.#guard.check()
-    this.#repeat(HEAP_CHECK_MS, () => { this.#guard.check() })
-    this.#repeat(limits.cursorFlushMs, () => { this.#sessions.flush() })
-    this.#repeat(limits.sweepMs, () => {
+    this.#timers.every(HEAP_CHECK_MS, () => { this.#guard.check() })
+    this.#timers.every(limits.cursorFlushMs, () => { this.#sessions.flush() })
+    this.#timers.every(limits.sweepMs, () => {
       this.#sweeper.sweep()
       if (this.#wills.unwritten > 0 && !this.#log.failing && !this.#guard.isFull) this.#wills.retry()
     })
-    this.#repeat(ALIVE_MS, () => { this.#heartbeat.beat() })
-    this.#repeat(HEARTBEAT_MS, () => { this.#heartbeat.check() })
+    this.#timers.every(ALIVE_MS, () => { this.#heartbeat.beat() })
+    this.#timers.every(HEARTBEAT_MS, () => { this.#heartbeat.check() })
     return recovery
   }
 
@@ -221,7 +234,7 @@ export class HoldfastBroker implements Broker {
     this.#isClosing = true
     this.#publishing.close()
     this.#takeovers.close()
-    for (const cancel of this.#timers) cancel()
+    this.#timers.close()
     this.#stopWatching()
     await this.#sessions.close()
     await this.#log.settled() // what was accepted gets its receipt
@@ -233,18 +246,6 @@ export class HoldfastBroker implements Broker {
     if (!this.#log.failing) this.#heartbeat.beat(true)
     await this.#log.settled()
     await this.#store.close()
-  }
-
-  #repeat (ms: number, work: () => void): void {
-    const slot = this.#timers.push(() => {}) - 1
-    const again = (): void => {
-      this.#timers[slot] = this.clock.after(ms, () => {
-        if (this.#isClosing) return
-        work()
-        again()
-      })
-    }
-    again()
   }
 
   // --- sessions and connections
@@ -272,6 +273,7 @@ export class HoldfastBroker implements Broker {
     }
     this.#cut(session, 'taken-over') // [MQTT-3.1.4-2]
     this.#sessions.attached(session)
+    this.#inboxes?.attached(session)
     this.#sweeper.attaching(session)
     const attachment = this.#follower.attach(session, link, options.receivedThrough)
     if (options.atOnce === true) this.#follower.flushOne(session)

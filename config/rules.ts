@@ -65,6 +65,13 @@ const RULES: readonly Rule[] = [
       : undefined
   },
   {
+    options: ['keepForUsersMs'],
+    broken: ({ keepForUsersMs }, { authenticated }) => keepForUsersMs > 0 && !authenticated
+      ? 'messages wait for people, and without authentication nobody knows who that is; set up authentication, or ' +
+        'leave it out'
+      : undefined
+  },
+  {
     // without authentication everybody who reaches the port could read and write everything
     options: ['host', 'allowAnonymous'],
     broken: ({ host, allowAnonymous }, { authenticated }) => !isLoopback(host) && !allowAnonymous && !authenticated

@@ -70,6 +70,14 @@ export function roomFilterAround (namespace: string): { readonly before: string,
   return { before: `${ROOT}/${encodeNamespace(namespace)}/room/`, after: '/+' }
 }
 
+/** `io/<namespace>/user/<user>/<event>`: the user, and the filter for all that is for them; else undefined. */
+export function inboxOf (topic: string): { readonly user: string, readonly filter: string } | undefined {
+  if (!topic.startsWith(`${ROOT}/`)) return undefined
+  const levels = topic.split('/')
+  if (levels.length !== 5 || levels[2] !== 'user') return undefined
+  return { user: decodeName(levels[3]), filter: `${levels.slice(0, 4).join('/')}/+` }
+}
+
 /** The event that a topic of the bridge carries: its last level. */
 export function topicEvent (topic: string): string {
   return decodeName(topic.slice(topic.lastIndexOf('/') + 1))

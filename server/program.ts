@@ -1,5 +1,6 @@
 /** The program around the server: it is trusted, whatever access control says of others. */
 import { isTypedArray } from 'node:util/types'
+import { inboxOf } from '../protocol/index.ts'
 import { CLIENT_ID_MARK } from '../bridge/socketio/translation/translate.ts'
 import type { SocketioBridge } from '../bridge/socketio/server.ts'
 import {
@@ -138,4 +139,10 @@ function isFilter (value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return isText(value)
   const { filter, qos } = value as { readonly filter?: unknown, readonly qos?: unknown }
   return isText(filter) && isQos(qos)
+}
+
+/** Whose inbox a topic is: with authentication the user of `io/<namespace>/user/<user>/...` is a principal. */
+export function inboxOfPerson (topic: string): { readonly filter: string, readonly principal: Principal } | undefined {
+  const inbox = inboxOf(topic)
+  return inbox === undefined ? undefined : { filter: inbox.filter, principal: inbox.user as Principal }
 }

@@ -22,7 +22,8 @@ import { type HoldfastOptions, checkFunctions, configOf, limitsOf, programsHttp 
 import { createOriginGate } from './http/origins.ts'
 import { createOwnHttp } from './http/own-http.ts'
 import {
-  type NewSession, type PublishOptions, type Published, PROGRAM, createSession, publish, trustingTheProgram
+  type NewSession, type PublishOptions, type Published, PROGRAM, createSession, inboxOfPerson, publish,
+  trustingTheProgram
 } from './program.ts'
 import { rulesOf } from './rules.ts'
 import { safeLogger } from './safe-logger.ts'
@@ -151,7 +152,7 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     broken: (why) => { broker.events.emit('store-broken', { why }) }
   })
   const broker = createBroker({
-    store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, heap, makeId: randomUUID
+    store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, heap, makeId: randomUUID, inboxOf: inboxOfPerson
   })
   narrate(broker.events, log)
   const pages = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, refusals)

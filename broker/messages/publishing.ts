@@ -12,6 +12,7 @@ import type { Limits } from '../model/limits.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log, Receipt, RecordChange } from '../log/log.ts'
 import { messageBytes, type ClientId, type Message, type PacketId } from '../model/message.ts'
+import type { Inboxes } from './inboxes.ts'
 import type { Retained } from './retained.ts'
 import { incomingChange } from '../session/records.ts'
 import type { Session } from '../session/session.ts'
@@ -28,6 +29,8 @@ export interface PublishingOptions {
   readonly guard: HeapGuard
   readonly inOrder: InOrder
   readonly events: Events
+  /** What has to be durable before a message on a topic is appended, if anything. */
+  readonly inboxes: Pick<Inboxes, 'ready'> | undefined
   /** QoS 0: passes by the log, which promises nothing for it. */
   passOn (message: Message): void
 }
@@ -45,6 +48,7 @@ export class Publishing {
   readonly #passOn
   readonly #inOrder
   readonly #events
+  readonly #inboxes
   #isClosed = false
   published = 0
   /** For good. */
@@ -60,6 +64,7 @@ export class Publishing {
     this.#guard = options.guard
     this.#inOrder = options.inOrder
     this.#events = options.events
+    this.#inboxes = options.inboxes
     this.#passOn = (message: Message): void => { options.passOn(message) }
   }
 
@@ -123,17 +128,32 @@ export class Publishing {
   }
 
   /** What access control says; undefined where the message was refused without asking it. */
-  #mayPublish ({ clientId, principal }: Publisher, { topic, payload }: PublishRequest,
+  #mayPublish ({ clientId, principal }: Publisher, { topic, payload, qos }: PublishRequest,
     receipt: Receipt): boolean | Promise<boolean> | undefined {
     try {
       if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
       checkTopic(topic, this.#limits)
       checkSize(topic, payload.length, this.#limits)
-      return this.#auth.mayPublish(principal, clientId, topic)
+      const allowed = this.#auth.mayPublish(principal, clientId, topic)
+      return this.#inboxes === undefined || qos === 0 ? allowed : this.#whenReady(this.#inboxes, allowed, topic)
     } catch (error) {
       this.refuse(clientId, topic, error as HoldfastError, receipt)
       return undefined
     }
+  }
+
+  /** A person without a session has an inbox before the message is appended, and only if it may be [G2]. */
+  #whenReady (inboxes: Pick<Inboxes, 'ready'>, allowed: boolean | Promise<boolean>, topic: string
+  ): boolean | Promise<boolean> {
+    if (allowed === false) return false
+    if (allowed === true) {
+      const ready = inboxes.ready(topic)
+      return ready === undefined || ready.then(() => true)
+    }
+    return allowed.then(async (isAllowed) => {
+      if (isAllowed) await inboxes.ready(topic)
+      return isAllowed
+    })
   }
 
   /** Calls `then` at once where access control answered at once; a publisher's messages never overtake each other. */

@@ -11,13 +11,14 @@ import type { LogIndex } from '../log/log-index.ts'
 import type { Log, RecordChange } from '../log/log.ts'
 import { PENDING, type Subscription } from '../log/route.ts'
 import type { Offset, QoS } from '../model/message.ts'
+import type { Inboxes } from './inboxes.ts'
 import type { Retained } from './retained.ts'
 import type { Follower } from '../session/follower.ts'
 import { lostWithout } from '../session/backlog.ts'
 import { filterChange } from '../session/records.ts'
 import { RetainedDue } from '../session/retained-due.ts'
 import type { Session } from '../session/session.ts'
-import type { Sessions } from '../sessions/sessions.ts'
+import { GROUP, INBOX, type Sessions } from '../sessions/sessions.ts'
 import type { Shares } from '../shared/shares.ts'
 import { checkFilter, filterBehind, isShared, SHARED_QOS_MAX, show } from '../model/topics.ts'
 
@@ -33,6 +34,7 @@ export interface SubscribingOptions {
   readonly inOrder: InOrder
   /** Asked when it is needed, as it needs this. */
   shares (): Shares
+  readonly inboxes: Pick<Inboxes, 'inherit'> | undefined
 }
 
 const NO_CHANGES: readonly RecordChange[] = []
@@ -48,6 +50,7 @@ export class Subscribing {
   readonly #guard
   readonly #inOrder
   readonly #shares
+  readonly #inboxes
   /** Filters whose record counts from another place than they do, and who waits until that is mended. */
   readonly #inexact = new Map<Subscription<Session>, Array<(error?: HoldfastError) => void>>()
 
@@ -62,6 +65,7 @@ export class Subscribing {
     this.#guard = options.guard
     this.#inOrder = options.inOrder
     this.#shares = () => options.shares()
+    this.#inboxes = options.inboxes
   }
 
   /** Throws what subscribe() would, for a session that may not be there yet, and changes nothing. */
@@ -134,15 +138,17 @@ export class Subscribing {
     const before = subscription.qos
     const asked = Math.max(subscription.writes > 0 ? subscription.asked : before, qos) as QoS
     subscription.route.setQos(subscription, before, asked) // from here on messages are stored for it
-    const hasRetained = !isShared(session.clientId) && this.#retained.mayMatch(filter)
+    const hasRetained = !isOfServer(session) && this.#retained.mayMatch(filter)
+    const inherited = existing === undefined ? this.#inboxes?.inherit(session, filter) : undefined
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
     // Where an earlier one is still on its way, a crash must not find a later place than that will have [G2].
-    const from = keepsFrom ? existing.from : existing?.from === PENDING ? this.#log.tail : undefined
-    const changes = session.clean ? NO_CHANGES : [filterChange(session, filter, qos, hasRetained, from)]
+    const from = keepsFrom ? existing.from : existing?.from === PENDING ? this.#log.tail : inherited?.from
+    const changes = session.clean ? NO_CHANGES : [filterChange(session, filter, qos, hasRetained, from), ...inherited?.changes ?? NO_CHANGES]
     subscription.writes++
     return await new Promise((resolve, reject) => {
       this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
         subscription.writes--
+        if (error !== undefined) inherited?.failed()
         if (subscription.place === -1) { // unsubscribed meanwhile, or the session has ended
           this.#settle(subscription, true)
           if (error === undefined) resolve(qos)
@@ -157,7 +163,7 @@ export class Subscribing {
           return
         }
         this.#sessions.removals.filterWritten(session, filter)
-        if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
+        if (subscription.from === PENDING || subscription.qos === 0) subscription.from = inherited?.from ?? at
         this.#replace(subscription, qos)
         if (isShared(filter)) this.#shares().joined(session, filter, qos)
         this.sendRetained(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
@@ -226,7 +232,7 @@ export class Subscribing {
   /** The subscription is owed the retained messages that match. */
   sendRetained ({ session, route }: Subscription<Session>, notAfter: Offset): void {
     session.retainedSent?.delete(route.filter)
-    if (isShared(session.clientId) || !this.#retained.mayMatch(route.filter)) return
+    if (isOfServer(session) || !this.#retained.mayMatch(route.filter)) return
     (session.retainedDue ??= new RetainedDue()).add(route.filter, notAfter)
     if (session.live !== undefined) this.#follower.wake(session)
   }
@@ -239,6 +245,9 @@ export class Subscribing {
     this.#log.record([filterChange(session, filter, subscription.qos, false, subscription.from)], () => {})
   }
 }
+
+/** It stands for a group, or for somebody who is not there yet: retained messages are for whoever subscribes. */
+function isOfServer ({ principal }: Session): boolean { return principal === GROUP || principal === INBOX }
 
 function notAllowed (filter: string): HoldfastError {
   return new HoldfastError('NOT_AUTHORIZED', `subscribing to ${show(filter)}`)

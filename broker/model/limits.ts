@@ -30,6 +30,12 @@ export interface Limits {
   /** Queue of a clean session whose window is full. */
   cleanQueueMessagesMax: number
   cleanQueueBytesMax: number
+  /** How long a message waits for a person without a session; 0: not at all. */
+  keepForUsersMs: number
+  /** Messages that wait for one such person; beyond it the oldest go. */
+  keepForUsersMessagesMax: number
+  /** People for whom something waits. */
+  keepForUsersMax: number
   /** Messages set aside for one session; beyond it the oldest go. */
   setAsideMessagesMax: number
   /** Deliveries in vain until a message is set aside. */
@@ -88,6 +94,9 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   backlogAgeMsMax: 604_800_000,
   cleanQueueMessagesMax: 10_000,
   cleanQueueBytesMax: 16_777_216,
+  keepForUsersMs: 0,
+  keepForUsersMessagesMax: 1_000,
+  keepForUsersMax: 10_000,
   setAsideMessagesMax: 100,
   redeliveriesMax: 10,
   trialHoldMs: 1_000,

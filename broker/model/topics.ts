@@ -64,6 +64,9 @@ export function filterBehind (filter: string): string {
   return isShared(filter) ? filter.slice(filter.indexOf('/', SHARE_PREFIX.length) + 1) : filter
 }
 
+/** The name of the session that keeps what comes on a filter for a person who has none yet. */
+export function inboxName (filter: string): string { return `$inbox/${filter}` }
+
 /** Throws FILTER_INVALID with what is wrong [MQTT-4.7.1-2, MQTT-4.7.1-3, MQTT-4.7.3-1]. */
 export function checkFilter (filter: string, limits: TopicLimits, mayShare = false): void {
   const wrong = malformed(filter, limits) ?? (isShared(filter) ? wrongShare(filter, mayShare) : wrongFilter(filter))

@@ -30,6 +30,15 @@ export interface Bounds {
   readonly tail: Offset
 }
 
+/** Of a session that keeps messages for a person who has none (messages/inboxes.ts). */
+export function inboxLimits (limits: Limits): Limits {
+  return {
+    ...limits,
+    backlogMessagesMax: Math.min(limits.keepForUsersMessagesMax, limits.backlogMessagesMax),
+    backlogAgeMsMax: Math.min(limits.keepForUsersMs, limits.backlogAgeMsMax)
+  }
+}
+
 export function boundsAt (timeline: Timeline, limits: Limits, now: TimeMs, tail: Offset): Bounds {
   const tooOld = Math.min(timeline.before((now - limits.backlogAgeMsMax) as TimeMs), tail) as Offset
   return { limits, tooOld, tail }

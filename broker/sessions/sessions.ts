@@ -18,7 +18,7 @@ import { Session } from '../session/session.ts'
 import { cursorChange, sessionChange } from '../session/records.ts'
 import { Removals, removalOf } from './removals.ts'
 import type { Recovery, Store } from '../store/store.ts'
-import { isShared, show } from '../model/topics.ts'
+import { inboxName, isShared, show } from '../model/topics.ts'
 import type { ConnectRequest, Connected } from '../broker.ts'
 
 export interface SessionsOptions {
@@ -35,6 +35,8 @@ export interface SessionsOptions {
 
 /** Whom the sessions belong to that stand for the groups of shared subscriptions. */
 export const GROUP = '$share' as Principal
+/** And those that keep messages for people without a session (messages/inboxes.ts). */
+export const INBOX = '$inbox' as Principal
 
 /** Sessions whose cursors share one write. */
 const FLUSH_SESSIONS_MAX = 4_096
@@ -104,8 +106,9 @@ export class Sessions {
   /** Those who ask for the same client identifier take turns. The session is held until it is attached or released. */
   async connect (request: ConnectRequest): Promise<Connected> {
     const { clientId } = request
-    if (isShared(clientId) !== (request.principal === GROUP)) { // [G7]
-      throw new HoldfastError('CLIENT_ID_INVALID', `${show(clientId)}: $share/... and its principal stand for groups`)
+    if (isShared(clientId) !== (request.principal === GROUP) || isInbox(clientId) !== (request.principal === INBOX)) {
+      throw new HoldfastError('CLIENT_ID_INVALID', // [G7]
+        `${show(clientId)}: $share/..., $inbox/... and their principals belong to the server`)
     }
     const turn = (this.#turns.get(clientId) ?? Promise.resolve()).then(async () => {
       this.#assertOpen()
@@ -136,7 +139,7 @@ export class Sessions {
   async #connect ({ clientId, principal, clean, expiryMs, owner, tag }: ConnectRequest): Promise<Connected> {
     const { log, limits, clock, events } = this.#options
     const bytes = Buffer.byteLength(clientId)
-    if (bytes === 0 || (bytes > limits.clientIdBytesMax && principal !== GROUP) || /[\u0000\uFFFD]/.test(clientId)) {
+    if (bytes === 0 || (bytes > limits.clientIdBytesMax && principal !== GROUP && principal !== INBOX) || /[\u0000\uFFFD]/.test(clientId)) {
       throw new HoldfastError('CLIENT_ID_INVALID',
         `${show(clientId)} has ${bytes} bytes; clientIdBytesMax = ${limits.clientIdBytesMax}`)
     }
@@ -367,6 +370,9 @@ export class Sessions {
     return live === undefined && connecting === 0 && detachedAt !== undefined && now - detachedAt >= expiryMs
   }
 }
+
+function isInbox (clientId: ClientId): boolean { return clientId.startsWith(INBOX_PREFIX) }
+const INBOX_PREFIX = inboxName('')
 
 function * chain (...sets: Array<Iterable<Session>>): IterableIterator<Session> {
   for (const set of sets) yield * set

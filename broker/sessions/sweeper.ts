@@ -5,13 +5,13 @@ import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
 import type { Timeline } from '../log/timeline.ts'
 import type { TimeMs } from '../model/message.ts'
-import { boundsAt, overBounds } from '../session/bounds.ts'
+import { boundsAt, inboxLimits, overBounds } from '../session/bounds.ts'
 import type { Follower } from '../session/follower.ts'
 import type { Live, Session } from '../session/session.ts'
 import type { Work } from '../session/tally.ts'
 import { unanswered } from '../session/unanswered.ts'
 import type { Flight } from '../session/window.ts'
-import type { Sessions } from './sessions.ts'
+import { INBOX, type Sessions } from './sessions.ts'
 
 export interface SweeperOptions {
   readonly index: LogIndex<Session>
@@ -36,11 +36,13 @@ const TRIM_PAUSE_MS = 5
 
 export class Sweeper {
   readonly #options: SweeperOptions
+  readonly #inboxLimits: Limits
   #isTrimming = false
   #isClosed = false
 
   constructor (options: SweeperOptions) {
     this.#options = options
+    this.#inboxLimits = inboxLimits(options.limits)
   }
 
   sweep (): void {
@@ -104,7 +106,8 @@ export class Sweeper {
 
   /** Keeps a session within its bounds [G6], and tells it what it lost [G5]. */
   #bound (session: Session, work: Work): void {
-    const { log, index, follower, timeline, limits, clock } = this.#options
+    const { log, index, follower, timeline, clock } = this.#options
+    const limits = session.principal === INBOX ? this.#inboxLimits : this.#options.limits
     const cut = overBounds(session, index, boundsAt(timeline, limits, clock.now(), log.tail), work)
     if (cut === undefined) return
     session.sent = cut.through

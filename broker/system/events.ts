@@ -18,6 +18,8 @@ export type EndReason =
   | 'left'
   /** It was made for a client that was not let in, or whose connection broke before. */
   | 'never-attached'
+  /** It kept messages for a person who has a session now, and that one has them. */
+  | 'inherited'
 
 /** What a program can listen to; one sentence each. */
 export interface BrokerEvents {
@@ -47,6 +49,8 @@ export interface BrokerEvents {
    * MQTT 3.1.1 the client got a receipt all the same, unless refusedMessages is disconnect.
    */
   refused: [{ clientId: ClientId, topic: string, code: ErrorCode, reason: string }]
+  /** A message for a person without a session is not kept: keepForUsersMax others have something waiting. */
+  'inboxes-full': [{ filter: string, keepForUsersMax: number }]
   /** The log can't be written: no receipts are given until 'store-recovered'. */
   'store-failed': [{ error: Error }]
   'store-recovered': []

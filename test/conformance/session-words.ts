@@ -4,8 +4,8 @@
  * - a link is a connection that writes down what it is handed; `got` is what was delivered, as words
  */
 import type { Test } from 'tap'
-import { createBroker, DEFAULT_LIMITS, type AttachOptions, type ProgramAuth, type Broker, type Connected, type Heap,
-  type HoldfastError, type Limits, type Session } from '../../broker/index.ts'
+import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Broker, type BrokerOptions, type Connected, type Heap,
+  type HoldfastError, type Limits, type ProgramAuth, type Session } from '../../broker/index.ts'
 import type { TimeSource } from '../../broker/system/clock.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../../broker/model/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
@@ -62,7 +62,11 @@ export interface ConnectOptions {
   readonly tag?: (previous: string | undefined) => string
 }
 
-interface More { heap?: Heap | undefined, turnUnits?: number | undefined }
+interface More {
+  heap?: Heap | undefined
+  turnUnits?: number | undefined
+  inboxOf?: BrokerOptions['inboxOf']
+}
 
 export class Server {
   readonly broker: Broker
@@ -70,9 +74,12 @@ export class Server {
   readonly store: StoreDouble
   readonly limits: Limits
   readonly #world: World
+  readonly #more: More
 
   /** @param turnUnits what is done in one turn, each of which is one of the event loop then */
-  constructor (world: World, limits: Partial<Limits> = {}, startMs = START_MS, { heap, turnUnits }: More = {}) {
+  constructor (world: World, limits: Partial<Limits> = {}, startMs = START_MS, more: More = {}) {
+    const { heap, turnUnits, inboxOf } = more
+    this.#more = more
     this.#world = world
     this.limits = { ...DEFAULT_LIMITS, ...limits }
     this.clock = createManualClock(startMs)
@@ -85,7 +92,8 @@ export class Server {
       clock,
       makeId: () => 'made',
       turnUnits: turnUnits ?? Infinity,
-      ...(heap && { heap })
+      ...(heap && { heap }),
+      ...(inboxOf && { inboxOf })
     })
   }
 
@@ -100,12 +108,12 @@ export class Server {
   /** The next server over the same data, `downMs` later. */
   async stopped (t: Test, downMs = 0): Promise<Server> {
     await this.broker.close()
-    return await Server.start(t, this.#world, this.limits, this.clock.now() + downMs)
+    return await Server.start(t, this.#world, this.limits, this.clock.now() + downMs, this.#more)
   }
 
   async crashed (t: Test, downMs = 0): Promise<Server> {
     this.#world.crash()
-    return await Server.start(t, this.#world, this.limits, this.clock.now() + downMs)
+    return await Server.start(t, this.#world, this.limits, this.clock.now() + downMs, this.#more)
   }
 
   async session (clientId: string, options: ConnectOptions = {}): Promise<Session> {

@@ -8,6 +8,7 @@ import { deliverySuite } from './session.ts'
 import { setAsideSuite } from './session-set-aside.ts'
 import { unansweredSuite } from './session-unanswered.ts'
 import { boundsSuite } from './session-bounds.ts'
+import { inboxesSuite } from './session-inboxes.ts'
 import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
 import { repeatsSuite } from './session-repeats.ts'
@@ -29,6 +30,7 @@ for (const [name, factory] of [['memory', memoryWorld], ['embedded', embeddedWor
   unansweredSuite(name, factory)
   turnsSuite(name, factory)
   sharedSuite(name, factory)
+  inboxesSuite(name, factory)
 }
 
 /** What a process leaves behind that was killed is all that it had written. */
