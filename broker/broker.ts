@@ -14,8 +14,10 @@ import type { SetAsideMessage, ClientId, Message, Offset, PacketId, Principal, Q
 import type { Attachment, Delivery, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
-import type { InboxOf } from './messages/inboxes.ts'
 import type { Wills } from './messages/wills.ts'
+
+/** Whose messages a topic carries, and the filter for all of them; undefined where they are for nobody at all. */
+export type InboxOf = (topic: string) => { readonly filter: string, readonly principal: Principal } | undefined
 
 export interface BrokerOptions {
   readonly store: Store

@@ -43,10 +43,8 @@ import type {
 const HEAP_CHECK_MS = 50
 /** The cache takes so small a part of the heap at most, whatever cacheBytesMax is. */
 const CACHE_PARTS = 8
-
 /** Some milliseconds of work. */
 const TURN_UNITS = 8_000
-
 export function createBroker (options: BrokerOptions): Broker {
   return new HoldfastBroker(options)
 }
@@ -82,7 +80,7 @@ export class HoldfastBroker implements Broker {
   #publishing!: Publishing
   #subscribing!: Subscribing
   #shares!: Shares
-  readonly #inboxOf: BrokerOptions['inboxOf']
+  readonly #inboxOf
   #inboxes: Inboxes | undefined
   readonly #timers: Timers
   #stopWatching: () => void = () => {}
@@ -187,7 +185,8 @@ export class HoldfastBroker implements Broker {
       }
     })
     const subscribed = { sessions: this.#sessions, follower: this.#follower }
-    this.#subscribing = new Subscribing({ ...access, ...subscribed, inboxes: this.#inboxes, shares: () => this.#shares })
+    const [inboxes, shares] = [this.#inboxes, (): Shares => this.#shares]
+    this.#subscribing = new Subscribing({ ...access, ...subscribed, inboxes, shares })
     this.#shares = new Shares({ ...subscribed, broker: this, subscribing: this.#subscribing })
     this.#wills = new Wills({
       store: this.#store,

@@ -71,14 +71,14 @@ export const LIMIT_OPTIONS = {
     'Bytes that wait in memory for a connected clean session whose window is full. What does not fit is left out, ' +
     'counted, and the session is told [G5].'),
   keepForUsersMs: ms('sessions', { min: 0, max: AGE_MS_MAX }, 0,
-    'How long a message waits for a person (`io/<namespace>/user/<person>/...`) who has no session there yet, at most ' +
-    'backlogAgeMsMax; their first kept session gets it. 0: not at all. Needs authentication, which says who a person ' +
-    'is. Whoever may write to an inbox can make one: see keepForUsersMax.'),
+    'How long a message waits for a person (`io/<namespace>/user/<person>/...`) who has no session there yet, at ' +
+    'most backlogAgeMsMax; their first kept session gets it. 0: not at all. Needs authentication, which says who a ' +
+    'person is. Whoever may write to an inbox can make one: see keepForUsersMax.'),
   keepForUsersMessagesMax: count('sessions', { min: 1, max: 1_000_000 }, 1_000,
     'Messages that wait for one such person. Beyond it the oldest go, and the person is told how many [G5].'),
   keepForUsersMax: count('sessions', { min: 1, max: 10_000_000 }, 10_000,
-    'People for whom messages wait like this; each counts for sessionsMax. At the bound what comes for one more is not ' +
-    'kept (its publisher is told: 0 sessions), and the log says so.'),
+    'People for whom messages wait like this; each counts for sessionsMax. At the bound what comes for one more is ' +
+    'not kept (its publisher is told: 0 sessions), and the log says so.'),
   setAsideMessagesMax: count('sessions', { min: 1, max: 10_000 }, 100,
     'Messages of one session that are set aside and kept (see redeliveriesMax). Beyond it the oldest of them go, ' +
     'counted and logged.'),

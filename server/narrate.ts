@@ -32,8 +32,8 @@ export function narrate (events: Broker['events'], log: Logger): void {
     'the program\'s own auth threw, or gave no answer within connectTimeoutMs; whoever was asked about is refused'))
   events.on('listener-failed', ({ event, error, times }) => log.error({ event, err: error, times },
     'a listener of the program failed; the server and the other listeners go on'))
-  events.on('inboxes-full', (inbox) => log.warn(inbox, 'a message for a person without a session is not kept: as many ' +
-    'people as may be (keepForUsersMax) have something waiting'))
+  events.on('inboxes-full', (inbox) => log.warn(inbox, 'a message for a person without a session is not kept: as ' +
+    'many people as may be (keepForUsersMax) have something waiting'))
   events.on('store-failed', ({ error }) =>
     log.error({ err: error }, 'the log can\'t be written; publishers get no receipts until it can, and send again'))
   events.on('clock-set', (clock) => log.warn(clock, 'the clock of this machine was set; that is not counted as time: ' +

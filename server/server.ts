@@ -152,7 +152,13 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     broken: (why) => { broker.events.emit('store-broken', { why }) }
   })
   const broker = createBroker({
-    store, auth: trustingTheProgram(auth), limits: limitsOf(config), clock: systemClock, heap, makeId: randomUUID, inboxOf: inboxOfPerson
+    store,
+    auth: trustingTheProgram(auth),
+    limits: limitsOf(config),
+    clock: systemClock,
+    heap,
+    makeId: randomUUID,
+    inboxOf: inboxOfPerson
   })
   narrate(broker.events, log)
   const pages = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, refusals)

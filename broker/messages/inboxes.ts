@@ -1,23 +1,21 @@
 /**
  * Messages for a person who has no session yet: an inbox keeps them, at most keepForUsersMessagesMax of them, each for
- * keepForUsersMs. An inbox is a session that no client can have, `$inbox/<filter>`, so what waits in it is stored as for
- * any other; the first kept session of that person that subscribes to the filter goes on from its place in the log, and
- * is told what the inbox lost to a bound [G2] [G5].
+ * keepForUsersMs. An inbox is a session that no client can have, `$inbox/<filter>`, so what waits in it is stored as
+ * for any other. The first kept session of that person that subscribes to the filter goes on from its place in the log,
+ * and is told what the inbox lost to a bound [G2] [G5].
  */
+import type { InboxOf } from '../broker.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import { PENDING } from '../log/route.ts'
 import type { RecordChange } from '../log/log.ts'
 import type { Limits } from '../model/limits.ts'
-import type { ClientId, Offset, Principal } from '../model/message.ts'
+import type { ClientId, Offset } from '../model/message.ts'
 import { inboxName } from '../model/topics.ts'
 import { cursorChange } from '../session/records.ts'
 import type { Session } from '../session/session.ts'
 import { INBOX, type Sessions } from '../sessions/sessions.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Events } from '../system/events.ts'
-
-/** Whose messages a topic carries, and the filter for all of them; undefined where they are for nobody in particular. */
-export type InboxOf = (topic: string) => { readonly filter: string, readonly principal: Principal } | undefined
 
 export interface InboxesOptions {
   readonly sessions: Pick<Sessions, 'get' | 'values' | 'connect' | 'release' | 'end' | 'touch'>
@@ -108,8 +106,8 @@ export class Inboxes {
   }
 
   /**
-   * For a kept session that no connection was attached to yet, about to subscribe to a filter. The inbox stays until the
-   * session is attached: one that never is takes nothing away, and of two that come at once both get what waits.
+   * For a kept session that no connection was attached to yet, about to subscribe to a filter. The inbox stays until
+   * the session is attached: one that never is takes nothing away, and of two that come at once both get what waits.
    */
   inherit (session: Session, filter: string): Inheritance | undefined {
     const { sessions } = this.#options

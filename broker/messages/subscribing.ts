@@ -18,7 +18,7 @@ import { lostWithout } from '../session/backlog.ts'
 import { filterChange } from '../session/records.ts'
 import { RetainedDue } from '../session/retained-due.ts'
 import type { Session } from '../session/session.ts'
-import { GROUP, INBOX, type Sessions } from '../sessions/sessions.ts'
+import { isOfServer, type Sessions } from '../sessions/sessions.ts'
 import type { Shares } from '../shared/shares.ts'
 import { checkFilter, filterBehind, isShared, SHARED_QOS_MAX, show } from '../model/topics.ts'
 
@@ -138,16 +138,19 @@ export class Subscribing {
     const before = subscription.qos
     const asked = Math.max(subscription.writes > 0 ? subscription.asked : before, qos) as QoS
     subscription.route.setQos(subscription, before, asked) // from here on messages are stored for it
-    const hasRetained = !isOfServer(session) && this.#retained.mayMatch(filter)
+    const hasRetained = !isOfServer(session.principal) && this.#retained.mayMatch(filter)
     const inherited = existing === undefined ? this.#inboxes?.inherit(session, filter) : undefined
     const keepsFrom = existing !== undefined && before > 0 && existing.from !== PENDING
     // Where an earlier one is still on its way, a crash must not find a later place than that will have [G2].
     const from = keepsFrom ? existing.from : existing?.from === PENDING ? this.#log.tail : inherited?.from
-    const changes = session.clean ? NO_CHANGES : [filterChange(session, filter, qos, hasRetained, from), ...inherited?.changes ?? NO_CHANGES]
+    const changes = session.clean
+      ? NO_CHANGES
+      : [filterChange(session, filter, qos, hasRetained, from), ...inherited?.changes ?? NO_CHANGES]
     subscription.writes++
     return await new Promise((resolve, reject) => {
-      this.#log.record(changes, (error, at) => { // its place is between the messages before it and those after it
+      this.#log.record(changes, (error, end) => { // its place is between the messages before it and those after it
         subscription.writes--
+        const at = inherited?.from ?? end
         if (error !== undefined) inherited?.failed()
         if (subscription.place === -1) { // unsubscribed meanwhile, or the session has ended
           this.#settle(subscription, true)
@@ -163,7 +166,7 @@ export class Subscribing {
           return
         }
         this.#sessions.removals.filterWritten(session, filter)
-        if (subscription.from === PENDING || subscription.qos === 0) subscription.from = inherited?.from ?? at
+        if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#replace(subscription, qos)
         if (isShared(filter)) this.#shares().joined(session, filter, qos)
         this.sendRetained(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
@@ -232,7 +235,7 @@ export class Subscribing {
   /** The subscription is owed the retained messages that match. */
   sendRetained ({ session, route }: Subscription<Session>, notAfter: Offset): void {
     session.retainedSent?.delete(route.filter)
-    if (isOfServer(session) || !this.#retained.mayMatch(route.filter)) return
+    if (isOfServer(session.principal) || !this.#retained.mayMatch(route.filter)) return
     (session.retainedDue ??= new RetainedDue()).add(route.filter, notAfter)
     if (session.live !== undefined) this.#follower.wake(session)
   }
@@ -245,9 +248,6 @@ export class Subscribing {
     this.#log.record([filterChange(session, filter, subscription.qos, false, subscription.from)], () => {})
   }
 }
-
-/** It stands for a group, or for somebody who is not there yet: retained messages are for whoever subscribes. */
-function isOfServer ({ principal }: Session): boolean { return principal === GROUP || principal === INBOX }
 
 function notAllowed (filter: string): HoldfastError {
   return new HoldfastError('NOT_AUTHORIZED', `subscribing to ${show(filter)}`)

@@ -139,7 +139,7 @@ export class Sessions {
   async #connect ({ clientId, principal, clean, expiryMs, owner, tag }: ConnectRequest): Promise<Connected> {
     const { log, limits, clock, events } = this.#options
     const bytes = Buffer.byteLength(clientId)
-    if (bytes === 0 || (bytes > limits.clientIdBytesMax && principal !== GROUP && principal !== INBOX) || /[\u0000\uFFFD]/.test(clientId)) {
+    if (bytes === 0 || (bytes > limits.clientIdBytesMax && !isOfServer(principal)) || /[\u0000\uFFFD]/.test(clientId)) {
       throw new HoldfastError('CLIENT_ID_INVALID',
         `${show(clientId)} has ${bytes} bytes; clientIdBytesMax = ${limits.clientIdBytesMax}`)
     }
@@ -370,6 +370,9 @@ export class Sessions {
     return live === undefined && connecting === 0 && detachedAt !== undefined && now - detachedAt >= expiryMs
   }
 }
+
+/** It stands for a group, or for somebody who is not there yet. */
+export function isOfServer (principal: Principal): boolean { return principal === GROUP || principal === INBOX }
 
 function isInbox (clientId: ClientId): boolean { return clientId.startsWith(INBOX_PREFIX) }
 const INBOX_PREFIX = inboxName('')
