@@ -3,7 +3,7 @@ export {
   ListenError, createHoldfast, type Address, type Durable, type Holdfast, type HoldfastAddresses, type HoldfastOptions,
   type HoldfastStats, type Identified, type Identify, type NewSession, type ProgramEmit, type Published,
   type PublishOptions, type ReceivedMessage, type Subscription, type SubscriptionOptions
-} from './server/server.ts'
+} from './server/index.ts'
 export {
   ERRORS, HoldfastError, type BrokerEvents, type ClientId, type Clock, type Credentials, type ErrorCode, type Logger,
   type Person, type ProgramAuth as Auth, type Principal, type QoS, type SessionInfo, type Store

@@ -1,11 +1,10 @@
 /** What `holdfast check` shows of the rules: for each an event or a message that it is for, and what becomes of it. */
 import type { Message } from '../broker/index.ts'
-import type { Command } from '../bridge/socketio/translation/commands.ts'
 import { decodeText } from '../protocol/index.ts'
-import { matchText, matchTopic } from '../bridge/socketio/rules/match.ts'
-import type { DeliverRule, EmitRule, NamespaceRule, RuleSet } from '../bridge/socketio/rules/rule.ts'
-import { Rules } from '../bridge/socketio/rules/rules.ts'
-import type { SocketEvent } from '../bridge/socketio/translation/translate.ts'
+import {
+  matchText, matchTopic, Rules, type Command, type DeliverRule, type EmitRule, type NamespaceRule, type RuleSet,
+  type SocketEvent
+} from '../bridge/socketio/rules/index.ts'
 import { sampleArguments, sampleName, samplePayload, sampleTopic } from './rule-samples.ts'
 
 export interface RuleExample {

@@ -1,8 +1,8 @@
 /** Made-up names, arguments and payloads that a rule matches, from its patterns and from what its templates ask for. */
-import { writeEnvelope, writeValue } from '../bridge/socketio/rules/payload.ts'
-import type {
-  DeliverRule, EmitAction, EmitRule, Hole, PayloadReading, TextPattern, TopicPattern, TopicTemplate, ValueTemplate
-} from '../bridge/socketio/rules/rule.ts'
+import {
+  writeEnvelope, writeValue, type DeliverRule, type EmitAction, type EmitRule, type Hole, type PayloadReading,
+  type TextPattern, type TopicPattern, type TopicTemplate, type ValueTemplate
+} from '../bridge/socketio/rules/index.ts'
 
 const BYTES = Buffer.from([1, 2, 3])
 

@@ -4,8 +4,7 @@ import { resolve } from 'node:path'
 import { HoldfastError, type SessionInfo } from '../broker/index.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'
 import { duration } from '../config/units.ts'
-import { createLog } from '../server/log.ts'
-import { type NewSession, createHoldfast } from '../server/server.ts'
+import { type NewSession, createHoldfast, createLog } from '../server/index.ts'
 import { FailedError, UsageError } from './usage.ts'
 
 /** As they stand on the command line; each may be given once but filter. */

@@ -5,6 +5,7 @@
  */
 import type { Server } from 'node:http'
 import type { ProgramAuth, Logger } from '../broker/index.ts'
+import type { Config } from '../config/schema.ts'
 import { type Address, addressOf, authority } from './listen.ts'
 
 export interface Doors {
@@ -34,18 +35,19 @@ export function doorsOf ({ mqttPort, mqttWebsocket, io, auth, programs }: Asked)
   }
 }
 
-export interface Opened extends Asked {
+export interface Opened extends Pick<Asked, 'auth' | 'io'> {
   readonly doors: Doors
-  /** Of MQTT over TCP, where that is open. */
-  readonly mqttAddress: Address | undefined
-  readonly mqttPath: string
-  readonly socketioPath: string
-  readonly http: Server
+  readonly config: Pick<Config, 'mqttPath' | 'socketioPath'>
 }
 
-/** One line: which doors are open, where, who may come in, and which are closed. */
-export function sayDoors (opened: Opened, log: Logger): void {
-  const { doors, mqttAddress, mqttPath, socketioPath, http, io, auth } = opened
+/**
+ * One line: which doors are open, where, who may come in, and which are closed.
+ * @param mqttAddress of MQTT over TCP, where that is open
+ */
+export function sayDoors (
+  { auth, config: { mqttPath, socketioPath }, doors, io, log }: Opened & { readonly log: Logger },
+  mqttAddress: Address | undefined, http: Server
+): void {
   const where = addressOf(http)
   const at = where !== undefined
     ? authority(where)

@@ -6,9 +6,9 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Server } from 'socket.io'
-import { missingOfEngine, type EngineModule } from '../bridge/socketio/wire/engine.ts'
-import { missingOfSocketio } from '../bridge/socketio/wire/socketio.ts'
-import { missingOfWs, type WsModule } from '../bridge/socketio/wire/ws.ts'
+import {
+  missingOfEngine, missingOfSocketio, missingOfWs, type EngineModule, type WsModule
+} from '../bridge/socketio/index.ts'
 import { ConfigError } from '../config/problem.ts'
 import { peerRange } from './version.ts'
 

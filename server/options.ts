@@ -1,10 +1,7 @@
 /** What a program can set, and what becomes of it. */
 import type { Server } from 'node:http'
 import type { Server as SocketioServer } from 'socket.io'
-import type { Durable } from '../bridge/socketio/server.ts'
-import { foreignAdapter } from '../bridge/socketio/wire/adapter.ts'
-import { optionsOf } from '../bridge/socketio/wire/socketio.ts'
-import type { Identify } from '../bridge/socketio/admission/identity.ts'
+import { foreignAdapter, optionsOf, type Durable, type Identify } from '../bridge/socketio/index.ts'
 import { type ProgramAuth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
 import { programConfig } from '../config/load.ts'
 import { ConfigError, type Problem } from '../config/problem.ts'
@@ -12,8 +9,7 @@ import type { Config } from '../config/schema.ts'
 import type { Doors } from './doors.ts'
 import { exposed } from './http/exposure.ts'
 
-export type { Identified, Identify } from '../bridge/socketio/admission/identity.ts'
-export type { Durable, ProgramEmit } from '../bridge/socketio/server.ts'
+export type { Durable, Identified, Identify, ProgramEmit } from '../bridge/socketio/index.ts'
 
 /** Options by name, as docs/configuration.md lists them, and what only a program can hand over. */
 export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPort'>> {

@@ -1,11 +1,10 @@
 /** The program around the server: it is trusted, whatever access control says of others. */
 import { isTypedArray } from 'node:util/types'
-import { inboxOf } from '../protocol/index.ts'
-import { CLIENT_ID_MARK } from '../bridge/socketio/translation/translate.ts'
-import type { SocketioBridge } from '../bridge/socketio/server.ts'
+import { CLIENT_ID_MARK, type SocketioBridge } from '../bridge/socketio/index.ts'
 import {
   ANONYMOUS, HoldfastError, type ProgramAuth, type Broker, type ClientId, type Principal, type QoS
 } from '../broker/index.ts'
+import { inboxOf } from '../protocol/index.ts'
 
 export interface PublishOptions {
   readonly topic: string

@@ -1,6 +1,6 @@
 /** A program's own HTTP server that others may reach, while nobody has to say who they are: it lets nobody in. */
 import { type Server, ServerResponse } from 'node:http'
-import type { OriginGate } from '../../bridge/socketio/server.ts'
+import type { OriginGate } from '../../bridge/socketio/index.ts'
 import type { Logger, Refusals } from '../../broker/index.ts'
 import { isLoopback } from '../../config/loopback.ts'
 import { answer, refuseUpgrade } from './answers.ts'

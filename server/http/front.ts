@@ -6,7 +6,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Server as SocketioServer } from 'socket.io'
-import type { OriginGate } from '../../bridge/socketio/server.ts'
+import type { OriginGate } from '../../bridge/socketio/index.ts'
 import { unready, type Refusals } from '../../broker/index.ts'
 import { answer, answerJson, refuseUpgrade } from './answers.ts'
 

@@ -5,7 +5,7 @@
  */
 import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
-import type { OriginGate } from '../../bridge/socketio/server.ts'
+import type { OriginGate } from '../../bridge/socketio/index.ts'
 import type { Refusals } from '../../broker/index.ts'
 import { isLoopback } from '../../config/loopback.ts'
 import { shown } from '../../config/shown.ts'

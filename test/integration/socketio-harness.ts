@@ -11,7 +11,10 @@ import {
   type TimeSource
 } from '../../broker/index.ts'
 import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
-import { createSocketioBridge, type SocketioBridge, type SocketioBridgeOptions } from '../../bridge/socketio/server.ts'
+import {
+  createSocketioBridge, type BridgeConfig, type SocketioBridge, type SocketioBridgeOptions
+} from '../../bridge/socketio/index.ts'
+import { defaults } from '../../config/schema.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import { within } from '../helpers/wait.ts'
 
@@ -33,8 +36,8 @@ export interface BridgedOptions {
   readonly log?: Logger
   readonly pingIntervalMs?: number
   readonly pingTimeoutMs?: number
-  /** Any other option of the bridge. */
-  readonly bridge?: Partial<SocketioBridgeOptions>
+  /** Any other option of the bridge, or of its configuration. */
+  readonly bridge?: Partial<SocketioBridgeOptions & BridgeConfig>
 }
 
 export async function startBridged (t: Test, options: BridgedOptions = {}): Promise<Bridged> {
@@ -47,11 +50,13 @@ export async function startBridged (t: Test, options: BridgedOptions = {}): Prom
     http,
     log: options.log ?? silent,
     turns,
-    sessionExpiryMs: 3_600_000,
-    pingIntervalMs: options.pingIntervalMs ?? 25_000,
-    pingTimeoutMs: options.pingTimeoutMs ?? 20_000,
-    httpBufferBytesMax: 1_048_576,
-    ...options.bridge
+    ...options.bridge,
+    config: {
+      ...defaults(),
+      ...options.pingIntervalMs !== undefined && { pingIntervalMs: options.pingIntervalMs },
+      ...options.pingTimeoutMs !== undefined && { pingTimeoutMs: options.pingTimeoutMs },
+      ...options.bridge
+    }
   })
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')

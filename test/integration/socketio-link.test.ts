@@ -76,7 +76,8 @@ for (const version of VERSIONS) {
     for (const perMessageDeflate of transport === 'polling' ? [false] : [false, true]) {
       const how = `${version}, ${transport}${perMessageDeflate ? ', compressed' : ''}`
       t.test(`events, answers and bytes come whole and in order while the client connects: ${how} [G3]`, async t => {
-        const { broker, url } = await startBridged(t, { bridge: { perMessageDeflate, eio3PingIntervalMs: 300 } })
+        const bridge = { socketioDeflate: perMessageDeflate, eio3PingIntervalMs: 300 }
+        const { broker, url } = await startBridged(t, { bridge })
         const sender = await connectClient(t, url)
         const client: LegacySocket = legacyClient(version, url, { transports, query: { clientId: 'U1' } })
         t.teardown(() => client.disconnect())

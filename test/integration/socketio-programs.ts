@@ -4,7 +4,7 @@ import { createServer, type Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Server, type ServerOptions, type Socket } from 'socket.io'
 import type { Test } from 'tap'
-import { createHoldfast, type Holdfast, type HoldfastOptions } from '../../server/server.ts'
+import { createHoldfast, type Holdfast, type HoldfastOptions } from '../../server/index.ts'
 import { silent } from '../../broker/index.ts'
 import { tempFolder } from '../helpers/temp.ts'
 

@@ -110,4 +110,4 @@ t.test('whatever happens to the connection, nothing counts as received that no h
   async t => await attacked(t, FAST))
 
 t.test('the proofs hold with compression (permessage-deflate) [G2] [G3]',
-  async t => await attacked(t, { ...FAST, bridge: { ...FAST.bridge, perMessageDeflate: true } }, 'x'.repeat(2_000)))
+  async t => await attacked(t, { ...FAST, bridge: { ...FAST.bridge, socketioDeflate: true } }, 'x'.repeat(2_000)))

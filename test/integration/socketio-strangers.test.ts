@@ -66,7 +66,7 @@ t.test('[G6] over long polling a body beyond connectPacketBytesMax is refused', 
 for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
   for (const perMessageDeflate of [false, true]) {
     t.test(`who was let in sends as much as ever: ${transports}, compression ${perMessageDeflate}`, async t => {
-      const { url } = await startBridged(t, { limits: LIMITS, bridge: { perMessageDeflate } })
+      const { url } = await startBridged(t, { limits: LIMITS, bridge: { socketioDeflate: perMessageDeflate } })
       const client = await connectClient(t, url, { transports, auth: { clientId: 'c', token: WORKS } })
       if (transports.length === 2) {
         await until(() => client.io.engine.transport.name === 'websocket', 'the upgrade')

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node
 import type { Duplex } from 'node:stream'
 import { Server } from 'socket.io'
 import type { Limits, Logger } from '../../../broker/index.ts'
+import type { Config } from '../../../config/schema.ts'
 import type { EngineRequest } from './engine.ts'
 import { keepsChildNamespaces } from './socketio.ts'
 
@@ -17,26 +18,21 @@ export interface OriginGate {
 export type Gate = (request: EngineRequest) => string | undefined
 
 export interface OwnIoOptions {
-  readonly path: string
+  readonly config: Pick<Config, 'pingIntervalMs' | 'pingTimeoutMs' | 'socketioDeflate' | 'socketioPath'>
   readonly limits: Limits
   readonly origins: OriginGate | undefined
-  readonly perMessageDeflate: boolean
-  readonly pingIntervalMs: number
-  readonly pingTimeoutMs: number
-  readonly httpBufferBytesMax: number
   readonly gate: Gate
 }
 
-export function createOwnIo (http: HttpServer, options: OwnIoOptions): Server {
-  const { path, limits, origins, gate } = options
+export function createOwnIo (http: HttpServer, { config, limits, origins, gate }: OwnIoOptions): Server {
   const io = new Server(http, {
-    path,
+    path: `${config.socketioPath}/`,
     transports: ['polling', 'websocket'], // a client with default options begins with polling and upgrades
     allowEIO3: true,
-    perMessageDeflate: options.perMessageDeflate,
-    pingInterval: options.pingIntervalMs,
-    pingTimeout: options.pingTimeoutMs,
-    maxHttpBufferSize: options.httpBufferBytesMax,
+    perMessageDeflate: config.socketioDeflate,
+    pingInterval: config.pingIntervalMs,
+    pingTimeout: config.pingTimeoutMs,
+    maxHttpBufferSize: limits.packetBytesMax,
     connectTimeout: limits.connectTimeoutMs,
     upgradeTimeout: limits.connectTimeoutMs,
     destroyUpgrade: false, // other upgrades on this server belong to others

@@ -1,0 +1,12 @@
+/** The door of the bridge: whatever is outside imports this, and rules/index.ts where there is no server. */
+export type { Identified, Identify } from './admission/identity.ts'
+export type { Durable, ProgramEmit } from './durable.ts'
+export type { BridgeConfig, SocketioBridge, SocketioBridgeOptions } from './options.ts'
+export { createSocketioBridge } from './server.ts'
+export type { Tallies } from './tally.ts'
+export { CLIENT_ID_MARK } from './translation/translate.ts'
+export { foreignAdapter } from './wire/adapter.ts'
+export { missingOfEngine, type EngineModule } from './wire/engine.ts'
+export type { OriginGate } from './wire/own-io.ts'
+export { missingOfSocketio, optionsOf } from './wire/socketio.ts'
+export { missingOfWs, type WsModule } from './wire/ws.ts'
