@@ -53,6 +53,7 @@ export async function startBridged (t: Test, options: BridgedOptions = {}): Prom
     ...options.bridge,
     config: {
       ...defaults(),
+      socketioSessionExpiryMs: 3_600_000,
       ...options.pingIntervalMs !== undefined && { pingIntervalMs: options.pingIntervalMs },
       ...options.pingTimeoutMs !== undefined && { pingTimeoutMs: options.pingTimeoutMs },
       ...options.bridge
