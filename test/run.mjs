@@ -26,12 +26,16 @@ const SLOWEST = 10
 const ALONE = /^test\/(crash|browser)\/|hostile|socketio-(poison|cuts)/
 /** Computes for minutes and waits for nothing: runs beside the rest, and takes what that leaves of the machine. */
 const PATIENT = /^test\/simulation\//
+/** Debian has servers where only root looks. */
+const WITH_SBIN = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 /** Program, and the Debian package that brings it. */
 const PROGRAMS = [
   ['mosquitto_pub', 'mosquitto-clients'], ['mosquitto_sub', 'mosquitto-clients'], ['strace', 'strace'],
-  ['chromium', 'chromium'], ['mosquitto', 'mosquitto'], ['systemd-notify', 'systemd']
+  ['chromium', 'chromium'], ['mosquitto', 'mosquitto'], ['systemd-notify', 'systemd'],
+  ['openssl', 'openssl'], ['nginx', 'nginx']
 ]
-
+/** File of a package that brings no program. */
+const FILES = [['/usr/lib/nginx/modules/ngx_stream_module.so', 'libnginx-mod-stream']]
 /** Module of Debian's Python, and the package that brings it. */
 const MODULES = [
   ['socketio', 'python3-socketio'], ['requests', 'python3-requests'], ['websocket', 'python3-websocket']
@@ -50,7 +54,8 @@ await runTests(process.argv.slice(2).filter(arg => arg !== '--fast'))
 
 function installPrograms () {
   const missing = [
-    ...PROGRAMS.filter(([program]) => spawnSync('which', [program]).status !== 0),
+    ...PROGRAMS.filter(([program]) => spawnSync('which', [program], { env: WITH_SBIN }).status !== 0),
+    ...FILES.filter(([file]) => !existsSync(file)),
     ...MODULES.filter(([name]) => spawnSync('/usr/bin/python3', ['-c', `import ${name}`]).status !== 0)
   ]
   if (missing.length === 0) return

@@ -104,11 +104,13 @@ t.test('the package, installed in an empty folder', async (t) => {
   const { folder, files } = await install(t)
 
   t.test('holds what is needed and nothing else', async (t) => {
-    for (const file of ['package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/bin/holdfast.js']) {
+    for (const file of ['package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/bin/holdfast.js',
+      'packaging/holdfast.service']) {
       t.ok(files.includes(file), file)
     }
     const own = files.filter((file) => !file.startsWith('node_modules/'))
-    t.same(own.filter((file) => !/^(dist|docs)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)), [])
+    const expected = /^(dist|docs|packaging)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+    t.same(own.filter((file) => !expected.test(file)), [])
     t.same(own.filter((file) => /\.test\.|\.tap|node_modules/.test(file)), [])
     t.ok(files.includes('node_modules/websocket-stream/stream.js'), 'what is bundled')
   })
