@@ -34,6 +34,8 @@ export interface Scope {
   readonly captured: readonly string[]
   /** Whether there are arguments: `{0}`. */
   readonly args: boolean
+  /** Whether topics of the server may be named. */
+  readonly ofServer?: boolean
 }
 
 const NAME = /^[A-Za-z][A-Za-z0-9_]*$/
@@ -105,7 +107,7 @@ export function parseTemplate (text: string, scope: Scope): Template {
  */
 export function parseTopicTemplate (text: string, scope: Scope, wildcards = false): TopicTemplate {
   if (text === '') throw new TextError('is empty')
-  if (/^\$(SYS|holdfast)\//.test(text)) throw new TextError('begins with a name that belongs to the server')
+  if (scope.ofServer !== true && /^\$(SYS|holdfast)\//.test(text)) throw new TextError('begins with a name that belongs to the server')
   if (/[\0\ufffd]/.test(text)) throw new TextError('holds U+0000 or U+FFFD, which no topic can')
   const levels: Array<Array<string | Hole>> = [[]]
   for (const part of parseTemplate(text, scope)) {

@@ -5,6 +5,6 @@ export {
   type Envelope
 } from './envelope.ts'
 export {
-  decodeName, deviceSessionId, encodeName, encodeNamespace, eventTopic, inboxOf, roomFilterAround, scopeFilter,
-  sessionId, topicEvent, transientSessionId, type Scope
+  clientNameOf, decodeName, deviceSessionId, encodeName, encodeNamespace, eventTopic, inboxOf, roomFilterAround,
+  scopeFilter, sessionId, topicEvent, transientSessionId, type Scope
 } from './names.ts'

@@ -101,6 +101,16 @@ export function deviceSessionId (namespace: string, device: string, slot: number
   return `${ROOT}:${escapeColons(encodeNamespace(namespace))}:::${escapeColons(device)}:${slot}`
 }
 
+/**
+ * The name that a client gave, of the broker session that it has: `U1` of `io:_:U1`, and of any session that is not of
+ * Socket.IO the identifier itself. Undefined for a client of Socket.IO that gave none.
+ */
+export function clientNameOf (session: string): string | undefined {
+  if (!session.startsWith(`${ROOT}:`)) return session
+  const [, , name, more] = session.split(':')
+  return name === undefined || name === '' || more !== undefined ? undefined : decodeName(name.replaceAll('%3A', ':'))
+}
+
 function scopePrefix (namespace: string, scope: Scope): string {
   const prefix = `${ROOT}/${encodeNamespace(namespace)}`
   if ('room' in scope) return `${prefix}/room/${encodeName(scope.room)}`

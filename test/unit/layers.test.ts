@@ -47,7 +47,7 @@ const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[
   { name: 'config', files: 'config/.*', may: ['config/.*'] },
   { name: 'broker/model', files: MODEL, may: [MODEL] },
   { name: 'broker/system', files: SYSTEM, may: [LEAF] },
-  { name: 'broker/auth', files: AUTH, may: [LEAF, AUTH] },
+  { name: 'broker/auth', files: AUTH, may: [LEAF, AUTH, PROTOCOL] },
   { name: 'broker/store', files: 'broker/store/.*', may: [LEAF, 'broker/store/.*'] },
   { name: 'broker/log', files: LOG, may: [LEAF, STORE_SEAM, LOG] },
   { name: 'broker/session', files: SESSION, may: [LEAF, STORE_SEAM, LOG, SESSION] },
