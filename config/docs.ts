@@ -12,7 +12,7 @@ Every option can be set in four places. The first of them that sets it counts:
 1. a flag of the command: \`holdfast start --mqtt-port 1884\`
 2. an environment variable: \`HOLDFAST_MQTT_PORT=1884\` (an empty one counts as not set)
 3. a JSON file named by \`--config\` or \`HOLDFAST_CONFIG\`: \`{ "mqttPort": 1884 }\`, with no nesting but
-   inside \`rules\`
+   inside \`rules\` and \`access\`
 4. the default
 
 A program that calls \`createHoldfast()\` sets the same names in its options; environment and files are then left to the

@@ -1,11 +1,12 @@
 /** The one schema: every option of the server, its type, default and sentence. */
 import { z } from 'zod'
+import { ACCESS_OPTIONS } from './access-options.ts'
 import { LIMIT_OPTIONS } from './limit-options.ts'
 import { LIST_ENTRIES_MAX, type InnerProblem, type Option, type OptionGroup } from './option.ts'
 import { SERVER_OPTIONS } from './server-options.ts'
 import { count } from './units.ts'
 
-export const OPTIONS = { ...SERVER_OPTIONS, ...LIMIT_OPTIONS } as const
+export const OPTIONS = { ...SERVER_OPTIONS, ...ACCESS_OPTIONS, ...LIMIT_OPTIONS } as const
 
 export type OptionName = keyof typeof OPTIONS
 export type Config = { readonly [Name in OptionName]: z.output<typeof OPTIONS[Name]['type']> }

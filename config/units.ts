@@ -30,7 +30,10 @@ export function duration (value: number): string {
 
 /** A value of an option in the units people use; texts as they are, lists with commas, of an object its keys. */
 export function human (unit: Unit, value: string | number | boolean | object): string {
-  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(', ')
+  if (Array.isArray(value)) {
+    if (typeof value[0] === 'object') return `${count(value.length)} ${value.length === 1 ? 'rule' : 'rules'}`
+    return value.length === 0 ? 'none' : value.join(', ')
+  }
   if (typeof value === 'object') return Object.keys(value).join(', ') || 'none'
   if (typeof value !== 'number') return String(value)
   if (unit === 'bytes') return bytes(value)

@@ -41,14 +41,15 @@ export function readAclFile (name: string, content: string): AclFile {
     const line = trimEnd(raw)
     if (line.startsWith('#') || line === '') continue
     const [word, rest] = firstWord(line)
-    const read = word === 'user'
-      ? rest === '' ? 'a name is missing behind user' : { kind: 'principal' as const, names: [rest] }
-      : word === 'topic' || word === 'pattern'
-        ? ruleOf(`${name}:${index + 1}`, rest, word === 'pattern' ? { kind: 'everybody' } : audience, word)
-        : 'a line begins with topic, pattern, user or #'
-    if (typeof read === 'string') problems.push({ line: index + 1, says: read })
-    else if ('kind' in read) audience = read
-    else (word === 'pattern' ? patterns : topics).push(read)
+    if (word === 'user' && rest !== '') {
+      audience = { kind: 'principal', names: [rest] }
+      continue
+    }
+    const rule = word === 'topic' || word === 'pattern'
+      ? ruleOf(`${name}:${index + 1}`, rest, word === 'pattern' ? { kind: 'everybody' } : audience, word)
+      : word === 'user' ? 'a name is missing behind user' : 'a line begins with topic, pattern, user or #'
+    if (typeof rule === 'string') problems.push({ line: index + 1, says: rule })
+    else (word === 'pattern' ? patterns : topics).push(rule)
   }
   if (problems.length > 0) return { rules: undefined, problems: problems.slice(0, PROBLEMS_MAX) }
   return { rules: [...denialsFirst(topics), ...denialsFirst(patterns)], problems: [] }
