@@ -89,8 +89,8 @@ function randomAcl (random: Random): string {
     if (random.int(4) === 0) parts[parts.length - 1] = '#'
     return parts.join('/')
   }
-  return Array.from({ length: 30 }, () => {
-    const access = random.pick(['read ', 'write ', 'readwrite ', 'deny ', 'deny ', ''])
+  return Array.from({ length: 16 }, () => {
+    const access = random.pick(['read ', 'write ', 'readwrite ', 'deny ', ''])
     switch (random.int(5)) {
       case 0: return `user ${random.pick(['u1', 'u2', 'u 3'])}`
       case 1: return `pattern ${access}${filter([...LEVELS, '+', '%u', '%c'])}`
@@ -133,7 +133,8 @@ for (const [name, acl] of [['fixed', FIXED], ...['first', 'second', 'third'].map
       counts.read += received.length
       counts.written += written.length
     }
-    t.ok(counts.read > 0 && counts.written > 0, JSON.stringify(counts))
+    t.comment(JSON.stringify(counts))
+    if (name === 'fixed') t.ok(counts.read > 0 && counts.written > 0)
   })
 }
 
