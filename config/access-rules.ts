@@ -34,7 +34,7 @@ const RULE = z.strictObject({
   deny: some(word, `one of ${WORDS.join(', ')}`).optional(),
   topics: some(text, 'a topic filter')
 }, {
-  error: (issue: { code?: string }) => issue.code === 'unrecognized_keys' ? undefined : `must be a rule, like ${EXAMPLE}`
+  error: ({ code }: { code?: string }) => code === 'unrecognized_keys' ? undefined : `must be a rule, like ${EXAMPLE}`
 })
 
 export interface ReadAccess {
@@ -46,7 +46,8 @@ export interface ReadAccess {
 export function readAccess (value: unknown): ReadAccess {
   if (!Array.isArray(value) || value.length > ACCESS_RULES_MAX) {
     const says = Array.isArray(value) ? `${value.length} are too many rules` : `${shown(value)} is no list`
-    return { rules: [], problems: [{ at: '', says: `${says}: it must be at most ${ACCESS_RULES_MAX}, like [${EXAMPLE}]` }] }
+    const must = `it must be a list of at most ${ACCESS_RULES_MAX} rules, like [${EXAMPLE}]`
+    return { rules: [], problems: [{ at: '', says: `${says}: ${must}` }] }
   }
   const problems: InnerProblem[] = []
   const rules = value.flatMap((rule: unknown, index) => {

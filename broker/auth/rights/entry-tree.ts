@@ -1,4 +1,4 @@
-/** Which rule decides about a topic? A tree of levels, made once for all people; nothing in it belongs to one of them. */
+/** Which rule decides about a topic? A tree of levels, made once for all people; nothing in it belongs to one. */
 import { AudienceIndex } from './audience-index.ts'
 import type { Entry } from './rule.ts'
 import type { Subject } from './subject.ts'
