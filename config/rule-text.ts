@@ -107,7 +107,9 @@ export function parseTemplate (text: string, scope: Scope): Template {
  */
 export function parseTopicTemplate (text: string, scope: Scope, wildcards = false): TopicTemplate {
   if (text === '') throw new TextError('is empty')
-  if (scope.ofServer !== true && /^\$(SYS|holdfast)\//.test(text)) throw new TextError('begins with a name that belongs to the server')
+  if (scope.ofServer !== true && /^\$(SYS|holdfast)\//.test(text)) {
+    throw new TextError('begins with a name that belongs to the server')
+  }
   if (/[\0\ufffd]/.test(text)) throw new TextError('holds U+0000 or U+FFFD, which no topic can')
   const levels: Array<Array<string | Hole>> = [[]]
   for (const part of parseTemplate(text, scope)) {
