@@ -32,30 +32,18 @@ export const CLOSE_GRACE_MS = 5_000
 export const CLOSE_FLUSH_MS = 1_000
 
 export function createSocketioBridge (options: SocketioBridgeOptions): SocketioBridge {
-  const { broker, config, log, program, refusals } = options
+  const { broker, config, identify, log, program, refusals } = options
   const makeId = randomIds(12)
   const makeSecret = randomIds(18)
   const connections = new WeakMap<EngineSocket, Connection>()
   const memory = new SessionMemory(broker, log)
   const rules = compileRules(options, makeId)
   const holders = new Holders(broker.clock)
-  const cookies = new DeviceCookies({
-    name: config.deviceCookie,
-    path: program?.io.path() ?? `${config.socketioPath}/`,
-    maxAgeMs: config.socketioSessionExpiryMs,
-    makeSecret,
-    key: () => broker.secret
-  })
-  const seats = new Seats({
-    broker,
-    makeSecret,
-    makeId,
-    sessionExpiryMs: config.socketioSessionExpiryMs,
-    recoveryExpiryMs: config.recoveryExpiryMs,
-    clear: clientIds => holders.clear(clientIds)
-  })
+  const cookies = newCookies(options, makeSecret)
+  const { socketioSessionExpiryMs: sessionExpiryMs, recoveryExpiryMs } = config
+  const clear: Holders['clear'] = clientIds => holders.clear(clientIds)
+  const seats = new Seats({ broker, makeSecret, makeId, sessionExpiryMs, recoveryExpiryMs, clear })
   const isProgram = program !== undefined
-  const { identify } = options
   const admission = new Admission(
     { broker, connections, rules, seats, cookies, identify, endings: memory.endings, isProgram, log, refusals })
   const { io, engine, strangers } = openEngine(
@@ -126,6 +114,16 @@ function compileRules ({ broker, log, program, rules }: SocketioBridgeOptions, m
 /** What a program's clients emit is for its own handlers, unless a rule takes it. */
 function forProgram (rules: RuleSet = NO_RULES): RuleSet {
   return { ...rules, defaults: rules.defaults === false ? false : 'deliver' }
+}
+
+function newCookies ({ broker, config, program }: SocketioBridgeOptions, makeSecret: () => string): DeviceCookies {
+  return new DeviceCookies({
+    name: config.deviceCookie,
+    path: program?.io.path() ?? `${config.socketioPath}/`,
+    maxAgeMs: config.socketioSessionExpiryMs,
+    makeSecret,
+    key: () => broker.secret
+  })
 }
 
 function newFrames ({ broker, trusted }: SocketioBridgeOptions, io: Server): Frames {

@@ -43,106 +43,146 @@ export interface Loaded {
 }
 
 export async function loadSessions (options: LoadOptions): Promise<Loaded> {
-  const { store, recovery } = options
-  const sessions = new Map<ClientId, Session>()
-  const surprised: Session[] = []
-  const noted = new Set<Session>()
-  const damagedIn = (table: Table): string[] =>
-    recovery.damagedRecords.filter((one) => (one.table ?? table) === table).map(({ key }) => key)
-  const damagedSessions = damagedIn('sessions')
-  const lost = new Set(recovery.damagedRecords.flatMap(({ table, key }) => table === 'sessions' ? key as ClientId : []))
-  const pendingRetained: Loaded['pendingRetained'] = []
-  const stale: RecordChange[] = []
-  let lastInstance = 0
+  return await new Loader(options).load()
+}
+
+class Loader {
+  readonly #options: LoadOptions
+  readonly #sessions = new Map<ClientId, Session>()
+  readonly #surprised: Session[] = []
+  readonly #noted = new Set<Session>()
+  readonly #lost: Set<ClientId>
+  readonly #pendingRetained: Loaded['pendingRetained'] = []
+  readonly #stale: RecordChange[] = []
+  /** Those whose cursor may be the one that is damaged. */
+  #uncertain: Set<Session> | undefined
+  #lastInstance = 0
+
+  constructor (options: LoadOptions) {
+    this.#options = options
+    const { damagedRecords } = options.recovery
+    this.#lost = new Set(damagedRecords.flatMap(({ table, key }) => table === 'sessions' ? key as ClientId : []))
+  }
+
+  /** Sessions first: the other records belong to them. */
+  async load (): Promise<Loaded> {
+    await this.#each('sessions', record => this.#readSession(record))
+    await this.#each('filters', record => this.#readFilter(record))
+    this.#uncertain = this.#damagedIn('cursors').length > 0 ? new Set(this.#sessions.values()) : undefined
+    await this.#each('cursors', record => this.#readCursor(record))
+    this.#readNotes()
+    // Without its cursor a session begins where its filters do, and may have got any of it before [G4].
+    for (const session of this.#uncertain ?? []) session.uncertainThrough = this.#options.recovery.tail
+    await this.#each('incoming', record => {
+      const [session, part] = this.#ownerOfPart('incoming', readIncoming(record).instance, record)
+      if (session !== undefined) (session.incoming ??= new Map()).set(Number(part), null)
+    })
+    await this.#each('setAside', record => {
+      const [session, part] = this.#ownerOfPart('setAside', readSetAside(record).instance, record)
+      if (session !== undefined) (session.setAside ??= new Set()).add(part)
+    })
+    return {
+      sessions: this.#sessions,
+      surprised: this.#surprised,
+      noted: this.#noted,
+      told: [...this.#tellDamage()],
+      lost: this.#lost,
+      pendingRetained: this.#pendingRetained,
+      stale: this.#stale,
+      lastInstance: this.#lastInstance
+    }
+  }
+
+  async #each (table: Table, read: (record: StoredRecord) => void): Promise<void> {
+    for await (const records of this.#options.store.records(table)) {
+      for (const record of records) read(record)
+      this.#options.assertRoom?.()
+    }
+  }
+
+  /** Keys of damaged records that are of the table, or may be. */
+  #damagedIn (table: Table): string[] {
+    return this.#options.recovery.damagedRecords.filter(one => (one.table ?? table) === table).map(({ key }) => key)
+  }
 
   /** The session that a record belongs to; undefined, and the record stale, if it is of an earlier one. */
-  function owner (table: Table, clientId: ClientId, instance: number, record: StoredRecord): Session | undefined {
-    lastInstance = Math.max(lastInstance, instance)
-    const session = sessions.get(clientId)
+  #owner (table: Table, clientId: ClientId, instance: number, record: StoredRecord): Session | undefined {
+    this.#lastInstance = Math.max(this.#lastInstance, instance)
+    const session = this.#sessions.get(clientId)
     if (session?.instance === instance) return session
-    if (session === undefined && damagedSessions.length > 0) lost.add(clientId)
-    stale.push({ table, key: record.key, value: null })
+    if (session === undefined && this.#damagedIn('sessions').length > 0) this.#lost.add(clientId)
+    this.#stale.push({ table, key: record.key, value: null })
     return undefined
   }
 
-  for await (const records of store.records('sessions')) {
-    for (const record of records) {
-      const { clientId, principal, expiryMs, detachedAt, instance, tag, owner } = readSession(record)
-      const session = new Session(clientId, principal, false, expiryMs, ORIGIN)
-      session.instance = instance
-      session.tag = tag
-      session.owner = owner
-      lastInstance = Math.max(lastInstance, instance)
-      session.detachedAt = detachedAt ?? options.aliveAt
-      if (detachedAt === undefined) surprised.push(session)
-      // After a crash it may have got any of these before [G4].
-      if (detachedAt === undefined && !recovery.clean) session.uncertainThrough = recovery.tail
-      sessions.set(clientId, session)
-    }
-    options.assertRoom?.()
+  #ownerOfPart (table: Table, instance: number, record: StoredRecord): readonly [Session | undefined, string] {
+    const { clientId, part } = splitSessionKey(record.key)
+    return [this.#owner(table, clientId, instance, record), part]
   }
-  for await (const records of store.records('filters')) {
-    for (const record of records) {
-      const { clientId, part } = splitSessionKey(record.key)
-      const { qos, retainedDue, instance, from } = readFilter(record)
-      const session = owner('filters', clientId, instance, record)
-      if (session === undefined) continue
-      const subscription = subscribeTo(options.index, session, part, qos, from)
-      if (retainedDue) pendingRetained.push({ subscription, notAfter: record.at })
-    }
-    options.assertRoom?.()
+
+  #readSession (record: StoredRecord): void {
+    const { recovery, aliveAt } = this.#options
+    const { clientId, principal, expiryMs, detachedAt, instance, tag, owner } = readSession(record)
+    const session = new Session(clientId, principal, false, expiryMs, ORIGIN)
+    session.instance = instance
+    session.tag = tag
+    session.owner = owner
+    this.#lastInstance = Math.max(this.#lastInstance, instance)
+    session.detachedAt = detachedAt ?? aliveAt
+    if (detachedAt === undefined) this.#surprised.push(session)
+    // After a crash it may have got any of these before [G4].
+    if (detachedAt === undefined && !recovery.clean) session.uncertainThrough = recovery.tail
+    this.#sessions.set(clientId, session)
   }
-  const uncertain = damagedIn('cursors').length > 0 ? new Set(sessions.values()) : undefined
-  for await (const records of store.records('cursors')) {
-    for (const record of records) {
-      const cursor = readCursor(record)
-      const session = owner('cursors', record.key as ClientId, cursor.instance, record)
-      if (session === undefined) continue
-      uncertain?.delete(session)
-      putCursor(session, cursor, options)
-    }
-    options.assertRoom?.()
+
+  #readFilter (record: StoredRecord): void {
+    const { qos, retainedDue, instance, from } = readFilter(record)
+    const [session, filter] = this.#ownerOfPart('filters', instance, record)
+    if (session === undefined) return
+    const subscription = subscribeTo(this.#options.index, session, filter, qos, from)
+    if (retainedDue) this.#pendingRetained.push({ subscription, notAfter: record.at })
   }
-  for (const note of store.notes?.read() ?? []) {
-    const session = sessions.get(note.key as ClientId)
-    const cursor = session === undefined ? undefined : notedCursor(note)
-    if (session === undefined || session.instance !== cursor?.instance || cursor.moves <= session.moves) continue
-    if (cursor.sent > recovery.tail) continue // [G2] of a log that is not this one
-    putCursor(session, cursor, options)
-    uncertain?.delete(session)
-    noted.add(session)
+
+  #readCursor (record: StoredRecord): void {
+    const cursor = readCursor(record)
+    const session = this.#owner('cursors', record.key as ClientId, cursor.instance, record)
+    if (session !== undefined) this.#put(session, cursor)
   }
-  // Without its cursor a session begins where its filters do, and may have got any of it before [G4].
-  for (const session of uncertain ?? []) session.uncertainThrough = recovery.tail
-  for await (const records of store.records('incoming')) {
-    for (const record of records) {
-      const { clientId, part } = splitSessionKey(record.key)
-      const session = owner('incoming', clientId, readIncoming(record).instance, record)
-      if (session !== undefined) (session.incoming ??= new Map()).set(Number(part), null)
-    }
-    options.assertRoom?.()
-  }
-  for await (const records of store.records('setAside')) {
-    for (const record of records) {
-      const { clientId, part } = splitSessionKey(record.key)
-      const session = owner('setAside', clientId, readSetAside(record).instance, record)
-      if (session !== undefined) (session.setAside ??= new Set()).add(part)
-    }
-    options.assertRoom?.()
-  }
-  const told = new Set<Session>()
-  for (const session of sessions.values()) {
-    if (recovery.damaged.length > 0 && tellOfDamage(session, recovery.damaged)) told.add(session)
-  }
-  for (const key of damagedIn('filters')) {
-    const owner = sessions.get(splitSessionKey(key).clientId)
-    for (const session of owner === undefined ? sessions.values() : [owner]) {
-      // Its topics are not known, and what comes from now on is lost to it, too, until it subscribes again.
-      tell(session, Math.max(1, Math.min(recovery.tail - session.sent, options.messages)))
-      told.add(session)
+
+  #readNotes (): void {
+    const { store, recovery } = this.#options
+    for (const note of store.notes?.read() ?? []) {
+      const session = this.#sessions.get(note.key as ClientId)
+      const cursor = session === undefined ? undefined : notedCursor(note)
+      if (session === undefined || session.instance !== cursor?.instance || cursor.moves <= session.moves) continue
+      if (cursor.sent > recovery.tail) continue // [G2] of a log that is not this one
+      this.#put(session, cursor)
+      this.#noted.add(session)
     }
   }
-  return { sessions, surprised, noted, told: [...told], lost, pendingRetained, stale, lastInstance }
+
+  #put (session: Session, cursor: Cursor): void {
+    putCursor(session, cursor, this.#options)
+    this.#uncertain?.delete(session)
+  }
+
+  /** Counts for sessions what damage may have cost them [G5]; returns those. */
+  #tellDamage (): Set<Session> {
+    const { recovery, messages } = this.#options
+    const told = new Set<Session>()
+    for (const session of this.#sessions.values()) {
+      if (recovery.damaged.length > 0 && tellOfDamage(session, recovery.damaged)) told.add(session)
+    }
+    for (const key of this.#damagedIn('filters')) {
+      const owner = this.#sessions.get(splitSessionKey(key).clientId)
+      for (const session of owner === undefined ? this.#sessions.values() : [owner]) {
+        // Its topics are not known, and what comes from now on is lost to it, too, until it subscribes again.
+        tell(session, Math.max(1, Math.min(recovery.tail - session.sent, messages)))
+        told.add(session)
+      }
+    }
+    return told
+  }
 }
 
 /** A note is a hint: one that can't be read, as another version wrote it, is none. */

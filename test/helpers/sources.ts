@@ -38,6 +38,22 @@ export function importsOf (source: Source): Import[] {
   })
 }
 
+/** Functions with a body of more lines than that, from their first word to their last brace: `name` and length. */
+export function longFunctions (source: Source, linesMax: number): string[] {
+  const file = ts.createSourceFile(source.path, source.text, ts.ScriptTarget.Latest)
+  const lineAt = (position: number): number => file.getLineAndCharacterOfPosition(position).line
+  const found: string[] = []
+  function walk (node: ts.Node): void {
+    if (ts.isFunctionLike(node) && 'body' in node) {
+      const lines = lineAt(node.end) - lineAt(node.getStart(file)) + 1
+      if (lines > linesMax) found.push(`${node.name?.getText(file) ?? 'a function without a name'}: ${lines} lines`)
+    }
+    ts.forEachChild(node, walk)
+  }
+  walk(file)
+  return found
+}
+
 /** Line numbers where the type `any` is written. */
 export function anyLines (source: Source): number[] {
   const file = ts.createSourceFile(source.path, source.text, ts.ScriptTarget.Latest)

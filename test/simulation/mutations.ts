@@ -91,8 +91,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'expiry ignores the time while the server is down',
     file: 'broker/sessions/load.ts',
-    from: 'session.detachedAt = detachedAt ?? options.aliveAt',
-    to: 'session.detachedAt = options.now'
+    from: 'session.detachedAt = detachedAt ?? aliveAt',
+    to: 'session.detachedAt = this.#options.now'
   },
   {
     name: 'a clock that is set forward is time that has passed',

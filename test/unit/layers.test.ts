@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { anyLines, importsOf, ROOT, sources, type Source } from '../helpers/sources.ts'
+import { anyLines, importsOf, longFunctions, ROOT, sources, type Source } from '../helpers/sources.ts'
 
 /**
  * Imports go one way. For each layer: the files it holds, and the files of ours that they may import.
@@ -88,6 +88,12 @@ const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[
 const STORES = /^broker\/store\/(memory|embedded|redis)\.ts$/
 const LINES_MAX = 400
 const COLUMNS_MAX = 120
+const FUNCTION_LINES_MAX = 70
+/** Files with a function that is longer, and to be split; none may come. */
+const LONG_FUNCTIONS: readonly string[] = [
+  'broker/holdfast-broker.ts', 'broker/mqtt/engine/aedes.ts', 'broker/mqtt/engine/client.ts', 'broker/mqtt/server.ts',
+  'server/http/front.ts'
+]
 
 const all = sources()
 const product = all.filter(({ path }) => !/^(test|bench)\//.test(path))
@@ -148,6 +154,14 @@ t.test(`no file is longer than ${LINES_MAX} lines, no line longer than ${COLUMNS
     t.ok(lines.length - 1 <= LINES_MAX, `${path} has ${lines.length - 1} lines`)
     const long = lines.flatMap((line, index) => line.length > COLUMNS_MAX ? [`${path}:${index + 1}`] : [])
     t.same(long, [], `${path}: lines over ${COLUMNS_MAX} characters`)
+  }
+})
+
+t.test(`no function of the product is longer than ${FUNCTION_LINES_MAX} lines`, async t => {
+  for (const source of product) {
+    const long = longFunctions(source, FUNCTION_LINES_MAX)
+    if (!LONG_FUNCTIONS.includes(source.path)) t.same(long, [], `${source.path}: split it by what it does`)
+    else t.not(long.length, 0, `${source.path} has none any more: take it from the list`)
   }
 })
 
