@@ -29,7 +29,7 @@ async function receiptsAreBack (client: Socket): Promise<void> {
 }
 
 for (const [name, transports] of [['over WebSocket', ['websocket']], ['with default options', undefined]] as const) {
-  const title = `a legacy client ${name} gets all he missed, in order and once, after a silent link and a SIGKILL`
+  const title = `a legacy client ${name} gets all it missed, in order and once, after a silent link and a SIGKILL`
   t.test(`${title} [G1] [G2] [G3] [G4] [G5]`, async t => {
     const server = await startServer(t, { flags: FLAGS })
     const proxy = await createProxy(t, { port: server.http.port })
