@@ -10,6 +10,7 @@ const HELP = `Usage: holdfast COMMAND [--option value ...]
   start          runs the server until SIGTERM or SIGINT
   check          validates the configuration and says what it means
   sessions       lists the sessions of a data folder, also beside a running server; sessions add makes one
+  user           adds, removes, lists and checks users of a users file
   help           this text
   help COMMAND   one command with what it takes besides options
   help options   every option with its default
@@ -27,7 +28,7 @@ Each option is also an environment variable: --mqtt-port is HOLDFAST_MQTT_PORT. 
 before the file, the file before the defaults.
 `
 
-export const COMMANDS = ['start', 'check', 'sessions', 'help'] as const
+export const COMMANDS = ['start', 'check', 'sessions', 'user', 'help'] as const
 export type Command = typeof COMMANDS[number]
 
 const COMMAND_HELP: { readonly [Name in Command]: string } = {
@@ -66,6 +67,16 @@ meanwhile: it alone can make one then, by createSession() of its program.
                      and by the rules waits
   --filter FILTER    what is to wait, at QoS 1; may be given again. A client of MQTT needs one
   --principal NAME   who will come, as authentication finds; nobody else gets the session. Default: anonymous
+`,
+  user: `Usage: holdfast user add|remove|check NAME [--option value ...]
+       holdfast user list [--option value ...]
+
+Changes or reads the users file (--users-file, or usersFile in the file of --config). add makes a user, or gives one
+another password; check says by its exit code too whether a password is right. The file is replaced as a whole, with
+mode 0600 if it is new; lines that are no users, and users made by mosquitto_passwd, stay as they are.
+
+  --password-stdin   reads the password from standard input; else it is asked for, and not shown
+  --groups A,B       with add: the groups of the user, for the rules; without it an older one keeps theirs
 `,
   help: HELP
 }

@@ -22,6 +22,9 @@ async function run (command: string | undefined, args: readonly string[]): Promi
         return print(await (await import('./sessions-add.ts')).addSession({ ...line, args: args.slice(1) }))
       }
       return print(await (await import('./sessions.ts')).sessions(line, Date.now()))
+    case 'user':
+      if (asksForHelp) return print(help(command))
+      return print(await (await import('./user.ts')).user(line, process))
     case undefined:
     case 'help':
     case '--help':

@@ -46,6 +46,11 @@ export async function start (line: CommandLine): Promise<void> {
   }
   // without any more of the engine: what it has in memory is no longer to be trusted
   starting.then((holdfast) => holdfast.events.on('store-broken', () => process.exit(EXIT.disk)), () => {})
+  process.on('SIGHUP', () => {
+    starting.then((holdfast) => holdfast.reload()).then(
+      () => log.info({}, 'users and keys were read anew'),
+      ({ message }: Error) => log.error({ why: message }, 'something could not be read anew, and stays as it was'))
+  })
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
 

@@ -31,6 +31,9 @@ Some options must hold together:
 
 - \`mqttPort\` and \`httpPort\` differ, unless they are 0.
 - \`host\` is a loopback address, unless there is authentication or \`allowAnonymous\` is set.
+- \`jwtKeyFile\` and \`jwksUrl\` are not both set; beside \`jwksUrl\` there is \`jwtIssuer\` or \`jwtAudience\`.
+- What is said of tokens, of \`authUrl\` and of passwords counts only where they are set.
+- \`authUrlTimeoutMs\`, \`jwksTimeoutMs\` and \`authDelayMsMax\` are shorter than \`connectTimeoutMs\`.
 - \`connectPacketBytesMax\` is at most \`packetBytesMax\`.
 - \`rules\` and \`rulesModule\` are not both set.
 - \`clientIdBytesMax\` and \`topicBytesMax\` together are at most 1,899.

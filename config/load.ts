@@ -1,6 +1,7 @@
 /** Brings the sources together: flags before environment before file before defaults. */
 import { ConfigError, type Problem, type Source, where } from './problem.ts'
-import { type Circumstances, contradictions } from './rules.ts'
+import type { Circumstances } from './contradiction.ts'
+import { contradictions } from './rules.ts'
 import { type Config, OPTION_NAMES, type OptionName, accept, defaults, wrongIn, wrongInside } from './schema.ts'
 import { shown } from './shown.ts'
 import { type Found, type Reading, readEnvironment, readFile, readFlags, readProgram } from './sources.ts'

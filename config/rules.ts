@@ -1,4 +1,6 @@
 /** What options must hold together: contradictions between values that are each allowed. */
+import { AUTH_CONTRADICTIONS, authenticates } from './auth-contradictions.ts'
+import type { Circumstances, Contradiction } from './contradiction.ts'
 import { isLoopback } from './loopback.ts'
 import { type Problem, type Source, where } from './problem.ts'
 import type { Config, OptionName } from './schema.ts'
@@ -7,18 +9,8 @@ import { count } from './units.ts'
 /** Longest key of a record in the store, less the separator between client identifier and filter. */
 export const SESSION_KEY_BYTES_MAX = 1_899
 
-export interface Circumstances {
-  /** True where an application's own authentication is in force. */
-  readonly authenticated: boolean
-}
-
-interface Rule {
-  readonly options: readonly OptionName[]
-  /** What is wrong, or undefined. */
-  broken (config: Config, circumstances: Circumstances): string | undefined
-}
-
-const RULES: readonly Rule[] = [
+const RULES: readonly Contradiction[] = [
+  ...AUTH_CONTRADICTIONS,
   {
     options: ['mqttPort', 'httpPort'],
     broken: ({ mqttPort, httpPort }) => mqttPort === httpPort && mqttPort !== 0
@@ -74,9 +66,11 @@ const RULES: readonly Rule[] = [
   {
     // without authentication everybody who reaches the port could read and write everything
     options: ['host', 'allowAnonymous'],
-    broken: ({ host, allowAnonymous }, { authenticated }) => !isLoopback(host) && !allowAnonymous && !authenticated
+    broken: ({ host, allowAnonymous, ...config }, { authenticated }) => !isLoopback(host) && !allowAnonymous &&
+      !authenticated && !authenticates(config)
       ? `${host} can be reached from other machines, and there is no authentication: everybody there could read and ` +
-        'write everything. Listen on 127.0.0.1, or set --allow-anonymous (allowAnonymous) if that is meant'
+        'write everything. Listen on 127.0.0.1, say who may come in (usersFile, jwtKeyFile, jwksUrl, authUrl, ' +
+        'certificatePrincipal), or set --allow-anonymous (allowAnonymous) if that is meant'
       : undefined
   }
 ]

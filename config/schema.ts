@@ -1,12 +1,13 @@
 /** The one schema: every option of the server, its type, default and sentence. */
 import { z } from 'zod'
 import { ACCESS_OPTIONS } from './access-options.ts'
+import { AUTH_OPTIONS } from './auth-options.ts'
 import { LIMIT_OPTIONS } from './limit-options.ts'
 import { LIST_ENTRIES_MAX, type InnerProblem, type Option, type OptionGroup } from './option.ts'
 import { SERVER_OPTIONS } from './server-options.ts'
 import { count } from './units.ts'
 
-export const OPTIONS = { ...SERVER_OPTIONS, ...ACCESS_OPTIONS, ...LIMIT_OPTIONS } as const
+export const OPTIONS = { ...SERVER_OPTIONS, ...ACCESS_OPTIONS, ...AUTH_OPTIONS, ...LIMIT_OPTIONS } as const
 
 export type OptionName = keyof typeof OPTIONS
 export type Config = { readonly [Name in OptionName]: z.output<typeof OPTIONS[Name]['type']> }
@@ -16,6 +17,7 @@ export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[]
 export const GROUPS: Readonly<Record<OptionGroup, string>> = {
   server: 'Server',
   access: 'Access',
+  auth: 'Who is it',
   sessions: 'Sessions',
   incoming: 'What may come in',
   slow: 'Slow connections',

@@ -46,8 +46,9 @@ export const SERVER_OPTIONS = {
     'hands over its own http or io the default is false while there is no authentication: MQTT would pass by ' +
     'whatever the program asks of its clients.'),
   allowAnonymous: flag('access', false,
-    'Lets the server listen beyond loopback without authentication: everybody who reaches it can then read and ' +
-    'write every topic. Without it such a start is refused.'),
+    'Without authentication: lets the server listen beyond loopback, so that everybody who reaches it can read and ' +
+    'write every topic; such a start is refused without it. With authentication: lets in who shows no credentials, ' +
+    'as the principal anonymous; wrong ones are refused all the same.'),
   allowedOrigins: list('access', ORIGIN_ENTRY,
     'an origin like https://app.example.com (lower case, no path, no slash at the end, no default port), loopback, ' +
     'same-host, null or *', ['loopback', 'same-host'],

@@ -20,7 +20,7 @@ export interface Asked {
   readonly mqttPort?: number | false | undefined
   readonly mqttWebsocket?: boolean | undefined
   readonly io?: { path (): string } | undefined
-  readonly auth: ProgramAuth
+  readonly auth: Pick<ProgramAuth, 'anonymous'>
   readonly programs: Server | undefined
 }
 

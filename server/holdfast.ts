@@ -59,6 +59,11 @@ export interface Holdfast {
    */
   disconnect (clientId: string): boolean
   /**
+   * Reads users, keys and secrets anew, as SIGHUP does. Resolves when they are in force. Rejects with an Error that
+   * says what is wrong with a file; then what was there before stays in force.
+   */
+  reload (): Promise<void>
+  /**
    * The messages that were set aside for a session, the oldest first: their delivery broke its connection again and
    * again (redeliveriesMax). To deliver one after all, publish it again, then drop it.
    */

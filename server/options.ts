@@ -52,7 +52,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
 /** @throws ConfigError */
 export function configOf (
   options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'durable' | 'identify' | 'logger' | 'store'>,
-  auth: ProgramAuth, http: Server | undefined, doors: Doors
+  auth: Pick<ProgramAuth, 'anonymous'>, http: Server | undefined, doors: Doors
 ): Config {
   if (http !== undefined && options.httpPort !== undefined) {
     throw new ConfigError([{

@@ -101,7 +101,7 @@ function startSocketio (
 }
 
 function handleOf (
-  { config, refusals }: Setup, parts: Parts, { broker, http, mqtt, mqttAddress, bridge }: Running
+  { authentication, config, refusals }: Setup, parts: Parts, { broker, http, mqtt, mqttAddress, bridge }: Running
 ): Holdfast {
   let closing: Promise<void> | undefined
   return {
@@ -121,6 +121,7 @@ function handleOf (
     createSession: (session) => createSession(broker, bridge, config, session),
     endSession: (clientId) => broker.end(clientId as ClientId),
     disconnect: (clientId) => broker.disconnect(clientId as ClientId),
+    async reload () { await authentication?.reload() },
     listSetAside: (clientId) => broker.listSetAside(clientId as ClientId),
     dropSetAside: (clientId, id) => broker.dropSetAside(clientId as ClientId, id),
     close () {

@@ -1,9 +1,11 @@
 /** What a server is made with: options checked and brought together, before anything is started. */
 import type { Server } from 'node:http'
 import { resolve } from 'node:path'
-import { anonymous, type Logger, type ProgramAuth, Refusals, systemClock } from '../broker/index.ts'
+import { anonymous, authOf, type Logger, type ProgramAuth, Refusals, systemClock } from '../broker/index.ts'
 import type { RuleSet } from '../config/rule.ts'
-import type { Config } from '../config/schema.ts'
+import { authenticates } from '../config/auth-contradictions.ts'
+import { defaults, type Config } from '../config/schema.ts'
+import { createAuthentication, everybodyMayDoAll, type Authentication } from './authentication.ts'
 import { doorsOf, type Doors } from './doors.ts'
 import { checkLibraries } from './libraries.ts'
 import { createLog } from './log.ts'
@@ -13,6 +15,8 @@ import { safeLogger } from './safe-logger.ts'
 
 export interface Setup extends Pick<HoldfastOptions, 'durable' | 'identify' | 'io' | 'store'> {
   readonly auth: ProgramAuth
+  /** Undefined where the configuration names no authenticator: then the program's own, or nobody, is asked. */
+  readonly authentication: Authentication | undefined
   readonly config: Config
   /** The folder, absolute. */
   readonly data: string
@@ -30,12 +34,28 @@ export async function setUp (options: HoldfastOptions): Promise<Setup> {
   const { auth = anonymous, logger, store, http: _http, io, durable, identify, ...rest } = options
   const programs = programsHttp(options)
   checkLibraries(io)
-  const doors = doorsOf({ ...options, auth, programs })
-  const config = configOf(rest, auth, programs, doors)
+  const gate = { anonymous: auth.anonymous && !authenticates({ ...defaults(), ...rest }) }
+  const doors = doorsOf({ ...options, auth: gate, programs })
+  const config = configOf(rest, gate, programs, doors)
   const rules = await rulesOf(config)
   const log = logger === undefined ? createLog(config) : safeLogger(logger)
   const refusals = new Refusals({ clock: systemClock, log })
+  const authentication = await createAuthentication({
+    config, program: auth.anonymous ? undefined : authOf(auth), rightsOf: everybodyMayDoAll, refusals, log
+  })
   return {
-    auth, config, data: resolve(config.data), doors, durable, identify, io, log, programs, refusals, rules, store
+    auth: authentication?.auth ?? auth,
+    authentication,
+    config,
+    data: resolve(config.data),
+    doors,
+    durable,
+    identify,
+    io,
+    log,
+    programs,
+    refusals,
+    rules,
+    store
   }
 }

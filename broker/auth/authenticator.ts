@@ -7,8 +7,11 @@ import type { Known } from './identity.ts'
 
 export type Verdict =
   | { readonly kind: 'known', readonly known: Known }
-  /** It is for this authenticator to say, and the proof is wrong. `why` is for the log alone. */
-  | { readonly kind: 'refused', readonly why: string }
+  /**
+   * It is for this authenticator to say, and the proof is wrong. `why` is for the log alone. A genuine one, as a token
+   * that has expired, is no guess: it does not slow its address down.
+   */
+  | { readonly kind: 'refused', readonly why: string, readonly isGenuine?: boolean | undefined }
   /** What was shown means nothing to this one: the next is asked. With none left, the client is refused. */
   | { readonly kind: 'pass' }
 
@@ -25,6 +28,8 @@ export interface Authenticator {
    * known no more: their connections are closed, and their sessions stay. Left out where only a proof can tell.
    */
   refresh? (known: Known): Known | undefined
+  /** Somebody of this name, without a proof; left out where only a proof can tell. */
+  lookUp? (principal: string): Known | undefined
   /** Takes what changed outside (files, keys); rejects with what is wrong, and goes on with what it had. */
   reload? (): Promise<void>
   close? (): Promise<void>

@@ -23,6 +23,8 @@ export const REFUSAL_KINDS = [
   'requests',
   /** CONNECT, of MQTT or of a namespace of Socket.IO. */
   'clients',
+  /** Credentials that are wrong, over any transport; the client is refused besides. */
+  'logins',
   /** A connection whose client broke the protocol. */
   'violations',
   /** A connection whose client sent more at once than is taken. */
@@ -63,6 +65,8 @@ export const TOLD_PAUSE_MS = 60_000
 export const TOLD_BY_ADDRESS_MAX = 10
 /** ... and so many of a kind. */
 export const TOLD_BY_KIND_MAX = 30
+/** Of logins more: what watches the log counts them by address. */
+export const TOLD_LOGINS_MAX = 300
 const KNOWN_MAX = 1_000
 const FIELD_CHARS_MAX = 300
 
@@ -83,7 +87,7 @@ export class Refusals {
     const count = ++this.#counts[kind]
     const { remoteAddress, clientId, principal } = who
     const times = this.#seldom.happened(JSON.stringify([kind, remoteAddress, clientId, sameAs]), [
-      { name: kind, toldMax: TOLD_BY_KIND_MAX },
+      { name: kind, toldMax: kind === 'logins' ? TOLD_LOGINS_MAX : TOLD_BY_KIND_MAX },
       { name: `${kind} ${remoteAddress}`, toldMax: TOLD_BY_ADDRESS_MAX }
     ])
     if (times === 0) return
