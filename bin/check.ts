@@ -5,6 +5,7 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type CommandLine, type Resolved, loadConfig } from '../config/load.ts'
+import { authenticates } from '../config/auth-contradictions.ts'
 import { isLoopback } from '../config/loopback.ts'
 import { where } from '../config/problem.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES } from '../config/schema.ts'
@@ -54,7 +55,18 @@ function systemPicks ({ config: { mqttPort, httpPort } }: Resolved): string {
   return mqttPort === 0 || httpPort === 0 ? ' (for port 0 the system picks one)' : ''
 }
 
-function access ({ config: { host } }: Resolved): string {
+function access ({ config }: Resolved): string {
+  const { host } = config
+  if (authenticates(config)) {
+    const ways = [
+      ...config.certificatePrincipal === 'off' ? [] : ['certificates (certificatePrincipal)'],
+      ...config.jwtKeyFile === '' ? [] : ['tokens (jwtKeyFile)'], ...config.jwksUrl === '' ? [] : ['tokens (jwksUrl)'],
+      ...config.usersFile === '' ? [] : ['users (usersFile)'],
+      ...config.authUrl === '' ? [] : ['the application (authUrl)']
+    ]
+    const others = config.allowAnonymous ? 'Who shows nothing comes in as anonymous.' : 'Nobody else comes in.'
+    return `Who comes in is asked in this order: ${ways.join(', ')}. ${others}`
+  }
   const who = isLoopback(host) ? 'every program on this machine' : 'everybody who reaches these addresses'
   return `There is no authentication: ${who} can read and write everything.`
 }
