@@ -106,6 +106,7 @@ function compileRules ({ broker, log, program, rules }: SocketioBridgeOptions, m
   return new Rules({
     rules: program === undefined ? rules : forProgram(rules),
     makeId,
+    users: broker.auth.anonymous ? 'names' : 'principals',
     log,
     wall: time => broker.clock.wall(time)
   })

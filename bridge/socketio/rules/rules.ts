@@ -2,7 +2,7 @@
  * The rules of a bridge, by namespace: who may open it, what an emit asks for, what a message is to a client. Compiled
  * once; docs/rules.md says what they mean.
  */
-import { silent, type Clock, type Logger, type Message } from '../../../broker/index.ts'
+import { ANONYMOUS, silent, type Clock, type Logger, type Message } from '../../../broker/index.ts'
 import { parseCommand, refuse, type Command } from '../translation/commands.ts'
 import { scopeFilter } from '../../../protocol/index.ts'
 import { isReservedEvent, readEvent, undeliverable, type SocketEvent } from '../translation/translate.ts'
@@ -44,6 +44,11 @@ export interface NamespaceRules {
 export interface RulesOptions {
   readonly rules?: RuleSet
   readonly makeId: () => string
+  /**
+   * Whose inbox `io/<namespace>/user/<user>/...` is: with authentication the principal's, on each of their devices, as
+   * anybody could choose a name; else of the client with that name. Default: names.
+   */
+  readonly users?: 'principals' | 'names'
   readonly log?: Logger
   /** What the wall clock says of a moment. Default: the same. */
   readonly wall?: Clock['wall']
@@ -57,13 +62,15 @@ export const NAMESPACE_LENGTH_MAX = 1_024
 export class Rules {
   readonly #rules: RuleSet
   readonly #makeId: () => string
+  readonly #users: NonNullable<RulesOptions['users']>
   readonly #faults: Faults
   readonly #wall: Clock['wall']
   readonly #compiled = new Map<string, NamespaceRules>()
 
-  constructor ({ rules = NO_RULES, makeId, log = silent, wall = (time) => time }: RulesOptions) {
+  constructor ({ rules = NO_RULES, makeId, users = 'names', log = silent, wall = (time) => time }: RulesOptions) {
     this.#rules = rules
     this.#makeId = makeId
+    this.#users = users
     this.#faults = new Faults(log)
     this.#wall = wall
   }
@@ -89,14 +96,16 @@ export class Rules {
       return this.#open(rule.as === undefined ? namespace : renamed(rule.as, captured), rule, captured)
     }
     const bare = emit.length === 0 && deliver.length === 0 && defaults === true
-    return bare ? new DefaultNamespace(namespace, this.#makeId) : this.#open(namespace, undefined, NOTHING_CAPTURED)
+    return bare ? this.#byDefault(namespace) : this.#open(namespace, undefined, NOTHING_CAPTURED)
   }
+
+  #byDefault (name: string): NamespaceRules { return new DefaultNamespace(name, this.#makeId, this.#users) }
 
   #open (name: string, rule: NamespaceRule | undefined, captured: Captured): NamespaceRules {
     const { emit, deliver, defaults } = this.#rules
     return new RuledNamespace({
       name,
-      fallback: new DefaultNamespace(name, this.#makeId),
+      fallback: this.#byDefault(name),
       defaults,
       subscribe: rule?.subscribe ?? [],
       captured,
@@ -111,15 +120,18 @@ class DefaultNamespace implements NamespaceRules {
   readonly allowed = true
   readonly name: string
   readonly #makeId: () => string
+  readonly #users: 'principals' | 'names'
 
-  constructor (name: string, makeId: () => string) {
+  constructor (name: string, makeId: () => string, users: 'principals' | 'names') {
     this.name = name
     this.#makeId = makeId
+    this.#users = users
   }
 
-  filters ({ name }: Who): readonly string[] {
+  filters ({ name, principal }: Who): readonly string[] {
     const all = scopeFilter(this.name, { all: true })
-    return name === undefined ? [all] : [all, scopeFilter(this.name, { user: name })]
+    const user = this.#users === 'names' ? name : principal === ANONYMOUS ? undefined : principal // [G7]
+    return user === undefined ? [all] : [all, scopeFilter(this.name, { user })]
   }
 
   command ({ packet, asks }: Emit): Command {
