@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import type { Principal } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
-import { createHoldfast, type HoldfastOptions } from '../../server/server.ts'
+import { createHoldfast, type HoldfastOptions } from '../../server/index.ts'
 import { until } from '../helpers/wait.ts'
 import { collect, connected, newClient } from './socketio-harness.ts'
 
