@@ -1,4 +1,4 @@
-/** A person has devices and tabs: with authentication a message to them reaches each of their sessions, and no other. */
+/** With authentication a message to a person reaches each of their devices and tabs, and nobody else. */
 import t, { type Test } from 'tap'
 import type { Principal } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
