@@ -114,8 +114,8 @@ export class Inbound {
     const settle = (error?: unknown, done: Answer = OK): void => this.#settle(slot, error, done)
     switch (command.kind) {
       case 'publish': {
-        const { topic, payload, view, id, qos, retain, retryId } = command
-        const message = { topic, payload, view, id, qos, retain }
+        const { topic, payload, encodings, id, qos, retain, retryId } = command
+        const message = { topic, payload, encodings, id, qos, retain }
         const receipt: Receipt = (error, sessions = 0) => settle(error, new Stored(sessions))
         // One that is refused for its length needs no memory.
         if (retryId === undefined || topic.length > broker.limits.topicBytesMax) {

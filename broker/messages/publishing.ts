@@ -122,9 +122,10 @@ export class Publishing {
     session.incoming?.delete(packetId)
   }
 
-  #message ({ clientId, principal }: Publisher, { topic, payload, qos, retain, id, view }: PublishRequest): Message {
+  #message ({ clientId, principal }: Publisher, request: PublishRequest): Message {
+    const { topic, payload, qos, retain, id, extension, encodings } = request
     const time = this.#clock.now()
-    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, wire: undefined, view }
+    return { topic, payload, qos, retain, publisher: clientId, principal, time, id, extension, encodings }
   }
 
   /** What access control says; undefined where the message was refused without asking it. */

@@ -1,6 +1,8 @@
 /**
  * What travels: a message as it was published, and an entry, which is a message that has a place in the log.
  */
+import type { Encoding } from './encodings.ts'
+import { extensionBytes, type Extension } from './extension.ts'
 
 declare const brand: unique symbol
 /** A value that can't be mixed up with another of the same shape. */
@@ -38,10 +40,10 @@ export interface Message {
   readonly time: TimeMs
   /** Identifier given by the publishing client library or bridge; '' where there is none. */
   readonly id: string
-  /** Belongs to the transport that encodes it: bytes for all subscribers; null where it was encoded for the first. */
-  wire?: Buffer | null | undefined
-  /** Belongs to the bridge: what it knows of the message, or made of it. In memory alone. */
-  view?: object | undefined
+  /** Undefined for most. */
+  readonly extension?: Extension | undefined
+  /** See encodings.ts; null where it was encoded for the first, and that was not kept. */
+  encodings?: Encoding | null | undefined
 }
 
 /** A message with its place in the log. */
@@ -60,8 +62,8 @@ export class Placed implements Entry {
   readonly time: TimeMs
   readonly id: string
   readonly offset: Offset
-  wire: Buffer | null | undefined
-  view: object | undefined
+  readonly extension: Extension | undefined
+  encodings: Encoding | null | undefined
 
   constructor (message: Message, offset: Offset) {
     this.topic = message.topic
@@ -73,8 +75,8 @@ export class Placed implements Entry {
     this.time = message.time
     this.id = message.id
     this.offset = offset
-    this.wire = message.wire
-    this.view = message.view
+    this.extension = message.extension
+    this.encodings = message.encodings
   }
 }
 
@@ -90,9 +92,9 @@ export interface SetAsideMessage {
   readonly message: Message
 }
 
-/** Bytes that a message counts for in every limit: topic and payload. */
-export function messageBytes (message: Pick<Message, 'topic' | 'payload'>): number {
-  return message.topic.length + message.payload.length
+/** Bytes that a message counts for in every limit: topic and payload, and its properties where it has any. */
+export function messageBytes (message: Pick<Message, 'topic' | 'payload' | 'extension'>): number {
+  return message.topic.length + message.payload.length + extensionBytes(message.extension)
 }
 
 /** An entry and its strings, its place in lists, and the objects that a transport makes of it. */
@@ -100,6 +102,6 @@ export const ENTRY_BYTES = 400
 
 /** Bytes of memory that a message takes, once a transport has made of it what it sends, beside what its payload is a
  * view of. */
-export function entryBytes (message: Pick<Message, 'topic' | 'payload'>): number {
+export function entryBytes (message: Pick<Message, 'topic' | 'payload' | 'extension'>): number {
   return ENTRY_BYTES + messageBytes(message)
 }

@@ -45,7 +45,7 @@ export class Wills {
       wantedBy: [] })
     return {
       topic, payload: payloadOf(key, 0), qos, retain: false, publisher: clientId, principal: ANONYMOUS,
-      time: nowMs as Message['time'], id: '', wire: undefined
+      time: nowMs as Message['time'], id: '', extension: undefined, encodings: undefined
     }
   }
 

@@ -30,8 +30,8 @@ function message (topic: string, args: readonly unknown[]): Message {
 
 /** As the broker takes it from the bridge, with what the bridge knows of it. */
 function emitted (namespace: string, event: string, ...args: unknown[]): Message {
-  const { topic, payload, view } = parseCommand(namespace, [event, ...args], false, () => 'm') as PublishCommand
-  return { ...message(topic, []), payload, view } as Message
+  const { topic, payload, encodings } = parseCommand(namespace, [event, ...args], false, () => 'm') as PublishCommand
+  return { ...message(topic, []), payload, encodings } as Message
 }
 
 interface Frame { readonly first: number, readonly body: Buffer }
@@ -155,7 +155,7 @@ t.test('what an emit brought is passed on as the JSON that it is, as the encoder
     for (const [number, args] of values.entries()) {
       for (const token of [undefined, 'hf~e1~a']) {
         const taken = emitted(namespace, 'say "hi"', ...args)
-        t.not(taken.view, undefined, 'the bridge knows it')
+        t.not(taken.encodings, undefined, 'the bridge knows it')
         const shared = frames.of(taken)
         const known = token === undefined ? shared.plain : shared.marked(token)
         const data = ['say "hi"', ...args, ...(token === undefined ? [] : [token])]
@@ -165,7 +165,7 @@ t.test('what an emit brought is passed on as the JSON that it is, as the encoder
       }
     }
   }
-  t.equal(emitted('/', 'e', Buffer.from('x')).view, undefined, 'bytes are no JSON')
+  t.equal(emitted('/', 'e', Buffer.from('x')).encodings, undefined, 'bytes are no JSON')
 })
 
 t.test('[G6] decoded arguments are not kept once they are encoded, and each encoding is as from them', async t => {

@@ -154,7 +154,7 @@ export class EmitRules {
     const id = given ?? this.#tools.makeId()
     const encoded: EncodedEnvelope = form === 'envelope'
       ? encodeOwnEnvelope({ id, args })
-      : { payload: writeValue(form, value), view: undefined }
+      : { payload: writeValue(form, value), encodings: undefined }
     return {
       kind: 'publish',
       topic,

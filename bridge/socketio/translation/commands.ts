@@ -20,7 +20,7 @@ export interface PublishCommand {
   readonly kind: 'publish'
   readonly topic: string
   readonly payload: Buffer
-  readonly view?: EncodedEnvelope['view']
+  readonly encodings?: EncodedEnvelope['encodings']
   /** Of the message in the log, with the marks of translate.ts. */
   readonly id: string
   /** As the client gave it, by which the emit is known when it is sent again. */
@@ -77,8 +77,9 @@ function publish (namespace: string, scope: Scope, event: string, args: readonly
     return refuse('EVENT_INVALID', `the event name ${JSON.stringify(event.slice(0, 80))} is reserved`)
   }
   try {
-    const { payload, view } = encodeOwnEnvelope({ id, args })
-    return { kind: 'publish', topic: eventTopic(namespace, scope, event), payload, view, id, qos: 1, retain: false }
+    const { payload, encodings } = encodeOwnEnvelope({ id, args })
+    const topic = eventTopic(namespace, scope, event)
+    return { kind: 'publish', topic, payload, encodings, id, qos: 1, retain: false }
   } catch (error) {
     if (error instanceof EnvelopeError) return refuse('ARGUMENTS_INVALID', error.message)
     throw error

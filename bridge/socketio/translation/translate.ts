@@ -1,6 +1,6 @@
 /** What a message of the log is to a Socket.IO client without a rule: an event with arguments. */
 import { createHash } from 'node:crypto'
-import type { Message } from '../../../broker/index.ts'
+import { CODECS, encodingOf, type Message } from '../../../broker/index.ts'
 import type { ProofLevel } from '../rules/rule.ts'
 import { decodeEnvelope, decodePayload, topicEvent } from '../../../protocol/index.ts'
 import { OwnEnvelope } from './own-envelope.ts'
@@ -48,8 +48,9 @@ export const IGNORED: SocketEvent = { event: '', args: [], repeatKey: undefined,
 export function readEvent (message: Message): SocketEvent {
   const event = topicEvent(message.topic)
   if (isReservedEvent(event)) return undeliverable(message, 'reserved-event')
-  const { view, payload } = message
-  if (view instanceof OwnEnvelope) return new OwnEnvelopeEvent(event, repeatKeyOf(message, ''), payload, view)
+  const { payload } = message
+  const own = encodingOf(message, CODECS.envelope)
+  if (own instanceof OwnEnvelope) return new OwnEnvelopeEvent(event, repeatKeyOf(message, ''), payload, own)
   const { id, args } = decodePayload(payload)
   return { event, args, repeatKey: repeatKeyOf(message, id), level: 'handled', ignored: false }
 }

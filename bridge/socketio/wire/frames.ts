@@ -6,7 +6,9 @@
  * same for nearly all. Who can't take frames (long polling, compression, binary values of an old client) gets the same
  * packets one by one, see wire.ts.
  */
-import type { Entry, Message, Offset, Principal } from '../../../broker/index.ts'
+import {
+  addEncoding, CODECS, encodingOf, type Encoding, type Entry, type Message, type Offset, type Principal
+} from '../../../broker/index.ts'
 import { endingOf, formatToken, isToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules } from '../rules/rules.ts'
 import { isLifeOfVersion2, OWN_EVENTS, undeliverable, type SocketEvent } from '../translation/translate.ts'
@@ -78,7 +80,9 @@ export class EncodedEvent {
 }
 
 /** What one message of the log is in a namespace, with its encodings. */
-export class SharedEvent {
+export class SharedEvent implements Encoding {
+  readonly codec = CODECS.socketio
+  next: Encoding | undefined = undefined
   #event: SocketEvent
   /** Whose encodings these are. */
   readonly frames: NamespaceFrames
@@ -270,9 +274,9 @@ export class NamespaceFrames {
 
   /** The same object for the same message. Never throws. */
   of (message: Message | Entry): SharedEvent {
-    const { view } = message
-    if (view instanceof SharedEvent) return view.frames === this ? view : this.#ofSeveral(message)
-    return (message.view = new SharedEvent(this.#rules.translate(message), message, this))
+    const known = encodingOf(message, CODECS.socketio)
+    if (known instanceof SharedEvent) return known.frames === this ? known : this.#ofSeveral(message)
+    return addEncoding(message, new SharedEvent(this.#rules.translate(message), message, this))
   }
 
   #ofSeveral (message: Message | Entry): SharedEvent {

@@ -266,7 +266,8 @@ export function willMessage (owner: { readonly clientId: ClientId, readonly prin
       principal: owner.principal,
       time: broker.clock.now(),
       id: '',
-      wire: undefined
+      extension: undefined,
+      encodings: undefined
     }
     willMessages.set(packet, message)
   }

@@ -1,4 +1,5 @@
 /** MQTT 3.1.1 packets as the server writes them on the hot path. Pure. */
+import { addEncoding, CODECS, encodingOf, type Encoding } from '../../model/encodings.ts'
 import type { Message } from '../../model/message.ts'
 import type { Delivery } from '../../session/link.ts'
 
@@ -35,14 +36,28 @@ function encodeInto (into: Buffer, start: number, { topic, payload }: Message): 
  * more is kept encoded, for all that follow.
  */
 function encodeOnce (into: Buffer, start: number, message: Message): number {
-  if (message.wire === undefined) {
-    message.wire = null
+  if (message.encodings === undefined) {
+    message.encodings = null
     return encodeInto(into, start, message)
   }
-  const wire = message.wire = Buffer.allocUnsafe(bytesOf(message))
-  encodeInto(wire, 0, message)
-  into.set(wire, start)
-  return start + wire.length
+  const { bytes } = addEncoding(message, new KeptPublish(Buffer.allocUnsafe(bytesOf(message))))
+  encodeInto(bytes, 0, message)
+  into.set(bytes, start)
+  return start + bytes.length
+}
+
+class KeptPublish implements Encoding {
+  readonly codec = CODECS.mqtt3
+  next: Encoding | undefined = undefined
+  readonly bytes: Buffer
+
+  constructor (bytes: Buffer) {
+    this.bytes = bytes
+  }
+}
+
+function keptOf (message: Message): Buffer | undefined {
+  return (encodingOf(message, CODECS.mqtt3) as KeptPublish | undefined)?.bytes
 }
 
 function lengthBytes (rest: number): number {
@@ -84,7 +99,7 @@ export function writePublishes (deliveries: readonly Delivery[], write: (chunk: 
         write(head)
         write(delivery.message.payload)
       } else write(Buffer.concat([head, delivery.message.payload]))
-    } else bytes += delivery.message.wire?.length ?? bytesOf(delivery.message)
+    } else bytes += keptOf(delivery.message)?.length ?? bytesOf(delivery.message)
   }
   if (deliveries.length > start) write(join(deliveries, start, deliveries.length, bytes))
 }
@@ -95,12 +110,12 @@ function join (deliveries: readonly Delivery[], start: number, end: number, byte
   for (let i = start; i < end; i++) {
     const delivery = deliveries[i]
     const { message, packetId } = delivery
-    const { wire } = message
+    const kept = keptOf(message)
     let end: number
-    if (wire == null) end = encodeOnce(chunk, at, message)
+    if (kept === undefined) end = encodeOnce(chunk, at, message)
     else {
-      chunk.set(wire, at)
-      end = at + wire.length
+      chunk.set(kept, at)
+      end = at + kept.length
     }
     chunk[at] = flags(delivery)
     const idAt = end - message.payload.length - 2
