@@ -2,7 +2,6 @@
  * What travels: a message as it was published, and an entry, which is a message that has a place in the log.
  */
 import type { Encoding } from './encodings.ts'
-import { extensionBytes, type Extension } from './extension.ts'
 
 declare const brand: unique symbol
 /** A value that can't be mixed up with another of the same shape. */
@@ -26,6 +25,26 @@ export const QOS = { atMostOnce: 0, atLeastOnce: 1, exactlyOnce: 2 } as const
 export type QoS = typeof QOS[keyof typeof QOS]
 
 export const ORIGIN = 0 as Offset
+
+/**
+ * What most messages do not have: properties as MQTT 5 has them (3.3.2.3), passed on unaltered, and what Holdfast
+ * itself keeps with a message. It stands beside the message as one object, so that one without it costs nothing.
+ */
+export interface Extension {
+  /** In Holdfast's own time: from then on it is delivered to nobody. */
+  readonly expiresAt?: TimeMs | undefined
+  /** MIME type of the payload. */
+  readonly contentType?: string | undefined
+  readonly responseTopic?: string | undefined
+  /** What belongs to the request, for its answer. */
+  readonly correlationData?: Buffer | undefined
+  /** In the publisher's order; a name may come more than once. */
+  readonly userProperties?: ReadonlyArray<readonly [name: string, value: string]> | undefined
+  /** Who counts its messages, and which of them this is. */
+  readonly producer?: { readonly name: string, readonly sequence: number } | undefined
+  /** Fields that a later version wrote, as they stand in the store: kept with the message, not understood. */
+  readonly unknown?: Buffer | undefined
+}
 
 /** A message as it was published. The bytes of `payload` must not change after it was handed over. */
 export interface Message {
@@ -95,6 +114,21 @@ export interface SetAsideMessage {
 /** Bytes that a message counts for in every limit: topic and payload, and its properties where it has any. */
 export function messageBytes (message: Pick<Message, 'topic' | 'payload' | 'extension'>): number {
   return message.topic.length + message.payload.length + extensionBytes(message.extension)
+}
+
+/** From its time of expiry on; most messages have none. */
+export function isExpired ({ extension }: Pick<Message, 'extension'>, now: TimeMs): boolean {
+  return extension?.expiresAt !== undefined && extension.expiresAt <= now
+}
+
+/** Bytes that it adds to a message in every limit. */
+export function extensionBytes (extension: Extension | undefined): number {
+  if (extension === undefined) return 0
+  const { contentType = '', responseTopic = '', correlationData, userProperties = [], producer, unknown } = extension
+  let bytes = contentType.length + responseTopic.length + (correlationData?.length ?? 0) + (unknown?.length ?? 0) +
+    (producer?.name.length ?? 0)
+  for (const [name, value] of userProperties) bytes += name.length + value.length
+  return bytes
 }
 
 /** An entry and its strings, its place in lists, and the objects that a transport makes of it. */

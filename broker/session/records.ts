@@ -1,8 +1,10 @@
 /** How sessions, filters, cursors and single messages are written down. Pure; versioned by their first byte. */
+import { Block, encodeBlock } from '../store/block.ts'
 import { sessionKey, splitSessionKey } from '../store/keys.ts'
 import type { Store, StoredRecord } from '../store/store.ts'
 import type { RecordChange } from '../log/log.ts'
 import type { Mark } from '../system/own-time.ts'
+import { ORIGIN } from '../model/message.ts'
 import type { SetAsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from '../model/message.ts'
 import { GAP_REASONS, type GapReason } from './link.ts'
 import type { Session } from './session.ts'
@@ -214,39 +216,13 @@ export function readSetAside (record: StoredRecord): { instance: number, message
 
 // --- single messages: retained ones and wills
 
-interface MessageFields { t: string, q: QoS, r: boolean, p: string, w: string, at: number, id: string }
-
+/** A block of one. */
 export function encodeMessage (message: Message): Buffer {
-  const fields: MessageFields = {
-    t: message.topic,
-    q: message.qos,
-    r: message.retain,
-    p: message.publisher,
-    w: message.principal,
-    at: message.time,
-    id: message.id
-  }
-  const head = Buffer.from(JSON.stringify(fields))
-  const size = Buffer.alloc(5)
-  size[0] = VERSION
-  size.writeUInt32BE(head.length, 1)
-  return Buffer.concat([size, head, message.payload])
+  return versioned(encodeBlock(ORIGIN, [message]))
 }
 
 export function decodeMessage (record: StoredRecord): Message {
-  const value = unversioned(record.value, record.key)
-  const size = value.readUInt32BE(0)
-  const fields = JSON.parse(value.toString('utf8', 4, 4 + size)) as MessageFields
-  return {
-    topic: fields.t,
-    qos: fields.q,
-    retain: fields.r,
-    publisher: fields.p as ClientId,
-    principal: fields.w as Principal,
-    time: fields.at as TimeMs,
-    id: fields.id,
-    payload: value.subarray(4 + size)
-  }
+  return new Block(unversioned(record.value, record.key)).message(0)!
 }
 
 function versioned (value: Buffer): Buffer {

@@ -1,7 +1,7 @@
 /**
- * A block: the messages of one append as one value of the engine. Little-endian.
+ * A block: the messages of one append as one value of the engine. Little-endian, but for what goes over the wire.
  *
- *   0  u32  format of the block
+ *   0  u8   version of the block; three bytes of zero
  *   4  u32  number of messages, n
  *   8  f64  offset of the first
  *  16  u32  n times: where the message begins, 0 where it was trimmed
@@ -10,25 +10,36 @@
  * and at each place:
  *
  *   0  f64  time, ms since 1970
- *   8  u32  bytes of the payload
- *  12  u32  bytes of the topic
+ *   8  u32  where the publisher is: u32 bytes, then UTF-8; written once for all messages of the block
+ *  12  u32  where the principal is, likewise
  *  16  u32  bytes of the id
- *  20  u32  where the publisher is: u32 bytes, then UTF-8; written once for all messages of the block
- *  24  u32  where the principal is, likewise
- *  28  u8   QoS in bits 0 and 1, RETAIN in bit 2
- *  29       topic (UTF-8), id (UTF-8), payload
+ *  20  u8   bit 0: an extension comes behind the packet; the others are zero
+ *  21       id (UTF-8)
+ *           the message as PUBLISH of MQTT 3.1.1, with QoS and RETAIN as they came and a packet identifier of zero, at
+ *           QoS 0 too: what goes out is a copy of it in which the first byte and the identifier are set
+ *           where there is an extension: u32 bytes, then its fields (extension-fields.ts)
+ *
+ * docs/decisions/0015-the-format.md says what may change, and how.
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
-import type { ClientId, Message, Offset, Principal, QoS, TimeMs } from '../model/message.ts'
+import {
+  lengthBytes, PUBLISH, PUBLISH_HEAD_MAX, readLength, TOPIC_BYTES_MAX, writePublish
+} from '../model/publish-packet.ts'
+import {
+  extensionBytes, type ClientId, type Extension, type Message, type Offset, type Principal, type QoS, type TimeMs
+} from '../model/message.ts'
 import { CRC_BYTES, CRC_RESIDUE } from './crc.ts'
+import { decodeExtension, encodeExtension } from './extension-fields.ts'
 
-const FORMAT = 1
+const VERSION = 2
 const COUNT = 4
 const FIRST = 8
 const TABLE = 16
-const FIXED = 29
-const RETAIN = 4
+const FIXED = 21
+const FLAGS = 20
+const HAS_EXTENSION = 1
+const RETAIN = 1
 /** UTF-8 takes at most so many bytes for a UTF-16 unit. */
 const UTF8_MAX = 3
 
@@ -38,11 +49,13 @@ export interface BlockHeader {
   /** As messageBytes() counts. */
   readonly bytes: number
   readonly time: TimeMs
+  readonly expiresAt: TimeMs | undefined
 }
 
 /** The block of these messages; undefined leaves the place of a trimmed one. Their payloads are copied. */
 export function encodeBlock (first: Offset, messages: ReadonlyArray<Message | undefined>): Buffer {
-  const block = Buffer.allocUnsafe(sizeMax(messages))
+  const extensions = new Map<Message, Buffer>()
+  const block = Buffer.allocUnsafe(sizeMax(messages, extensions))
   const strings = new Map<string, number>()
   let end = TABLE + messages.length * 4
 
@@ -57,7 +70,7 @@ export function encodeBlock (first: Offset, messages: ReadonlyArray<Message | un
     return at
   }
 
-  block.writeUInt32LE(FORMAT, 0)
+  block.writeUInt32LE(VERSION, 0)
   block.writeUInt32LE(messages.length, COUNT)
   block.writeDoubleLE(first, FIRST)
   for (let k = 0; k < messages.length; k++) {
@@ -66,48 +79,59 @@ export function encodeBlock (first: Offset, messages: ReadonlyArray<Message | un
       block.writeUInt32LE(0, TABLE + k * 4)
       continue
     }
+    assert(message.topic.length <= TOPIC_BYTES_MAX)
     const publisher = place(message.publisher)
     const principal = place(message.principal)
     const at = end
-    const topicBytes = block.write(message.topic, at + FIXED)
-    const idBytes = message.id === '' ? 0 : block.write(message.id, at + FIXED + topicBytes)
-    const payloadAt = at + FIXED + topicBytes + idBytes
-    block.set(message.payload, payloadAt)
-    end = payloadAt + message.payload.length
+    const idBytes = message.id === '' ? 0 : block.write(message.id, at + FIXED)
+    const packetAt = at + FIXED + idBytes
+    end = writePublish(block, packetAt, message)
+    block[packetAt] = PUBLISH | message.qos << 1 | (message.retain ? RETAIN : 0)
+    block.fill(0, end - message.payload.length - 2, end - message.payload.length)
+    const extension = extensions.get(message)
+    if (extension !== undefined) {
+      block.writeUInt32LE(extension.length, end)
+      block.set(extension, end + 4)
+      end += 4 + extension.length
+    }
 
     block.writeUInt32LE(at, TABLE + k * 4)
     block.writeDoubleLE(message.time, at)
-    block.writeUInt32LE(message.payload.length, at + 8)
-    block.writeUInt32LE(topicBytes, at + 12)
+    block.writeUInt32LE(publisher, at + 8)
+    block.writeUInt32LE(principal, at + 12)
     block.writeUInt32LE(idBytes, at + 16)
-    block.writeUInt32LE(publisher, at + 20)
-    block.writeUInt32LE(principal, at + 24)
-    block[at + 28] = message.qos | (message.retain ? RETAIN : 0)
+    block[at + FLAGS] = extension === undefined ? 0 : HAS_EXTENSION
   }
   block.writeUInt32LE(crc32(block.subarray(0, end)), end)
   return block.subarray(0, end + CRC_BYTES)
 }
 
-/** Bytes that the block takes at most. */
-function sizeMax (messages: ReadonlyArray<Message | undefined>): number {
+/** Bytes that the block takes at most; fills in the extensions of its messages. */
+function sizeMax (messages: ReadonlyArray<Message | undefined>, extensions: Map<Message, Buffer>): number {
   let size = TABLE + messages.length * 4 + CRC_BYTES
   for (const message of messages) {
-    if (message !== undefined) size += messageSizeMax(message)
+    if (message === undefined) continue
+    size += messageSizeMax(message)
+    if (message.extension === undefined) continue
+    const extension = encodeExtension(message.extension)
+    extensions.set(message, extension)
+    size += 4 + extension.length
   }
   return size
 }
 
-/** Bytes that a message adds to a block at most. */
+/** Bytes that a message adds to a block at most, but for its extension. */
 export function messageSizeMax ({ topic, id, publisher, principal, payload }: Message): number {
-  return FIXED + 8 + payload.length + (topic.length + id.length + publisher.length + principal.length) * UTF8_MAX
+  const strings = (topic.length + id.length + publisher.length + principal.length) * UTF8_MAX
+  return FIXED + 8 + PUBLISH_HEAD_MAX + payload.length + strings
 }
 
 /** Why these bytes are not the sound block of this place; undefined if they are. */
 export function blockFault (bytes: Buffer, first: Offset, count: number): string | undefined {
   if (bytes.length < TABLE + CRC_BYTES) return `a block of ${bytes.length} bytes`
   if (crc32(bytes) !== CRC_RESIDUE) return 'the checksum is wrong'
-  const format = bytes.readUInt32LE(0)
-  if (format !== FORMAT) return `a block of format ${format}, not ${FORMAT}`
+  const version = bytes.readUInt32LE(0)
+  if (version !== VERSION) return `a block of version ${version}, not ${VERSION}`
   const block = new Block(bytes)
   return block.first === first && block.count === count ? undefined : `the block of ${block.first} is in its place`
 }
@@ -121,13 +145,13 @@ export class Block {
 
   /** The place that bytes say they have, sound or not; undefined if they are too few. */
   static placeOf (bytes: Buffer): { first: Offset, count: number } | undefined {
-    if (bytes.length < TABLE + CRC_BYTES || bytes.readUInt32LE(0) !== FORMAT) return undefined
+    if (bytes.length < TABLE + CRC_BYTES || bytes.readUInt32LE(0) !== VERSION) return undefined
     const first = bytes.readDoubleLE(FIRST) as Offset
     return Number.isSafeInteger(first) && first > 0 ? { first, count: bytes.readUInt32LE(COUNT) } : undefined
   }
 
   constructor (bytes: Buffer) {
-    assert.equal(bytes.readUInt32LE(0), FORMAT)
+    assert.equal(bytes.readUInt32LE(0), VERSION)
     this.#bytes = bytes
     this.first = bytes.readDoubleLE(FIRST) as Offset
     this.count = bytes.readUInt32LE(COUNT)
@@ -138,19 +162,20 @@ export class Block {
     const bytes = this.#bytes
     const at = bytes.readUInt32LE(TABLE + k * 4)
     if (at === 0) return undefined
-    const topicAt = at + FIXED
-    const idAt = topicAt + bytes.readUInt32LE(at + 12)
-    const payloadAt = idAt + bytes.readUInt32LE(at + 16)
-    const flags = bytes[at + 28]
+    const packetAt = at + FIXED + bytes.readUInt32LE(at + 16)
+    const rest = readLength(bytes, packetAt + 1)
+    const restAt = packetAt + 1 + lengthBytes(rest)
+    const topicEnd = restAt + 2 + bytes.readUInt16BE(restAt)
     return {
-      topic: bytes.toString('utf8', topicAt, idAt),
-      payload: bytes.subarray(payloadAt, payloadAt + bytes.readUInt32LE(at + 8)),
-      qos: (flags & 3) as QoS,
-      retain: (flags & RETAIN) !== 0,
-      publisher: this.#string(bytes.readUInt32LE(at + 20)) as ClientId,
-      principal: this.#string(bytes.readUInt32LE(at + 24)) as Principal,
+      topic: bytes.toString('utf8', restAt + 2, topicEnd),
+      payload: bytes.subarray(topicEnd + 2, restAt + rest),
+      qos: (bytes[packetAt] >> 1 & 3) as QoS,
+      retain: (bytes[packetAt] & RETAIN) !== 0,
+      publisher: this.#string(bytes.readUInt32LE(at + 8)) as ClientId,
+      principal: this.#string(bytes.readUInt32LE(at + 12)) as Principal,
       time: bytes.readDoubleLE(at) as TimeMs,
-      id: idAt === payloadAt ? '' : bytes.toString('utf8', idAt, payloadAt)
+      id: packetAt === at + FIXED ? '' : bytes.toString('utf8', at + FIXED, packetAt),
+      extension: this.#extension(at, restAt + rest)
     }
   }
 
@@ -159,8 +184,18 @@ export class Block {
     const bytes = this.#bytes
     const at = bytes.readUInt32LE(TABLE + k * 4)
     if (at === 0) return undefined
-    const topic = bytes.toString('utf8', at + FIXED, at + FIXED + bytes.readUInt32LE(at + 12))
-    return { topic, bytes: topic.length + bytes.readUInt32LE(at + 8), time: bytes.readDoubleLE(at) as TimeMs }
+    const packetAt = at + FIXED + bytes.readUInt32LE(at + 16)
+    const rest = readLength(bytes, packetAt + 1)
+    const restAt = packetAt + 1 + lengthBytes(rest)
+    const topicEnd = restAt + 2 + bytes.readUInt16BE(restAt)
+    const topic = bytes.toString('utf8', restAt + 2, topicEnd)
+    const extension = this.#extension(at, restAt + rest)
+    return {
+      topic,
+      bytes: topic.length + restAt + rest - topicEnd - 2 + extensionBytes(extension),
+      time: bytes.readDoubleLE(at) as TimeMs,
+      expiresAt: extension?.expiresAt
+    }
   }
 
   /** Bytes of the k-th message as messageBytes() counts them, -1 where it was trimmed. */
@@ -168,9 +203,12 @@ export class Block {
     const bytes = this.#bytes
     const at = bytes.readUInt32LE(TABLE + k * 4)
     if (at === 0) return -1
+    const packetAt = at + FIXED + bytes.readUInt32LE(at + 16)
+    const rest = readLength(bytes, packetAt + 1)
+    const restAt = packetAt + 1 + lengthBytes(rest)
     // messageBytes() counts UTF-16 units of the topic. Where all bytes are ASCII, that is their number.
-    const topicAt = at + FIXED
-    const topicEnd = topicAt + bytes.readUInt32LE(at + 12)
+    const topicAt = restAt + 2
+    const topicEnd = topicAt + bytes.readUInt16BE(restAt)
     let units = topicEnd - topicAt
     for (let i = topicAt; i < topicEnd; i++) {
       if (bytes[i] >= 0x80) {
@@ -178,7 +216,13 @@ export class Block {
         break
       }
     }
-    return units + bytes.readUInt32LE(at + 8)
+    return units + restAt + rest - topicEnd - 2 + extensionBytes(this.#extension(at, restAt + rest))
+  }
+
+  /** Of the message at a place, whose packet ends there. */
+  #extension (at: number, end: number): Extension | undefined {
+    if ((this.#bytes[at + FLAGS] & HAS_EXTENSION) === 0) return undefined
+    return decodeExtension(this.#bytes.subarray(end + 4, end + 4 + this.#bytes.readUInt32LE(end)))
   }
 
   #string (at: number): string {

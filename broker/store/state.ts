@@ -10,9 +10,10 @@ import type { Operation } from './layout.ts'
 
 /**
  * Format of all that is in the folder. One more means: an older version must not touch it, and this one must know how
- * to bring older folders up to it, or refuse them. 1 had no checksums of records; it was never released.
+ * to bring older folders up to it, or refuse them. 1 had no checksums of
+ * records, 2 no room for a message to grow; neither was released.
  */
-export const FORMAT = 2
+export const FORMAT = 3
 
 export const STATE_KEYS: readonly Buffer[] = [Buffer.from([0]), Buffer.from([1])]
 

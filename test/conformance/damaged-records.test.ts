@@ -5,7 +5,7 @@ import t from 'tap'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { Engine } from '../../broker/store/engine.ts'
 import { blockKey, damagedKey, recordKey } from '../../broker/store/layout.ts'
-import { encodeState, STATE_KEYS } from '../../broker/store/state.ts'
+import { encodeState, FORMAT, STATE_KEYS } from '../../broker/store/state.ts'
 import type { Offset } from '../../broker/model/message.ts'
 import { TABLES, type Recovery, type Store, type Table } from '../../broker/store/store.ts'
 import { chooseSeed, createRandom } from '../helpers/random.ts'
@@ -120,16 +120,18 @@ t.test('of the two copies of the state one is enough', async t => {
 
 t.test('a folder of an older format is refused in a sentence that says what to do, and left alone', async t => {
   const folder = await filled(t.testdir())
-  const value = Buffer.from('{"format":1,"epoch":"e","tail":7,"clean":true}')
-  const engine = await Engine.open(folder)
-  await engine.commit([{ key: STATE_KEYS[0], value }, { key: STATE_KEYS[1], value: null }], false)
-  await engine.close()
-  const says = /written by an older version: .* has format 1, this version reads 2 .* move it away/
-  await t.rejects(createEmbeddedStore({ folder }).open(), { code: 'DATA_OLDER', message: says })
-  const still = await Engine.open(folder)
-  t.same(still.get(STATE_KEYS[0]), value)
-  await still.close()
-  t.not(encodeState({ format: 1, epoch: 'e', tail: 7 as never, clean: true }).toString(), value.toString())
+  const first = Buffer.from('{"format":1,"epoch":"e","tail":7,"clean":true}')
+  const second = encodeState({ format: 2, epoch: 'e', tail: 7 as never, clean: true })
+  for (const [format, value] of [[1, first], [2, second]] as const) {
+    const engine = await Engine.open(folder)
+    await engine.commit([{ key: STATE_KEYS[0], value }, { key: STATE_KEYS[1], value: null }], false)
+    await engine.close()
+    const says = new RegExp(`older version: .* has format ${format}, this version reads ${FORMAT} .* move it away`)
+    await t.rejects(createEmbeddedStore({ folder }).open(), { code: 'DATA_OLDER', message: says })
+    const still = await Engine.open(folder)
+    t.same(still.get(STATE_KEYS[0]), value)
+    await still.close()
+  }
 })
 
 t.test('a record that turns bad while the server runs is left out and reported once', async t => {

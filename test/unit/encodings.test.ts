@@ -1,7 +1,8 @@
 import t from 'tap'
 import { addEncoding, CODECS, encodingOf, type Encoding } from '../../broker/model/encodings.ts'
-import { messageBytes, Placed, type Message, type Offset, type TimeMs } from '../../broker/model/message.ts'
-import { extensionBytes, isExpired } from '../../broker/model/extension.ts'
+import {
+  extensionBytes, isExpired, messageBytes, Placed, type Message, type Offset, type TimeMs
+} from '../../broker/model/message.ts'
 
 const message = (): Message => ({
   topic: 'a', payload: Buffer.from('x'), qos: 1, retain: false, publisher: 'p', principal: 'p', time: 0, id: ''

@@ -9,7 +9,8 @@ import { anyLines, importsOf, longFunctions, ROOT, sources, type Source } from '
  */
 const MODEL = 'broker/model/.*'
 const SYSTEM = 'broker/system/.*'
-const LEAF = `${MODEL}|${SYSTEM}|broker/session/link\\.ts|broker/store/keys\\.ts`
+/** How one message is written down is the same in the log and in a record. */
+const LEAF = `${MODEL}|${SYSTEM}|broker/session/link\\.ts|broker/store/(keys|block|extension-fields|crc)\\.ts`
 const AUTH = 'broker/auth/.*'
 const STORE_SEAM = 'broker/store/store\\.ts'
 const LOG = 'broker/log/.*'

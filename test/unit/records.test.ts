@@ -95,10 +95,11 @@ t.test('a cursor holds a full window', async t => {
 t.test('a message: every field, any bytes', async t => {
   const message: Message = {
     topic: 'ü/"/\\/😀', payload: Buffer.from(Array.from({ length: 256 }, (_, i) => i)), qos: 2, retain: true,
-    publisher: '__proto__' as ClientId, principal: 'p' as Principal, time: 1_700_000_000_123 as TimeMs, id: 'id "1"'
+    publisher: '__proto__' as ClientId, principal: 'p' as Principal, time: 1_700_000_000_123 as TimeMs, id: 'id "1"',
+    extension: { userProperties: [['a', 'b']], expiresAt: 9 as TimeMs }
   }
   t.same(decodeMessage({ key: 'k', value: encodeMessage(message), at: AT }), message)
-  const empty = { ...message, payload: Buffer.alloc(0), topic: '/', id: '' }
+  const empty = { ...message, payload: Buffer.alloc(0), topic: '/', id: '', extension: undefined }
   t.same(decodeMessage({ key: 'k', value: encodeMessage(empty), at: AT }), empty)
 })
 

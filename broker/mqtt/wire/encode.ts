@@ -1,9 +1,9 @@
 /** MQTT 3.1.1 packets as the server writes them on the hot path. Pure. */
 import { addEncoding, CODECS, encodingOf, type Encoding } from '../../model/encodings.ts'
 import type { Message } from '../../model/message.ts'
+import { lengthBytes, PUBLISH, publishBytes, writeLength, writePublish } from '../../model/publish-packet.ts'
 import type { Delivery } from '../../session/link.ts'
 
-const PUBLISH = 0x30
 const FLAG_DUP = 0x08
 const FLAG_RETAIN = 0x01
 const PUBACK = 0x40
@@ -13,24 +13,6 @@ const PUBREL = 0x62
 /** Payloads from this size on are handed to the socket as they are instead of being copied. */
 const COPY_BYTES_MAX = 16_384
 
-/** Bytes of a PUBLISH with a packet identifier (2.3.1). */
-function bytesOf ({ topic, payload }: Message): number {
-  const rest = 2 + Buffer.byteLength(topic) + 2 + payload.length
-  return 1 + lengthBytes(rest) + rest
-}
-
-/** And the bytes, but for flags and identifier, which differ from subscriber to subscriber; returns where they end. */
-function encodeInto (into: Buffer, start: number, { topic, payload }: Message): number {
-  const topicBytes = Buffer.byteLength(topic)
-  let at = writeLength(into, start + 1, 2 + topicBytes + 2 + payload.length)
-  into[at++] = topicBytes >>> 8
-  into[at++] = topicBytes & 0xff
-  if (topicBytes === topic.length) for (let i = 0; i < topicBytes; i++) into[at++] = topic.charCodeAt(i)
-  else at += into.write(topic, at)
-  into.set(payload, at + 2)
-  return at + 2 + payload.length
-}
-
 /**
  * Most messages have one subscriber: for the first they are encoded where they are sent from. Whatever is sent once
  * more is kept encoded, for all that follow.
@@ -38,10 +20,10 @@ function encodeInto (into: Buffer, start: number, { topic, payload }: Message): 
 function encodeOnce (into: Buffer, start: number, message: Message): number {
   if (message.encodings === undefined) {
     message.encodings = null
-    return encodeInto(into, start, message)
+    return writePublish(into, start, message)
   }
-  const { bytes } = addEncoding(message, new KeptPublish(Buffer.allocUnsafe(bytesOf(message))))
-  encodeInto(bytes, 0, message)
+  const { bytes } = addEncoding(message, new KeptPublish(Buffer.allocUnsafe(publishBytes(message))))
+  writePublish(bytes, 0, message)
   into.set(bytes, start)
   return start + bytes.length
 }
@@ -58,22 +40,6 @@ class KeptPublish implements Encoding {
 
 function keptOf (message: Message): Buffer | undefined {
   return (encodingOf(message, CODECS.mqtt3) as KeptPublish | undefined)?.bytes
-}
-
-function lengthBytes (rest: number): number {
-  return rest < 128 ? 1 : rest < 16_384 ? 2 : rest < 2_097_152 ? 3 : 4
-}
-
-/** Remaining Length (2.2.3); returns the position behind it. */
-function writeLength (into: Buffer, start: number, length: number): number {
-  let at = start
-  let rest = length
-  do {
-    const more = rest > 127 ? 0x80 : 0
-    into[at++] = rest & 0x7f | more
-    rest >>>= 7
-  } while (rest > 0)
-  return at
 }
 
 function flags (delivery: Delivery): number {
@@ -99,7 +65,7 @@ export function writePublishes (deliveries: readonly Delivery[], write: (chunk: 
         write(head)
         write(delivery.message.payload)
       } else write(Buffer.concat([head, delivery.message.payload]))
-    } else bytes += keptOf(delivery.message)?.length ?? bytesOf(delivery.message)
+    } else bytes += keptOf(delivery.message)?.length ?? publishBytes(delivery.message)
   }
   if (deliveries.length > start) write(join(deliveries, start, deliveries.length, bytes))
 }
