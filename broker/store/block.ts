@@ -19,7 +19,7 @@
  *           QoS 0 too: what goes out is a copy of it in which the first byte and the identifier are set
  *           where there is an extension: u32 bytes, then its fields (extension-fields.ts)
  *
- * docs/decisions/0015-the-format.md says what may change, and how.
+ * docs/decisions/0020-the-format.md says what may change, and how.
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
