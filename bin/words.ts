@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { duration } from '../config/units.ts'
-import { type Address, authority } from '../server/index.ts'
+import { type Address, authority } from '../server/listen.ts'
 
 export interface Places {
   readonly mqtt: Address

@@ -3,6 +3,7 @@
  * taken from it.
  */
 import type { Clock, PacketId, Refusals, Turn } from '../../broker/index.ts'
+import { BackPressure, type Pressed } from './back-pressure.ts'
 import { Doubt, type Conclusion, type Suspicion } from './proof/deaf.ts'
 import type { ProofLevel } from './proof/evidence.ts'
 import { Prover, type ProverOwner } from './proof/prover.ts'
@@ -13,6 +14,7 @@ import type { Inlets } from './wire/inlets.ts'
 import type { PollStep } from './wire/poll-step.ts'
 import { tellDisbelieved } from './wire/refused-requests.ts'
 import { Wire, Writing, type WireOwner } from './wire/wire.ts'
+import { tcpOf } from './wire/ws.ts'
 
 /** One namespace on the connection. */
 export interface Channel {
@@ -71,13 +73,14 @@ const CONNECT = '0'
 /** Type digit of a Socket.IO DISCONNECT packet: `1` for the root namespace, `1/chat,` for another (protocol 5). */
 const DISCONNECT = '1'
 
-export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
+export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner, Pressed {
   readonly engine: EngineSocket
   readonly wire: Wire
   readonly #options: ConnectionOptions
   readonly #clock: Clock
   readonly #refusals: Refusals
   readonly #prover: Prover<Mark>
+  readonly #pressure: BackPressure
   #channels: Channel[] = []
   /** Written to a namespace before its CONNECT packet. */
   #early: Mark[] | undefined
@@ -87,16 +90,9 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   #respondedBytes = 0
   #closing = false
   #blocked = false
-  /** Taken from the client and not yet durable. */
-  #pendingBytes = 0
-  /** Of them: answered, and the answers are not taken. */
-  #untakenBytes = 0
-  #isUntaken = false
   /** Of work that takes a turn of its own; bounded as what waits for the disk is, see take(). */
   #turn: Turn | undefined
   #work: Array<{ readonly units: number, readonly work: () => void }> | undefined
-  /** What is not read now. */
-  #paused: { pause (): void, resume (): void } | undefined
   /** Bytes went out in a packet of their own and nothing behind them is proven; `true` until there is a mark behind. */
   #bytesOut: Mark | true | undefined
   /** Of few clients. */
@@ -111,6 +107,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     this.#refusals = refusals
     this.wire = new Wire(engine, options.writing ?? new Writing(), this)
     this.#prover = new Prover(engine, this.wire, this, clock)
+    this.#pressure = new BackPressure(this, options.pendingBytesMax)
     listenTo(engine, this)
     const { transport } = engine
     if (transport.name === 'polling') {
@@ -136,7 +133,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
   }
 
   closed (): void {
-    this.#paused?.resume() // what is left means nothing any more
+    this.#pressure.drop()
     this.#doubt?.drop()
     this.#linger()
   }
@@ -152,7 +149,7 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     // a window that is wide for proofs that take long must not fill a link that takes nothing
     const isTaking = protocol !== 3 || transport.name !== 'websocket' ||
       this.#prover.unarrived < this.#options.inflightMessagesMax
-    if (isTaking && !this.#isFull && (this.roomMessages ?? 1) > 0) return true
+    if (isTaking && !this.full && (this.roomMessages ?? 1) > 0) return true
     this.#blocked = true
     return false
   }
@@ -164,10 +161,11 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
 
   get roomMessages (): number | undefined { return this.#prover.roomMessages }
 
-  get #isFull (): boolean {
+  /** More than writeBufferBytesMax wait to be sent. */
+  get full (): boolean {
     if (this.#waitingBytes < this.#options.writeBufferBytesMax) return false
     const { transport } = this.engine
-    return transport.name !== 'websocket' || !transport.socket._socket.destroyed // it will never take any of it
+    return transport.name !== 'websocket' || !tcpOf(transport.socket).destroyed // it will never take any of it
   }
 
   get #waitingBytes (): number {
@@ -262,11 +260,11 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     this.#prover.delivered(mark, isFast ? 'received' : mark.level)
   }
 
-  /** Counts bytes taken from the client. Beyond pendingBytesMax it is not read until the disk has caught up [G6]. */
-  take (bytes: number): void {
-    this.#pendingBytes += bytes
-    if (this.#pendingBytes > this.#options.pendingBytesMax) this.#pause()
-  }
+  /** As BackPressure.take(). */
+  take (bytes: number): void { this.#pressure.take(bytes) }
+
+  /** As BackPressure.settle(). */
+  settle (bytes: number, isAnswered: boolean): void { this.#pressure.settle(bytes, isAnswered) }
 
   /** What the client asked for is more work than its packet shows, in units (broker/system/turns.ts). */
   charge (units: number): void {
@@ -287,39 +285,6 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
       return queue.length > 0
     } })
     this.#turn.ask()
-  }
-
-  /**
-   * The bytes are durable, or refused, and `isAnswered` where that is told. A client that does not take answers is not
-   * read until it does: it could go on asking for ever [G6].
-   */
-  settle (bytes: number, isAnswered: boolean): void {
-    if (!isAnswered || !this.#isFull) return this.#release(bytes)
-    this.#untakenBytes += bytes
-    this.#owe()
-  }
-
-  /** Reads nothing until what was written is taken. */
-  #owe (): void {
-    if (!this.#isUntaken) this.wire.whenTaken(() => this.#releaseTaken())
-    this.#isUntaken = true
-    this.#pause()
-  }
-
-  #releaseTaken (): void {
-    if (!this.open) return
-    if (this.#isFull) return this.wire.whenTaken(() => this.#releaseTaken())
-    const bytes = this.#untakenBytes
-    this.#untakenBytes = 0
-    this.#isUntaken = false
-    this.#release(bytes)
-  }
-
-  #release (bytes: number): void {
-    this.#pendingBytes -= bytes
-    if (this.#paused === undefined || this.#isUntaken || this.#pendingBytes > this.#options.pendingBytesMax / 2) return
-    this.#paused.resume()
-    this.#paused = undefined
   }
 
   /** The client comes back by itself: to it the network broke. What was written goes out first. */
@@ -343,19 +308,19 @@ export class Connection implements ProverOwner<Mark>, WireOwner, EngineOwner {
     this.#clock.after(LINGER_MS_MAX, () => transport.socket.terminate())
   }
 
-  #pause (): void {
-    if (this.#paused !== undefined) return
+  readable (): { pause (): void, resume (): void } | undefined {
     const { name, socket } = this.engine.transport as Partial<EngineWebSocketTransport>
-    this.#paused = this.#options.inlets?.of(this.engine) ?? (name === 'websocket' ? socket : undefined)
-    this.#paused?.pause()
+    return this.#options.inlets?.of(this.engine) ?? (name === 'websocket' ? socket : undefined)
   }
+
+  whenTaken (taken: () => void): void { this.wire.whenTaken(taken) }
 
   read (packet: EnginePacket): void {
     this.#prover.read(packet)
     if (packet.type !== 'message' || typeof packet.data !== 'string') return
     if (packet.data.startsWith(CONNECT)) {
       this.charge(CONNECT_UNITS)
-      if (this.#isFull) this.#owe() // whatever comes of it is answered, if only with a refusal
+      if (this.full) this.#pressure.owe() // whatever comes of it is answered, if only with a refusal
     } else {
       this.#hasSpoken = true
       this.#doubt?.end()

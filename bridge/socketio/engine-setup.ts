@@ -5,7 +5,7 @@ import type { DeviceCookies } from './admission/cookie.ts'
 import { Connection } from './connection.ts'
 import type { SocketioBridgeOptions } from './options.ts'
 import { handshakeEio3, isOpenedByGet, refusedTransport } from './wire/eio3.ts'
-import type { EngineRequest, EngineServer, EngineSocket } from './wire/engine.ts'
+import { queryOf, type EngineRequest, type EngineServer, type EngineSocket } from './wire/engine.ts'
 import { guardPolling } from './wire/guard.ts'
 import { Inlets } from './wire/inlets.ts'
 import { createOwnIo, type Gate, guardProgramIo } from './wire/own-io.ts'
@@ -29,7 +29,7 @@ export interface OpenedEngine {
 
 export function openEngine ({ bridge, connections, cookies, mayConnect }: EngineSetup): OpenedEngine {
   const { broker, config, log, refusals } = bridge
-  const io = openIo(bridge, request => refusedTransport(request._query) ?? mayConnect(engine))
+  const io = openIo(bridge, request => refusedTransport(queryOf(request)) ?? mayConnect(engine))
   const engine = io.engine as unknown as EngineServer
   handshakeEio3(engine, config.eio3PingIntervalMs)
   const inlets = new Inlets(bridge.turns)
@@ -95,7 +95,7 @@ Strangers {
 function refuseOrigins ({ origins }: SocketioBridgeOptions, engine: EngineServer): void {
   if (origins === undefined) return
   engine.use((request: EngineRequest, response: unknown, next: () => void) => {
-    if (origins.allows(request, isOpenedByGet(request._query))) next()
+    if (origins.allows(request, isOpenedByGet(queryOf(request)))) next()
     // for an upgrade Engine.IO hands over no real response, and would answer 400
     else origins.refuse(request, response instanceof ServerResponse ? response : request.socket)
   })

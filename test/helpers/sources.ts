@@ -54,6 +54,25 @@ export function longFunctions (source: Source, linesMax: number): string[] {
   return found
 }
 
+/** Names of properties that begin with `_`, as libraries call what is theirs alone. */
+export function privateNames (source: Source): string[] {
+  const file = ts.createSourceFile(source.path, source.text, ts.ScriptTarget.Latest)
+  const found: string[] = []
+  function nameIn (node: ts.Node): string | undefined {
+    if (ts.isPropertyAccessExpression(node)) return node.name.text
+    if (ts.isBindingElement(node)) return node.propertyName?.getText(file)
+    if (ts.isPropertySignature(node) || ts.isMethodSignature(node)) return node.name.getText(file)
+    return undefined
+  }
+  function walk (node: ts.Node): void {
+    const name = nameIn(node)
+    if (name !== undefined && /^_[a-z]/i.test(name)) found.push(name)
+    ts.forEachChild(node, walk)
+  }
+  walk(file)
+  return found
+}
+
 /** Line numbers where the type `any` is written. */
 export function anyLines (source: Source): number[] {
   const file = ts.createSourceFile(source.path, source.text, ts.ScriptTarget.Latest)

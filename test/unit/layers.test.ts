@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { anyLines, importsOf, longFunctions, ROOT, sources, type Source } from '../helpers/sources.ts'
+import { anyLines, importsOf, longFunctions, privateNames, ROOT, sources, type Source } from '../helpers/sources.ts'
 
 /**
  * Imports go one way. For each layer: the files it holds, and the files of ours that they may import.
@@ -33,7 +33,7 @@ const WIRE = 'bridge/socketio/wire/.*'
 const PROOF = 'bridge/socketio/proof/.*'
 /** What travels with each event, so that the wire knows it. */
 const TOKEN = 'bridge/socketio/proof/recovery-offset\\.ts'
-const CONNECTION = 'bridge/socketio/connection\\.ts'
+const CONNECTION = 'bridge/socketio/(connection|back-pressure)\\.ts'
 const ADMISSION = 'bridge/socketio/admission/.*'
 const BRIDGE = 'bridge/socketio/[^/]*'
 const BRIDGE_DOOR = 'bridge/socketio/index\\.ts'
@@ -80,12 +80,24 @@ const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[
     may: ['server/.*', 'config/.*', DOOR, 'broker/store/.*', PROTOCOL, BRIDGE_DOOR, 'package\\.json']
   },
   {
+    name: 'a command that starts a server, loaded when it is asked for',
+    files: 'bin/(start|sessions-add)\\.ts',
+    may: ['bin/.*', SERVER_DOOR, SERVER_LEAF, 'config/.*', DOOR, PROTOCOL]
+  },
+  {
     name: 'bin',
     files: 'bin/.*',
-    may: ['bin/.*', SERVER_DOOR, SERVER_LEAF, 'config/.*', DOOR, 'broker/store/.*', PROTOCOL, RULES_DOOR]
+    may: ['bin/.*', SERVER_LEAF, 'config/.*', DOOR, 'broker/store/.*', PROTOCOL, RULES_DOOR]
   },
   { name: 'the library', files: 'index\\.ts', may: [SERVER_DOOR, DOOR, 'config/.*'] }
 ]
+/** Where names stand that a library keeps to itself; of ws there are two copies, Engine.IO's and ours. */
+const PRIVATE_NAMES = 'broker/mqtt/(engine/(aedes|client)|wire/wires)\\.ts|' +
+  'bridge/socketio/wire/(engine|socketio|ws)\\.ts'
+/** Of the format of Socket.IO's packets, and public there. */
+const NOT_PRIVATE: ReadonlySet<string> = new Set(['_placeholder'])
+/** Their private names are used: an upgrade is looked at first. Of socket.io a range, as the project brings its own. */
+const PINNED = ['aedes', 'lmdb', 'websocket-stream', 'ws']
 const STORES = /^broker\/store\/(memory|embedded|redis)\.ts$/
 const LINES_MAX = 400
 const COLUMNS_MAX = 120
@@ -141,6 +153,16 @@ t.test('a store implementation is named by the composition root alone', async t 
     const named = ours(source).filter(target => STORES.test(target))
     if (source.path !== 'server/open-broker.ts') t.same(named, [], source.path)
   }
+})
+
+t.test('what a library keeps to itself is named in one file of ours, and its version is fixed', async t => {
+  for (const source of product.filter(({ path }) => !whole(PRIVATE_NAMES).test(path))) {
+    const named = privateNames(source).filter(name => !NOT_PRIVATE.has(name))
+    t.same(named, [], `${source.path}: use a function of the library's own file`)
+  }
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as
+    { dependencies: Record<string, string> }
+  for (const name of PINNED) t.match(dependencies[name], /^\d+\.\d+\.\d+$/, name)
 })
 
 t.test('client and protocol run in a browser: they import nothing of Node', async t => {

@@ -2,11 +2,12 @@
  * Puts admission at the one place of Socket.IO that every opening of a namespace passes: behind all middlewares, those
  * of an application too, and before the CONNECT packet, so that what a client missed can be written before it.
  *
- * It wraps `_doConnect` of the namespace, which is private to Socket.IO 4.8, and uses `_preConnectSockets`, `_cleanup`
- * and `_error` as Socket.IO itself does; a contract test fails when an upgrade changes them.
+ * What that is called inside Socket.IO stands in wire/socketio.ts.
  */
 import type { Namespace, Server, Socket } from 'socket.io'
-import { namespacesOf, type HookedNamespace, type HookedSocket } from '../wire/socketio.ts'
+import {
+  forgetSocket, interceptConnect, namespacesOf, refuseSocket, renameSocket, type HookedSocket
+} from '../wire/socketio.ts'
 import type { Pid, Sid } from './recovery.ts'
 
 /** A socket that may come in. One of the two is called, once, in a turn of its own. */
@@ -34,34 +35,29 @@ export function hookedNamespaces (io: Server, each: (namespace: Namespace) => vo
 }
 
 export function hookNamespace (namespace: Namespace, admit: Admit): void {
-  const hooked = namespace as unknown as HookedNamespace
-  const connect = hooked._doConnect
-  hooked._doConnect = (socket, opened) => {
+  interceptConnect(namespace, (socket, connect) => {
     // In turns of their own, as Socket.IO has it: an exception of an application's handler is the application's.
     admit(socket as unknown as Socket).then(entry => process.nextTick(() => {
-      if (socket.conn.readyState === 'open') return entry.enter(() => connect.call(namespace, socket, opened))
-      socket._cleanup()
+      if (socket.conn.readyState === 'open') return entry.enter(connect)
+      forgetSocket(socket)
       entry.abandon()
     }), (error: unknown) => process.nextTick(() => {
-      socket._cleanup()
+      forgetSocket(socket)
       if (socket.conn.readyState === 'open') refuse(socket, error as Error & { data?: unknown })
     }))
-  }
+  })
 }
 
 /** Before the namespace is opened: the socket goes by these from now on. */
 export function rename (socket: Socket, sid: Sid, pid: Pid, recovered: boolean): void {
   const hooked = socket as unknown as HookedSocket
-  const { _preConnectSockets: waiting } = socket.nsp as unknown as HookedNamespace
-  waiting.delete(hooked.id)
-  hooked.id = sid
+  renameSocket(hooked, sid)
   hooked.pid = pid
   hooked.recovered = recovered
-  waiting.set(sid, socket)
 }
 
 /** As Socket.IO refuses what a middleware refuses: clients of version 2 get the data alone. */
 function refuse (socket: HookedSocket, { message, data }: Error & { data?: unknown }): void {
   const isOld = (socket.conn as unknown as { protocol: number }).protocol === OLD_PROTOCOL
-  socket._error(isOld ? data ?? message : { message, data })
+  refuseSocket(socket, isOld ? data ?? message : { message, data })
 }

@@ -1,5 +1,5 @@
 /** What clients of version 2 (Engine.IO 3) need of the server besides their own proofs of receipt. */
-import type { EngineRequest, EngineServer } from './engine.ts'
+import { queryOf, type EngineRequest, type EngineServer } from './engine.ts'
 
 /** Engine.IO takes every revision but 4 for 3, a request without one too; those it is to refuse (handshakeEio3). */
 export function isEio3 (query: EngineRequest['_query']): boolean {
@@ -17,7 +17,7 @@ export function handshakeEio3 (engine: EngineServer, pingIntervalMs: number): vo
   const others = viewOf(engine, { allowEIO3: false })
   const { handshake } = engine
   engine.handshake = async function (transport, request, close) {
-    const { EIO } = request._query
+    const { EIO } = queryOf(request)
     const server = EIO === '4' ? engine : EIO === '3' ? eio3 : others
     return await handshake.call(server, transport, request, close)
   }

@@ -94,6 +94,8 @@ export interface EngineRequest extends IncomingMessage {
   readonly _query: Readonly<Record<string, string>>
 }
 
+export function queryOf (request: EngineRequest): EngineRequest['_query'] { return request._query }
+
 export type EngineHeaders = Record<string, string | string[]>
 
 export interface EngineServer {

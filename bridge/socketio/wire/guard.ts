@@ -15,7 +15,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { Logger, Refusals } from '../../../broker/index.ts'
-import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
+import { queryOf, type EngineRequest, type EngineServer, type EngineSocket } from './engine.ts'
 import type { Inlets } from './inlets.ts'
 import type { PollStep } from './poll-step.ts'
 import { whoOf } from './refused-requests.ts'
@@ -46,7 +46,8 @@ export function guardPolling ({ engine, inlets, log, refusals, answerBytesMax, s
   const seen = new WeakMap<EngineSocket, Record<'GET' | 'POST', Requests>>()
 
   engine.use((request, response, next) => {
-    const { method, _query: { t } } = request
+    const { method } = request
+    const { t } = queryOf(request)
     const connection = pollingConnection(engine, request)
     if (connection === undefined || (method !== 'GET' && method !== 'POST')) return next()
     let requests = seen.get(connection)
@@ -194,7 +195,8 @@ class Answer {
   }
 }
 
-function pollingConnection (engine: EngineServer, { _query: query }: EngineRequest): EngineSocket | undefined {
+function pollingConnection (engine: EngineServer, request: EngineRequest): EngineSocket | undefined {
+  const query = queryOf(request)
   if (query.transport !== 'polling' || query.sid === undefined) return undefined
   return Object.hasOwn(engine.clients, query.sid) ? engine.clients[query.sid] : undefined
 }

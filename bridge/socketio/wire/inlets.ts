@@ -9,7 +9,7 @@ import { Intake, type IntakeSource, type Taker, type Turn, type Turns } from '..
 import type { EnginePollingReader, EngineServer, EngineSocket, EngineTransport } from './engine.ts'
 import { FrameEnds } from './frame-ends.ts'
 import { Payload } from './payload.ts'
-import type { EngineWebSocket } from './ws.ts'
+import { receiverOf, tcpOf, type EngineWebSocket } from './ws.ts'
 
 /** In so few bytes is a heartbeat, or what means as little. */
 const HEARTBEAT_BYTES_MAX = 8
@@ -60,8 +60,8 @@ export class Inlets {
 
   #make (transport: EngineTransport): Inlet | undefined {
     if (transport.name === 'polling') return new PollingInlet(transport as EnginePollingReader, this.#turns)
-    const { _receiver: receiver } = transport.socket
-    return receiver == null ? undefined : new WebSocketInlet(transport.socket, receiver, this.#turns)
+    const receiver = receiverOf(transport.socket)
+    return receiver === undefined ? undefined : new WebSocketInlet(transport.socket, receiver, this.#turns)
   }
 }
 
@@ -85,12 +85,13 @@ class WebSocketInlet implements Inlet, IntakeSource {
   #held: Array<'end' | 'close'> | undefined
   #isOver = false
 
-  constructor ({ _socket: tcp, extensions }: EngineWebSocket, receiver: Writable, turns: Turns) {
+  constructor (socket: EngineWebSocket, receiver: Writable, turns: Turns) {
+    const tcp = tcpOf(socket)
     this.stream = tcp
     this.#receiver = receiver
     this.#intake = new Intake(this, turns)
     this.#ends = { end: takeListener(tcp, 'end', 'socketOnEnd'), close: takeListener(tcp, 'close', 'socketOnClose') }
-    if (extensions !== '') this.#done = processedOne(this.#intake)
+    if (socket.extensions !== '') this.#done = processedOne(this.#intake)
     const read = Object.assign(tcp, { [INLET]: this }) as ReadSocket
     // In this order: without any listener what the socket has would go by.
     read.on('end', onEnd).on('close', onClose).on('readable', onReadable)

@@ -51,9 +51,32 @@ export interface HookedSocket extends Omit<Socket, 'id' | 'pid' | 'recovered'> {
   _error (error: unknown): void
 }
 
-export interface HookedNamespace {
+interface HookedNamespace {
   readonly _preConnectSockets: Map<string, unknown>
   _doConnect (socket: HookedSocket, opened?: (socket: HookedSocket) => void): void
+}
+
+/** Stands at the one place that opens a namespace: `connect` goes on there. */
+export function interceptConnect (
+  namespace: Namespace, intercept: (socket: HookedSocket, connect: () => void) => void
+): void {
+  const hooked = namespace as unknown as HookedNamespace
+  const connect = hooked._doConnect
+  hooked._doConnect = (socket, opened) => intercept(socket, () => connect.call(namespace, socket, opened))
+}
+
+/** Forgets a socket that is not let in. */
+export function forgetSocket (socket: HookedSocket): void { socket._cleanup() }
+
+/** Writes CONNECT_ERROR. */
+export function refuseSocket (socket: HookedSocket, error: unknown): void { socket._error(error) }
+
+/** Before the namespace is opened: the socket goes by this identifier from now on. */
+export function renameSocket (socket: HookedSocket, id: string): void {
+  const { _preConnectSockets: waiting } = socket.nsp as unknown as HookedNamespace
+  waiting.delete(socket.id)
+  socket.id = id
+  waiting.set(id, socket)
 }
 
 /** It has dynamic namespaces, and what clients make of them stays. */

@@ -7,8 +7,8 @@
  * get the usual one when the client is let in.
  */
 import type { Who } from '../../../broker/index.ts'
-import type { EnginePacket, EngineServer, EngineSocket, EngineTransport } from './engine.ts'
-import type { EngineWebSocket } from './ws.ts'
+import { queryOf, type EnginePacket, type EngineServer, type EngineSocket, type EngineTransport } from './engine.ts'
+import { limitPayload, type EngineWebSocket } from './ws.ts'
 
 /** Type digit of a Socket.IO CONNECT packet: `0{"token":"..."}`, `0/chat,{"token":"..."}` (protocol 5). */
 const CONNECT = '0'
@@ -84,7 +84,7 @@ export class Strangers {
     this.#bytesMax = Math.min(connectPacketBytesMax, engine.opts.maxHttpBufferSize)
     if (engine.ws?.options !== undefined) engine.ws.options.maxPayload = this.#bytesMax
     engine.use((request, response, next) => { // whatever Engine.IO answers
-      const { sid = '' } = request._query
+      const { sid = '' } = queryOf(request)
       const socket = Object.hasOwn(engine.clients, sid) ? engine.clients[sid] : undefined
       if (request.method === 'POST' && socket !== undefined) {
         response.once('close', () => {
@@ -141,10 +141,7 @@ export class Strangers {
       transport.maxHttpBufferSize = maxHttpBufferSize
       return
     }
-    const { _receiver: receiver, _extensions: extensions } = transport.socket
-    if (receiver != null) receiver._maxPayload = maxHttpBufferSize
-    const deflate = extensions['permessage-deflate']
-    if (deflate !== undefined) deflate._maxPayload = maxHttpBufferSize
+    limitPayload(transport.socket, maxHttpBufferSize)
   }
 
   #listen (engine: EngineSocket, transport: EngineTransport): void {

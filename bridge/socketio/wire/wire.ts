@@ -9,6 +9,7 @@
  */
 import type { Socket as TcpSocket } from 'node:net'
 import type { EnginePacket, EnginePolling, EngineSocket, EngineTransport } from './engine.ts'
+import { tcpOf } from './ws.ts'
 import { Joiner, type EncodedEvent } from './frames.ts'
 
 /** A text frame with an Engine.IO ping packet: '2'. */
@@ -132,7 +133,7 @@ export class Wire {
   /** Calls back once, when the system has taken what was written before; over long polling, the next poll. */
   whenTaken (taken: () => void): void {
     const { transport } = this.#engine
-    if (transport.name === 'websocket') transport.socket._socket.write('', taken)
+    if (transport.name === 'websocket') tcpOf(transport.socket).write('', taken)
     else this.#engine.once('drain', taken)
   }
 
@@ -198,6 +199,6 @@ export class Wire {
     this.#tcp = undefined
     if (transport.name !== 'websocket') return
     // with an extension (compression) frames are made for each connection, and may wait inside ws
-    if (transport.socket.extensions === '') this.#tcp = transport.socket._socket
+    if (transport.socket.extensions === '') this.#tcp = tcpOf(transport.socket)
   }
 }

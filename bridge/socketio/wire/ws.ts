@@ -30,6 +30,20 @@ export interface EngineWebSocket {
   on (event: 'error', listener: (error: NodeJS.ErrnoException) => void): this
 }
 
+/** Where its frames are written to. */
+export function tcpOf (socket: EngineWebSocket): TcpSocket { return socket._socket }
+
+/** What reads its frames; none once it is closed, or where a program has chosen another library. */
+export function receiverOf (socket: EngineWebSocket): Writable | undefined { return socket._receiver ?? undefined }
+
+/** From now on a message, inflated or not, may have so many bytes. */
+export function limitPayload (socket: EngineWebSocket, bytesMax: number): void {
+  const { _receiver: receiver, _extensions: extensions } = socket
+  if (receiver != null) receiver._maxPayload = bytesMax
+  const deflate = extensions['permessage-deflate']
+  if (deflate !== undefined) deflate._maxPayload = bytesMax
+}
+
 /** The module, as far as it is looked at. */
 export interface WsModule {
   readonly WebSocketServer: new (options: object) => {
