@@ -47,6 +47,11 @@ Says what a configuration means, with an example of each rule. Starts nothing, o
 exit code is 64 where the server would refuse the configuration.
 
   --json   prints every option, and where it comes from, as JSON
+
+Usage: holdfast check --as NAME [--groups A,B] [--client-id ID] --publish|--subscribe|--read TOPIC [--option value ...]
+
+Says whether somebody may do something, and by which rule of access, aclFile or the defaults; the exit code is 0 for
+yes and 1 for no. anonymous is who shows nothing. --read: does a message on TOPIC reach them?
 `,
   sessions: `Usage: holdfast sessions [--json] [--client ID [--payload]] [--option value ...]
 

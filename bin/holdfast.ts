@@ -15,7 +15,9 @@ async function run (command: string | undefined, args: readonly string[]): Promi
   const asksForHelp = args.includes('--help') || args.includes('-h')
   switch (command) {
     case 'start': return asksForHelp ? print(help(command)) : (await import('./start.ts')).start(line)
-    case 'check': return print(asksForHelp ? help(command) : await check(line))
+    case 'check':
+      if (asksForHelp) return print(help(command))
+      return args.some(isAsking) ? answer(await (await import('./explain.ts')).explain(line)) : print(await check(line))
     case 'sessions':
       if (asksForHelp) return print(help(command))
       if (args[0] === 'add') {
@@ -35,6 +37,15 @@ async function run (command: string | undefined, args: readonly string[]): Promi
       ? `the first word must be a command (${COMMANDS.join(', ')}), not ${command}`
       : `there is no command ${command}${didYouMean(command, COMMANDS) || `; there is ${COMMANDS.join(', ')}`}`)
   }
+}
+
+function isAsking (arg: string): boolean {
+  return arg === '--as' || arg.startsWith('--as=')
+}
+
+function answer ({ text, allowed }: { readonly text: string, readonly allowed: boolean }): void {
+  print(text)
+  process.exitCode = allowed ? 0 : 1
 }
 
 function print (text: string): void {

@@ -5,7 +5,7 @@ export type {
   SessionInfo
 } from './broker.ts'
 export { inspectSessions, type LogRecords, type InspectedSessions } from './sessions/inspect.ts'
-export { isShared } from './model/topics.ts'
+export { checkFilter, checkTopic, filterBehind, isShared } from './model/topics.ts'
 export type { Session } from './session/session.ts'
 export { HoldfastError, ERRORS, type ErrorCode } from './model/errors.ts'
 export { DEFAULT_LIMITS, type Limits } from './model/limits.ts'
@@ -47,3 +47,11 @@ export { foreignOf } from './mqtt/foreign.ts'
 export { Turns, type Taker, type Turn } from './system/turns.ts'
 export { Intake, type IntakeSource } from './system/intake.ts'
 export type { Store, Recovery } from './store/store.ts'
+export { readAclFile } from './auth/rights/acl-file.ts'
+export { defaultRules } from './auth/rights/default-rules.ts'
+export { BY_ANONYMOUS } from './auth/rights/subject.ts'
+export {
+  RightsRules, type RuledRights, type SubscribeDecision, type TopicDecision
+} from './auth/rights/rights-rules.ts'
+export type { RightsRule, RuleFilter } from './auth/rights/rule.ts'
+export { showFilter } from './auth/rights/template.ts'

@@ -2,7 +2,7 @@
 import { AudienceIndex } from './audience-index.ts'
 import { type Contained, type Decider, type Outcome, contained } from './containment.ts'
 import { EntryTree } from './entry-tree.ts'
-import type { Entry, RightsRule } from './rule.ts'
+import type { RuleFilter, RightsRule } from './rule.ts'
 import type { Subject } from './subject.ts'
 import { fillFilter } from './template.ts'
 
@@ -10,12 +10,12 @@ export type Question = 'publish' | 'reading'
 
 /** What becomes of a filter, with the rules behind it. */
 export interface FilterDecision extends Omit<Contained, 'allowing' | 'against'> {
-  readonly allowing: readonly Entry[]
-  readonly against: { readonly part: string, readonly entry: Entry | undefined } | undefined
+  readonly allowing: readonly RuleFilter[]
+  readonly against: { readonly part: string, readonly entry: RuleFilter | undefined } | undefined
 }
 
 export class DecisionList {
-  readonly #entries: readonly Entry[]
+  readonly #entries: readonly RuleFilter[]
   readonly #tree: EntryTree
   readonly #audiences = new AudienceIndex()
 
@@ -27,14 +27,14 @@ export class DecisionList {
   }
 
   /** What decides about a topic; undefined where nothing does. */
-  decide (topic: string, subject: Subject): Entry | undefined {
+  decide (topic: string, subject: Subject): RuleFilter | undefined {
     return this.#entries[this.#tree.first(topic, subject)]
   }
 
   /** @param otherwise of what no rule is about */
   decideFilter (filter: string, subject: Subject, outcomeOf: (rule: RightsRule) => Outcome, otherwise: Outcome
   ): FilterDecision {
-    const entries: Entry[] = []
+    const entries: RuleFilter[] = []
     const deciders: Decider[] = []
     for (const place of this.#audiences.all(subject)) {
       const entry = this.#entries[place]

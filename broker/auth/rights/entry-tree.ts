@@ -1,6 +1,6 @@
 /** Which rule decides about a topic? A tree of levels, made once for all people; nothing in it belongs to one. */
 import { AudienceIndex } from './audience-index.ts'
-import type { Entry } from './rule.ts'
+import type { RuleFilter } from './rule.ts'
 import type { Subject } from './subject.ts'
 import { type Level, fillLevel, fixedLevel, isEncoded } from './template.ts'
 
@@ -22,11 +22,11 @@ const DOLLAR = 36
 export class EntryTree {
   readonly #root: Node = makeNode(0)
 
-  constructor (entries: readonly Entry[]) {
+  constructor (entries: readonly RuleFilter[]) {
     for (const [place, entry] of entries.entries()) this.#add(entry, place)
   }
 
-  #add ({ rule, filter }: Entry, place: number): void {
+  #add ({ rule, filter }: RuleFilter, place: number): void {
     const encoded = isEncoded(filter)
     let node = this.#root
     for (const level of filter) {

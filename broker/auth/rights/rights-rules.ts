@@ -6,7 +6,7 @@ import type { Rights } from '../rights.ts'
 import type { Outcome } from './containment.ts'
 import { DecisionList, type FilterDecision, type Question } from './decision-list.ts'
 import { COMMON } from './default-rules.ts'
-import type { Entry, RightsRule, Verb } from './rule.ts'
+import type { RuleFilter, RightsRule, Verb } from './rule.ts'
 import { Subject } from './subject.ts'
 import { parseFilter } from './template.ts'
 
@@ -25,8 +25,8 @@ export interface TopicDecision {
   readonly allowed: boolean
   /** Nobody but the server writes there. */
   readonly isServers: boolean
-  readonly rule: Entry | undefined
-  readonly granted: { readonly by: Entry | undefined } | undefined
+  readonly rule: RuleFilter | undefined
+  readonly granted: { readonly by: RuleFilter | undefined } | undefined
 }
 
 export interface SubscribeDecision {

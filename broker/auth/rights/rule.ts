@@ -37,7 +37,7 @@ export interface RightsRule {
 }
 
 /** One filter of a rule, at its place among all. */
-export interface Entry {
+export interface RuleFilter {
   readonly rule: RightsRule
   readonly filter: FilterTemplate
 }
