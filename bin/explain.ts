@@ -103,7 +103,9 @@ function readAsked (args: readonly string[]): Asked {
       continue
     }
     const value = inline ?? args[++i]
-    if (value === undefined || value === '' || (inline === undefined && value.startsWith('--'))) throw new UsageError(`check: ${name} needs a value`)
+    if (value === undefined || value === '' || (inline === undefined && value.startsWith('--'))) {
+      throw new UsageError(`check: ${name} needs a value`)
+    }
     if (own.has(name)) throw new UsageError(`check: ${name} is given twice`)
     own.set(name, value)
   }
