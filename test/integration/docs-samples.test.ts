@@ -18,6 +18,7 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { decodeEnvelope } from '../../protocol/envelope.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
+import { readAccess } from '../../config/access-rules.ts'
 import { readRules } from '../../config/bridge-rules.ts'
 import { createHoldfast, type Holdfast, type Principal } from '../../index.ts'
 import { type Sample, samples } from '../helpers/samples.ts'
@@ -40,7 +41,8 @@ t.test('every fence says what is in it', async t => {
 for (const { at, code } of of('json')) {
   t.test(`${at}: the JSON is accepted`, async t => {
     const value = JSON.parse(code) as Record<string, unknown>
-    if ('$hf' in value) t.ok(decodeEnvelope(Buffer.from(JSON.stringify(value))), 'an envelope')
+    if ('access' in value) t.same(readAccess(value['access']).problems, [], 'rights')
+    else if ('$hf' in value) t.ok(decodeEnvelope(Buffer.from(JSON.stringify(value))), 'an envelope')
     else t.same(readRules('rules' in value ? value['rules'] : listed(value)).problems, [])
   })
 }

@@ -62,7 +62,7 @@ function put (map: Map<string, Places>, name: string, place: number): void {
 }
 
 function ascending (places: Places): Places {
-  return [...new Set(places)].sort((a, b) => a - b)
+  return places.sort((a, b) => a - b).filter((place, index) => place !== places[index - 1])
 }
 
 /** Does a text fit a pattern, split at its `*`? In time that grows with the text times the parts at most. */

@@ -4,7 +4,7 @@ import { type Contained, type Decider, type Outcome, contained } from './contain
 import { EntryTree } from './entry-tree.ts'
 import type { RuleFilter, RightsRule } from './rule.ts'
 import type { Subject } from './subject.ts'
-import { fillFilter } from './template.ts'
+import { fillFilter, fixedLevel } from './template.ts'
 
 export type Question = 'publish' | 'reading'
 
@@ -17,13 +17,21 @@ export interface FilterDecision extends Omit<Contained, 'allowing' | 'against'> 
 export class DecisionList {
   readonly #entries: readonly RuleFilter[]
   readonly #tree: EntryTree
+  /** The levels of filters that have nothing to fill in. */
+  readonly #fixed: ReadonlyArray<readonly string[] | undefined>
   readonly #audiences = new AudienceIndex()
+  /** Of rules that delivery has to ask about. */
+  readonly #readers = new AudienceIndex()
 
   constructor (rules: readonly RightsRule[], question: Question) {
     this.#entries = rules.filter(({ verbs }) => verbs.some(verb => (verb === 'publish') === (question === 'publish')))
       .flatMap(rule => rule.filters.map(filter => ({ rule, filter })))
     this.#tree = new EntryTree(this.#entries)
-    for (const [place, { rule }] of this.#entries.entries()) this.#audiences.add(rule.audience, place)
+    this.#fixed = this.#entries.map(({ filter }) => allOf(filter.map(fixedLevel)))
+    for (const [place, { rule }] of this.#entries.entries()) {
+      this.#audiences.add(rule.audience, place)
+      if (isReadAlone(rule)) this.#readers.add(rule.audience, place)
+    }
   }
 
   /** What decides about a topic; undefined where nothing does. */
@@ -36,10 +44,11 @@ export class DecisionList {
   ): FilterDecision {
     const entries: RuleFilter[] = []
     const deciders: Decider[] = []
+    const asked = filter.split('/')
     for (const place of this.#audiences.all(subject)) {
       const entry = this.#entries[place]
-      const levels = fillFilter(entry.filter, subject.value)
-      if (levels === undefined) continue
+      const levels = this.#fixed[place] ?? fillFilter(entry.filter, subject.value)
+      if (levels === undefined || !meet(levels, asked)) continue
       entries.push(entry)
       deciders.push({ levels, outcome: outcomeOf(entry.rule) })
     }
@@ -56,8 +65,22 @@ export class DecisionList {
 
   /** Is there a rule for somebody that delivery has to ask about? */
   filtersDelivery (subject: Subject): boolean {
-    return this.#audiences.all(subject).some(place => isReadAlone(this.#entries[place].rule))
+    return this.#readers.first(subject) < Infinity
   }
+}
+
+function allOf (levels: ReadonlyArray<string | undefined>): readonly string[] | undefined {
+  return levels.every(level => level !== undefined) ? levels as readonly string[] : undefined
+}
+
+/** False where no topic can match both: most rules are about something else. */
+function meet (levels: readonly string[], others: readonly string[]): boolean {
+  for (let i = 0; i < levels.length && i < others.length; i++) {
+    const [level, other] = [levels[i], others[i]]
+    if (level === '#' || other === '#') return true
+    if (level !== other && level !== '+' && other !== '+') return false
+  }
+  return true
 }
 
 /** Beside `subscribe`, for the same topics, `read` says nothing more. */
