@@ -1,4 +1,5 @@
 /** The door of the server. */
+export { Access, type AccessConfig } from './access.ts'
 export type { Holdfast, HoldfastAddresses, HoldfastStats } from './holdfast.ts'
 export { authority, ListenError, type Address } from './listen.ts'
 export { createLog } from './log.ts'
