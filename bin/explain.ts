@@ -6,7 +6,7 @@ import {
 } from '../broker/index.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { Access } from '../server/index.ts'
+import { Access } from '../server/access.ts'
 import { UsageError } from './usage.ts'
 
 const ASKS = '--as'
