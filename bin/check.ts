@@ -8,11 +8,13 @@ import { type CommandLine, type Resolved, loadConfig } from '../config/load.ts'
 import { authenticates } from '../config/auth-contradictions.ts'
 import { isLoopback } from '../config/loopback.ts'
 import { where } from '../config/problem.ts'
+import { arePlainPortsOpen } from '../config/net-contradictions.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES } from '../config/schema.ts'
 import { human } from '../config/units.ts'
 import { type RuleExample, ruleExamples } from './rule-examples.ts'
+import type { Address } from '../server/listen.ts'
 import { rulesOf } from '../server/rules.ts'
-import { elsewhere, survives, urls } from './words.ts'
+import { type Places, elsewhere, survives, urls } from './words.ts'
 
 /**
  * What to print on standard output: sentences, or with the switch `json` the resolved configuration.
@@ -47,12 +49,17 @@ export async function check (line: CommandLine): Promise<string> {
   ].join('\n')
 }
 
-function placesOf ({ config: { host, mqttPort, httpPort } }: Resolved) {
-  return { mqtt: { host, port: mqttPort }, http: { host, port: httpPort } }
+function placesOf ({ config }: Resolved): Places {
+  const { host, mqttPort, httpPort, mqttsPort, httpsPort } = config
+  return {
+    ...arePlainPortsOpen(config) && { mqtt: { host, port: mqttPort }, http: { host, port: httpPort } },
+    ...config.tlsCert !== '' && { mqtts: { host, port: mqttsPort }, https: { host, port: httpsPort } }
+  }
 }
 
-function systemPicks ({ config: { mqttPort, httpPort } }: Resolved): string {
-  return mqttPort === 0 || httpPort === 0 ? ' (for port 0 the system picks one)' : ''
+function systemPicks (resolved: Resolved): string {
+  const hasAny = Object.values(placesOf(resolved)).some((place: Address) => place.port === 0)
+  return hasAny ? ' (for port 0 the system picks one)' : ''
 }
 
 function access ({ config }: Resolved): string {

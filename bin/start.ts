@@ -57,11 +57,10 @@ export async function start (line: CommandLine): Promise<void> {
   try {
     const holdfast = await starting
     if (stopping) return
-    const { addresses: { mqtt, http } } = holdfast
-    const places = { mqtt: mqtt!, http: http! }
+    const { addresses: places } = holdfast
     const says = switches.has('quiet') ? '' : welcome(version(), places, { config: '', ...config })
     process.stdout.write(says + readyLine(places))
-    log.info({ mqtt, http, data: config.data }, 'ready')
+    log.info({ ...places, data: config.data }, 'ready')
     supervisor.ready(readyLine(places).trim(), () => holdfast.stats().logSilentMs)
   } catch (error) {
     const { lines, exitCode } = explain(error)

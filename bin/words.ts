@@ -5,21 +5,26 @@ import { duration } from '../config/units.ts'
 import { type Address, authority } from '../server/listen.ts'
 
 export interface Places {
-  readonly mqtt: Address
-  readonly http: Address
+  readonly mqtt?: Address | undefined
+  readonly http?: Address | undefined
+  readonly mqtts?: Address | undefined
+  readonly https?: Address | undefined
 }
 
 /** Where a client on this machine connects; each line `[name, URL]`. */
 export function urls (
-  { mqtt, http }: Places,
+  { mqtt, http, mqtts, https }: Places,
   { mqttPath, mqttWebsocket, socketioPath }: Pick<Config, 'mqttPath' | 'mqttWebsocket' | 'socketioPath'>
 ): Array<[string, string]> {
-  const web = authority(reachable(http))
+  const at = (scheme: string, address: Address | undefined, path = ''): string[] =>
+    address === undefined ? [] : [`${scheme}://${authority(reachable(address))}${path}`]
+  const web = (path: string): string[] => [...at('https', https, path), ...at('http', http, path)]
+  const websocket = [...at('wss', https, mqttPath), ...at('ws', http, mqttPath)].join(' and ')
   return [
-    ['MQTT', `mqtt://${authority(reachable(mqtt))}`],
-    ['MQTT over WebSocket', mqttWebsocket ? `ws://${web}${mqttPath}` : 'closed (mqttWebsocket)'],
-    ['Socket.IO', `http://${web}${socketioPath}/`],
-    ['Health', `http://${web}/healthz and http://${web}/readyz`]
+    ['MQTT', [...at('mqtts', mqtts), ...at('mqtt', mqtt)].join(' and ')],
+    ['MQTT over WebSocket', mqttWebsocket ? websocket : 'closed (mqttWebsocket)'],
+    ['Socket.IO', web(`${socketioPath}/`).join(' and ')],
+    ['Health', [...web('/healthz'), ...web('/readyz')].join(' and ')]
   ]
 }
 
@@ -44,13 +49,16 @@ function expiry (config: Config): string {
 }
 
 export function welcome (version: string, places: Places, config: Config): string {
-  const mqtt = reachable(places.mqtt)
-  const at = `-h ${mqtt.host} -p ${mqtt.port} -q 1 -t io/_/all/hello`
-  const page = `http://${authority(reachable(places.http))}`
+  const mqtt = reachable(places.mqtt ?? places.mqtts!)
+  const tls = places.mqtt === undefined ? ' --cafile CA.pem' : ''
+  const at = `-h ${mqtt.host} -p ${mqtt.port}${tls} -q 1 -t io/_/all/hello`
+  const page = places.http === undefined
+    ? `https://${authority(reachable(places.https!))}`
+    : `http://${authority(reachable(places.http))}`
   return [
     `Holdfast ${version}`,
     '',
-    'Connect' + elsewhere(places.mqtt),
+    'Connect' + elsewhere(places.mqtt ?? places.mqtts!),
     ...urls(places, config).map(([name, url]) => `  ${name.padEnd(20)} ${url}`),
     '',
     'Try: start the first, stop it, publish with the second, start the first again',
@@ -67,8 +75,10 @@ export function welcome (version: string, places: Places, config: Config): strin
 }
 
 /** The line that programs wait for; exactly one, once connections are accepted. */
-export function readyLine ({ mqtt, http }: Places): string {
-  return `holdfast ready mqtt=${authority(mqtt)} http=${authority(http)}\n`
+export function readyLine ({ mqtt, http, mqtts, https }: Places): string {
+  const open = Object.entries({ mqtt, http, mqtts, https }).flatMap(([name, address]) =>
+    address === undefined ? [] : [` ${name}=${authority(address)}`])
+  return `holdfast ready${open.join('')}\n`
 }
 
 /** An address that stands for all of the machine is no address to connect to. */

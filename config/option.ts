@@ -4,7 +4,7 @@ import { z } from 'zod'
 /** What a number counts. The unit also ends the option's name, but for ports. */
 export type Unit = 'none' | 'bytes' | 'ms' | 'count' | 'percent'
 
-export type OptionGroup = 'server' | 'access' | 'auth' | 'sessions' | 'incoming' | 'slow' | 'socketio' | 'log'
+export type OptionGroup = 'server' | 'tls' | 'access' | 'auth' | 'sessions' | 'incoming' | 'slow' | 'socketio' | 'log'
 
 export interface Option<T extends z.ZodType = z.ZodType> {
   readonly type: T

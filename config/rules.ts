@@ -2,6 +2,7 @@
 import { AUTH_CONTRADICTIONS, authenticates } from './auth-contradictions.ts'
 import type { Circumstances, Contradiction } from './contradiction.ts'
 import { isLoopback } from './loopback.ts'
+import { NET_CONTRADICTIONS } from './net-contradictions.ts'
 import { type Problem, type Source, where } from './problem.ts'
 import type { Config, OptionName } from './schema.ts'
 import { count } from './units.ts'
@@ -11,12 +12,7 @@ export const SESSION_KEY_BYTES_MAX = 1_899
 
 const RULES: readonly Contradiction[] = [
   ...AUTH_CONTRADICTIONS,
-  {
-    options: ['mqttPort', 'httpPort'],
-    broken: ({ mqttPort, httpPort }) => mqttPort === httpPort && mqttPort !== 0
-      ? `MQTT and HTTP can't share port ${mqttPort}; choose two`
-      : undefined
-  },
+  ...NET_CONTRADICTIONS,
   {
     options: ['mqttPath', 'socketioPath'],
     broken: ({ mqttPath, socketioPath }) => `${mqttPath}/`.startsWith(`${socketioPath}/`)

@@ -2,12 +2,16 @@
 import { z } from 'zod'
 import { ACCESS_OPTIONS } from './access-options.ts'
 import { AUTH_OPTIONS } from './auth-options.ts'
+import { EDGE_LIMITS } from './edge-limits.ts'
 import { LIMIT_OPTIONS } from './limit-options.ts'
 import { LIST_ENTRIES_MAX, type InnerProblem, type Option, type OptionGroup } from './option.ts'
 import { SERVER_OPTIONS } from './server-options.ts'
+import { TLS_OPTIONS } from './tls-options.ts'
 import { count } from './units.ts'
 
-export const OPTIONS = { ...SERVER_OPTIONS, ...ACCESS_OPTIONS, ...AUTH_OPTIONS, ...LIMIT_OPTIONS } as const
+export const OPTIONS = {
+  ...SERVER_OPTIONS, ...TLS_OPTIONS, ...ACCESS_OPTIONS, ...AUTH_OPTIONS, ...LIMIT_OPTIONS, ...EDGE_LIMITS
+} as const
 
 export type OptionName = keyof typeof OPTIONS
 export type Config = { readonly [Name in OptionName]: z.output<typeof OPTIONS[Name]['type']> }
@@ -16,6 +20,7 @@ export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[]
 
 export const GROUPS: Readonly<Record<OptionGroup, string>> = {
   server: 'Server',
+  tls: 'TLS and proxies',
   access: 'Access',
   auth: 'Who is it',
   sessions: 'Sessions',

@@ -6,7 +6,8 @@
 import type { Server } from 'node:http'
 import type { ProgramAuth, Logger } from '../broker/index.ts'
 import type { Config } from '../config/schema.ts'
-import { type Address, addressOf, authority } from './listen.ts'
+import { addressOf, authority } from './listen.ts'
+import type { Network } from './net/network.ts'
 
 export interface Doors {
   readonly mqtt: boolean
@@ -35,32 +36,45 @@ export function doorsOf ({ mqttPort, mqttWebsocket, io, auth, programs }: Asked)
   }
 }
 
-export interface Opened extends Pick<Asked, 'auth' | 'io'> {
+export interface Opened extends Pick<Asked, 'auth' | 'io' | 'programs'> {
   readonly doors: Doors
+  readonly network: Pick<Network, 'addresses'>
   readonly config: Pick<Config, 'mqttPath' | 'socketioPath'>
 }
 
-/**
- * One line: which doors are open, where, who may come in, and which are closed.
- * @param mqttAddress of MQTT over TCP, where that is open
- */
+/** One line: which doors are open, where, who may come in, and which are closed. */
 export function sayDoors (
-  { auth, config: { mqttPath, socketioPath }, doors, io, log }: Opened & { readonly log: Logger },
-  mqttAddress: Address | undefined, http: Server
+  { auth, config: { mqttPath, socketioPath }, doors, io, log, network, programs }: Opened & { readonly log: Logger },
+  server: Server
 ): void {
-  const where = addressOf(http)
-  const at = where !== undefined
-    ? authority(where)
-    : http.listening ? String(http.address()) : 'the program\'s own server, which does not listen yet'
+  const { mqtt, mqtts, http, https } = network.addresses
+  const web = programs === undefined
+    ? [['', http], [' over TLS', https]] as const
+    : [['', programsAddress(server)]] as const
   const who = auth.anonymous ? 'anonymous: everybody who reaches it' : 'authenticated'
   const byProgram = `whom the program's own middlewares let in${auth.anonymous ? '' : ', authenticated'}`
   const open = [
-    ...doors.mqtt ? [`MQTT at ${authority(mqttAddress!)} (${who})`] : [],
-    ...doors.mqttWebsocket ? [`MQTT over WebSocket at ${at}${mqttPath} (${who})`] : [],
-    `Socket.IO at ${at}${io?.path() ?? socketioPath}/ (${io === undefined ? who : byProgram})`
+    ...mqtt === undefined ? [] : [`MQTT at ${authority(mqtt)} (${who})`],
+    ...mqtts === undefined ? [] : [`MQTT over TLS at ${authority(mqtts)} (${who})`],
+    ...web.flatMap(([how, address]) => {
+      if (address === undefined) return []
+      const at = typeof address === 'string' ? address : authority(address)
+      return [
+        ...doors.mqttWebsocket ? [`MQTT over WebSocket${how} at ${at}${mqttPath} (${who})`] : [],
+        `Socket.IO${how} at ${at}${io?.path() ?? socketioPath}/ (${io === undefined ? who : byProgram})`
+      ]
+    })
   ]
   const closed = [
-    ...doors.mqtt ? [] : ['MQTT (mqttPort)'], ...doors.mqttWebsocket ? [] : ['MQTT over WebSocket (mqttWebsocket)']
+    ...doors.mqtt ? [] : ['MQTT (mqttPort)'],
+    ...doors.mqttWebsocket ? [] : ['MQTT over WebSocket (mqttWebsocket)'],
+    ...doors.mqtt && mqtt === undefined ? ['what is not encrypted (tlsPlainPorts)'] : []
   ]
   log.info({ open, closed }, `doors: ${open.join('; ')}${closed.length === 0 ? '' : `; closed: ${closed.join(', ')}`}`)
+}
+
+function programsAddress (http: Server): string {
+  const where = addressOf(http)
+  if (where !== undefined) return authority(where)
+  return http.listening ? String(http.address()) : 'the program\'s own server, which does not listen yet'
 }

@@ -1,14 +1,11 @@
 /** A server, to the program that started it. */
 import type { Tallies } from '../bridge/socketio/index.ts'
 import type { Broker, BrokerStats, RefusalCounts, SessionInfo, SetAsideMessage } from '../broker/index.ts'
-import type { Address } from './listen.ts'
+import type { Addresses } from './net/network.ts'
 import type { NewSession, PublishOptions, Published } from './program.ts'
 import type { Subscribe } from './subscription.ts'
 
-export interface HoldfastAddresses {
-  readonly mqtt?: Address
-  readonly http?: Address
-}
+export type { Addresses as HoldfastAddresses } from './net/network.ts'
 
 export interface HoldfastStats extends BrokerStats {
   readonly connections: { readonly mqtt: number, readonly socketio: number }
@@ -20,7 +17,7 @@ export interface HoldfastStats extends BrokerStats {
 
 export interface Holdfast {
   /** Where it can be reached now. */
-  readonly addresses: HoldfastAddresses
+  readonly addresses: Addresses
   readonly events: Broker['events']
   /**
    * Resolves when the message is durable [G1] (QoS 0: passed on), with for how many sessions. Rejects with

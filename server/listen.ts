@@ -1,5 +1,6 @@
 /** Listening on an address, and saying in a line why that did not work. */
 import type { Server } from 'node:net'
+import { flagOf } from '../config/option.ts'
 
 /** Where something listens. */
 export interface Address {
@@ -9,7 +10,7 @@ export interface Address {
 }
 
 /** The option that would have to change. */
-export type PortOption = 'mqttPort' | 'httpPort'
+export type PortOption = 'mqttPort' | 'httpPort' | 'mqttsPort' | 'httpsPort'
 
 /** An address could not be listened on. The message names it, the option, and what to do. */
 export class ListenError extends Error {
@@ -27,24 +28,18 @@ export function authority ({ host, port }: Address): string {
 /** Port 0 lets the system pick. @throws ListenError */
 export async function listen (server: Server, what: string, wanted: Address, option: PortOption,
   backlog: number): Promise<Address> {
-  return orListenError(what, wanted, option, () => new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host: wanted.host, port: wanted.port, backlog }, () => {
-      server.off('error', reject)
-      resolve(addressOf(server)!)
-    })
-  }))
-}
-
-/** @throws ListenError instead of what net.Server.listen says */
-export async function orListenError<T> (
-  what: string, wanted: Address, option: PortOption, attempt: () => Promise<T>
-): Promise<T> {
   try {
-    return await attempt()
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host: wanted.host, port: wanted.port, backlog }, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
   } catch (error) {
     throw new ListenError(what, wanted, option, error as NodeJS.ErrnoException)
   }
+  return addressOf(server)!
 }
 
 /** Undefined where it does not listen, or not on an IP address. */
@@ -53,16 +48,14 @@ export function addressOf (server: Server): Address | undefined {
   return address === null || typeof address === 'string' ? undefined : { host: address.address, port: address.port }
 }
 
-const FLAG = { mqttPort: '--mqtt-port', httpPort: '--http-port' } as const
-
 function reason (error: NodeJS.ErrnoException, option: PortOption): string {
-  const another = `choose another port with ${FLAG[option]} (${option})`
+  const another = `choose another port with ${flagOf(option)} (${option})`
   switch (error.code) {
     case 'EADDRINUSE': return `the port is in use; stop the program that has it, or ${another}`
     case 'EACCES': return `this user may not use the port; ${another}, above 1023`
     case 'EADDRNOTAVAIL': return 'this machine has no such address; correct --host (host)'
     case 'ENOTFOUND':
     case 'EAI_AGAIN': return 'the host name is not known; correct --host (host)'
-    default: return `${error.code ?? error.message}; check --host (host) and ${FLAG[option]} (${option})`
+    default: return `${error.code ?? error.message}; check --host (host) and ${flagOf(option)} (${option})`
   }
 }

@@ -8,7 +8,7 @@ import { createMqttServer, Turns, type Broker, type ClientId, type MqttServer } 
 import { sayDoors } from './doors.ts'
 import type { Holdfast } from './holdfast.ts'
 import { makeHttp, type Http } from './http/http.ts'
-import { addressOf, orListenError, type Address } from './listen.ts'
+import { addressOf } from './listen.ts'
 import { makeBroker, notReady } from './open-broker.ts'
 import type { HoldfastOptions } from './options.ts'
 import { Parts } from './parts.ts'
@@ -21,8 +21,6 @@ interface Running {
   readonly broker: Broker
   readonly http: Http
   readonly mqtt: MqttServer
-  /** Undefined where that port is closed. */
-  readonly mqttAddress: Address | undefined
   readonly bridge: SocketioBridge
 }
 
@@ -33,7 +31,9 @@ interface Running {
  */
 export async function createHoldfast (options: HoldfastOptions = {}): Promise<Holdfast> {
   const setup = await setUp(options)
+  const { network } = setup
   const parts = new Parts(setup.log)
+  parts.add(async () => { network.close() })
   const closed = makeBroker(setup)
   const { broker } = closed
   const http = makeHttp(setup, parts, () => notReady(broker))
@@ -44,11 +44,13 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     const turns = new Turns()
     const mqtt = await startMqtt(setup, parts, broker, turns)
     http.attach(mqtt)
-    const mqttAddress = setup.doors.mqtt ? await listenMqtt(mqtt, setup) : undefined
+    if (setup.doors.mqtt) await network.listenMqtt(mqtt)
     const bridge = startSocketio(setup, parts, { broker, http, turns })
+    network.proxies.watch(http.server, parts)
     http.front.open()
-    sayDoors(setup, mqttAddress, http.server)
-    return handleOf(setup, parts, { broker, http, mqtt, mqttAddress, bridge })
+    sayDoors(setup, http.server)
+    network.sayUnencrypted()
+    return handleOf(setup, parts, { broker, http, mqtt, bridge })
   } catch (error) {
     http.front.refuse('stopping')
     await parts.stop().catch(() => {}) // logged; what the caller needs to know is why the start failed
@@ -56,36 +58,31 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   }
 }
 
-async function startMqtt ({ config, log, refusals }: Setup, parts: Parts, broker: Broker, turns: Turns):
+async function startMqtt ({ config, log, network, refusals }: Setup, parts: Parts, broker: Broker, turns: Turns):
 Promise<MqttServer> {
   const mqtt = await createMqttServer({
     broker,
     log,
     refusals,
+    addresses: network.gate('of MQTT over WebSocket'),
     turns,
     tcpSessionExpiryMs: config.mqttSessionExpiryMs,
     websocketSessionExpiryMs: config.websocketSessionExpiryMs,
     refusedMessages: config.refusedMessages,
     qos0Messages: config.qos0Messages
   })
-  parts.add(() => mqtt.close())
+  parts.add(async () => { await Promise.all([network.stop('mqtt'), mqtt.close()]) })
   return mqtt
 }
 
-async function listenMqtt (server: MqttServer, { config }: Setup): Promise<Address> {
-  const { host, mqttPort } = config
-  const { address, port } = await orListenError('MQTT', { host, port: mqttPort }, 'mqttPort',
-    () => server.listen(host, mqttPort, config.listenBacklogConnectionsMax))
-  return { host: address, port }
-}
-
 function startSocketio (
-  { config, durable, identify, io, log, refusals, rules }: Setup, parts: Parts,
+  { config, durable, identify, io, log, network, refusals, rules }: Setup, parts: Parts,
   { broker, http, turns }: Pick<Running, 'broker' | 'http'> & { readonly turns: Turns }
 ): SocketioBridge {
   const bridge = createSocketioBridge({
     config,
     broker,
+    addresses: network.gate('of Socket.IO'),
     turns,
     http: http.server,
     program: io && { io, publisher: PROGRAM, durable },
@@ -101,12 +98,13 @@ function startSocketio (
 }
 
 function handleOf (
-  { authentication, config, refusals }: Setup, parts: Parts, { broker, http, mqtt, mqttAddress, bridge }: Running
+  { authentication, config, network, programs, refusals }: Setup, parts: Parts, { broker, http, mqtt, bridge }: Running
 ): Holdfast {
   let closing: Promise<void> | undefined
   return {
     get addresses () {
-      return { mqtt: closing === undefined ? mqttAddress : undefined, http: addressOf(http.server) }
+      const program = programs === undefined ? undefined : addressOf(programs)
+      return { ...network.addresses, ...program !== undefined && { http: program } }
     },
     events: broker.events,
     publish: (message) => publish(broker, message),

@@ -9,6 +9,7 @@ import { createAuthentication, everybodyMayDoAll, type Authentication } from './
 import { doorsOf, type Doors } from './doors.ts'
 import { checkLibraries } from './libraries.ts'
 import { createLog } from './log.ts'
+import { Network } from './net/network.ts'
 import { checkFunctions, configOf, programsHttp, type HoldfastOptions } from './options.ts'
 import { rulesOf } from './rules.ts'
 import { safeLogger } from './safe-logger.ts'
@@ -22,6 +23,7 @@ export interface Setup extends Pick<HoldfastOptions, 'durable' | 'identify' | 'i
   readonly data: string
   readonly doors: Doors
   readonly log: Logger
+  readonly network: Network
   /** The HTTP server that is the program's own, if one is. */
   readonly programs: Server | undefined
   readonly refusals: Refusals
@@ -40,8 +42,13 @@ export async function setUp (options: HoldfastOptions): Promise<Setup> {
   const rules = await rulesOf(config)
   const log = logger === undefined ? createLog(config) : safeLogger(logger)
   const refusals = new Refusals({ clock: systemClock, log })
+  const isClosed = programs !== undefined && !doors.mqtt
+  const network = await Network.create({ config, isClosed, clock: systemClock, log, refusals })
   const authentication = await createAuthentication({
     config, program: auth.anonymous ? undefined : authOf(auth), rightsOf: everybodyMayDoAll, refusals, log
+  }).catch((error: unknown) => {
+    network.close()
+    throw error
   })
   return {
     auth: authentication?.auth ?? auth,
@@ -53,6 +60,7 @@ export async function setUp (options: HoldfastOptions): Promise<Setup> {
     identify,
     io,
     log,
+    network,
     programs,
     refusals,
     rules,

@@ -1,6 +1,7 @@
 /** Engine.IO below the bridge: opened, guarded, and listened to. */
 import { ServerResponse } from 'node:http'
 import type { Server } from 'socket.io'
+import type { Admission } from './admission/admission.ts'
 import type { DeviceCookies } from './admission/cookie.ts'
 import { Connection } from './connection.ts'
 import type { SocketioBridgeOptions } from './options.ts'
@@ -9,7 +10,7 @@ import { queryOf, type EngineRequest, type EngineServer, type EngineSocket } fro
 import { guardPolling } from './wire/guard.ts'
 import { Inlets } from './wire/inlets.ts'
 import { createOwnIo, type Gate, guardProgramIo } from './wire/own-io.ts'
-import { tellRefusedRequests } from './wire/refused-requests.ts'
+import { tellRefusedRequests, TOO_MANY_OF_ADDRESS } from './wire/refused-requests.ts'
 import { Strangers } from './wire/strangers.ts'
 import { Writing } from './wire/wire.ts'
 
@@ -17,8 +18,7 @@ export interface EngineSetup {
   readonly bridge: SocketioBridgeOptions
   readonly connections: WeakMap<EngineSocket, Connection>
   readonly cookies: Pick<DeviceCookies, 'give'>
-  /** Says why no more connections are taken, or undefined. */
-  readonly mayConnect: (engine: EngineServer) => string | undefined
+  readonly admission: Pick<Admission, 'mayConnect' | 'opened'>
 }
 
 export interface OpenedEngine {
@@ -27,9 +27,10 @@ export interface OpenedEngine {
   readonly strangers: Strangers
 }
 
-export function openEngine ({ bridge, connections, cookies, mayConnect }: EngineSetup): OpenedEngine {
-  const { broker, config, log, refusals } = bridge
-  const io = openIo(bridge, request => refusedTransport(queryOf(request)) ?? mayConnect(engine))
+export function openEngine ({ admission, bridge, connections, cookies }: EngineSetup): OpenedEngine {
+  const { addresses, broker, config, log, refusals } = bridge
+  const io = openIo(bridge, request =>
+    refusedTransport(queryOf(request)) ?? admission.mayConnect(engine) ?? refusedAddress(bridge, request))
   const engine = io.engine as unknown as EngineServer
   handshakeEio3(engine, config.eio3PingIntervalMs)
   const inlets = new Inlets(bridge.turns)
@@ -40,6 +41,8 @@ export function openEngine ({ bridge, connections, cookies, mayConnect }: Engine
   engine.on('connection', socket => {
     strangers.watch(socket)
     connections.set(socket, new Connection(socket, options, broker.clock, refusals))
+    admission.opened(socket)
+    if (addresses !== undefined) socket.on('close', addresses.came(socket.remoteAddress))
   })
   tellRefusedRequests(engine, refusals)
   refuseOrigins(bridge, engine)
@@ -53,6 +56,11 @@ export function openEngine ({ bridge, connections, cookies, mayConnect }: Engine
     stepOf: socket => connections.get(socket)?.step
   })
   return { io, engine, strangers }
+}
+
+/** Over one TCP connection a client can begin many of Engine.IO. */
+function refusedAddress ({ addresses }: SocketioBridgeOptions, { socket }: EngineRequest): string | undefined {
+  return addresses?.mayCome(socket.remoteAddress ?? '') === false ? TOO_MANY_OF_ADDRESS : undefined
 }
 
 function openIo ({ broker: { limits }, config, http, origins, program }: SocketioBridgeOptions, gate: Gate): Server {

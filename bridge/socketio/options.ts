@@ -1,7 +1,9 @@
 /** What the bridge is made of, and what it is to whoever made it. */
 import type { Server as HttpServer } from 'node:http'
 import type { Server } from 'socket.io'
-import type { Broker, ClientId, Logger, Principal, Publisher, Refusals, Turns } from '../../broker/index.ts'
+import type {
+  AddressGate, Broker, ClientId, Logger, Principal, Publisher, Refusals, Turns
+} from '../../broker/index.ts'
 import type { Config } from '../../config/schema.ts'
 import type { Identify } from './admission/identity.ts'
 import type { Durable } from './durable.ts'
@@ -27,6 +29,8 @@ export interface BridgedProgram {
 export interface SocketioBridgeOptions {
   readonly config: BridgeConfig
   readonly broker: Broker
+  /** How many connections an address may have; default: as many as there are. */
+  readonly addresses?: AddressGate | undefined
   /** Gets a handler for requests and upgrades below socketioPath; everything else stays with whoever had it. */
   readonly http: HttpServer
   /**

@@ -46,8 +46,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
   const isProgram = program !== undefined
   const admission = new Admission(
     { broker, connections, rules, seats, cookies, identify, endings: memory.endings, isProgram, log, refusals })
-  const { io, engine, strangers } = openEngine(
-    { bridge: options, connections, cookies, mayConnect: engine => admission.mayConnect(engine) })
+  const { io, engine, strangers } = openEngine({ bridge: options, connections, cookies, admission })
   const members = new Map<string, Member>()
   const tally = new Tally(broker.clock, log)
   const emits = new EmitsByNamespace({ bridge: options, members, rules, makeId, tally })

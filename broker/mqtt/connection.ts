@@ -1,5 +1,6 @@
 /** One MQTT connection, over TCP or WebSocket: the link between its socket and its session. */
 import type { Duplex } from 'node:stream'
+import type { ClientCertificate } from '../auth/auth.ts'
 import type { Broker } from '../broker.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Intake } from '../system/intake.ts'
@@ -22,6 +23,8 @@ export interface Wire {
   readonly stream: Duplex
   readonly via: 'mqtt' | 'websocket'
   readonly remoteAddress: string
+  /** That the client has shown to TLS. */
+  readonly certificate: ClientCertificate | undefined
   /** Bytes written to it that the system has not taken yet. */
   bufferedBytes (): number
   /** Bytes that the system has taken since it was opened. */

@@ -20,7 +20,7 @@ type ToDo = Partial<Record<ErrorCode, string>>
 const MESSAGE_TO_DO: ToDo = { NOT_AUTHORIZED: 'allow it (mayPublish), or keep the client from publishing there' }
 const FILTER_TO_DO: ToDo = { NOT_AUTHORIZED: 'allow it (maySubscribe), or keep the client from subscribing there' }
 const FOREIGN_TO_DO: Record<Foreign['name'], string> = {
-  TLS: 'have the client connect without TLS (mqtt://), or put something before this port that ends TLS',
+  TLS: 'have the client connect without TLS (mqtt://), or to mqttsPort, which speaks TLS once tlsCert is set',
   HTTP: 'HTTP, WebSockets and Socket.IO have a port of their own (httpPort)',
   'PROXY protocol': 'turn it off in the proxy (as send-proxy of HAProxy, proxy_protocol of nginx)',
   MQTT: 'set MQTT 3.1.1 in the client (protocol version 4); it was told so by return code 1'

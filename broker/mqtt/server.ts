@@ -1,11 +1,12 @@
 /** MQTT over TCP and over WebSocket, spoken by Aedes, promised by the broker. */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { createServer, type AddressInfo } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { Broker } from '../broker.ts'
 import type { Logger } from '../system/logger.ts'
+import type { AddressGate } from '../system/address-gate.ts'
 import { Refusals, type Who } from '../system/refusals.ts'
 import { Turns } from '../system/turns.ts'
 import { createAedes, type Qos0Messages } from './engine/aedes.ts'
@@ -27,6 +28,8 @@ export interface MqttServerOptions {
   /** How long a session is kept after its connection is gone, by the way it came in. */
   readonly tcpSessionExpiryMs: number
   readonly websocketSessionExpiryMs: number
+  /** How many connections over WebSocket an address may have; default: as many as there are. */
+  readonly addresses?: AddressGate | undefined
   /** Shared with whatever else lets clients in. */
   readonly refusals?: Refusals | undefined
   /** What becomes of a message that can never be taken; default: acknowledge. */
@@ -38,8 +41,8 @@ export interface MqttServerOptions {
 }
 
 export interface MqttServer {
-  /** MQTT over TCP. Port 0 lets the system pick. `backlog` and what it rejects with are those of net.Server.listen. */
-  listen (host: string, port: number, backlog?: number): Promise<AddressInfo>
+  /** MQTT over TCP, or over TLS: a connection of whoever listens. The listener lets it be half open. */
+  take (socket: Socket): void
   /** MQTT over WebSocket: the HTTP server's 'upgrade' event, for the requests that are meant for MQTT. */
   upgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void
   /** Connections that are open now. */
@@ -63,7 +66,6 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     makeId: () => `auto-${randomUUID()}`,
     sessionExpiryMs: (via) => via === 'mqtt' ? options.tcpSessionExpiryMs : options.websocketSessionExpiryMs
   })
-  const tcp = createServer({ noDelay: true, allowHalfOpen: true }) // what came before the end is answered
   const websockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -116,39 +118,19 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     return true
   }
 
-  tcp.on('connection', (socket) => {
-    if (isClosing || isFull(socket)) socket.destroy()
-    else handle(tcpWire(socket))
-  })
-  tcp.on('error', (error) => { // before it listens, whoever asked for that is told
-    if (tcp.listening) {
-      room.note({
-        kind: 'connections',
-        who: {},
-        about: { error: error.message },
-        what: 'a connection of MQTT could not be taken from the system',
-        toDo: 'let the process have more open files (ulimit -n), or look at what the error says'
-      })
-    }
-  })
-
   return {
-    async listen (host, port, backlog) {
-      await new Promise<void>((resolve, reject) => {
-        tcp.once('error', reject)
-        tcp.listen({ port, host, backlog }, () => {
-          tcp.removeListener('error', reject)
-          resolve()
-        })
-      })
-      return tcp.address() as AddressInfo
+    take (socket) {
+      if (isClosing || isFull(socket)) socket.destroy()
+      else handle(tcpWire(socket))
     },
     upgrade (request, socket, head) {
-      if (isClosing || isFull(request.socket)) {
+      const { remoteAddress = '' } = request.socket
+      if (isClosing || isFull(request.socket) || options.addresses?.mayCome(remoteAddress) === false) {
         socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
         return
       }
       websockets.handleUpgrade(request, socket, head, (websocket) => {
+        if (options.addresses !== undefined) websocket.once('close', options.addresses.came(remoteAddress))
         const connection = handle(websocketWire(websocket, request))
         websocket.on('error', (error: NodeJS.ErrnoException) => {
           if (error.code?.startsWith(OF_WS)) refusals.websocket(connection.who, error.message)
@@ -158,13 +140,11 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
     get connections () { return connections.size },
     async close () {
       isClosing = true
-      const listening = tcp.listening ? new Promise<void>((resolve) => { tcp.close(() => { resolve() }) }) : undefined
       aedes.pause()
       // Aedes does not know them yet, and whoever is asked about them may never answer
       for (const connection of connections) if (connection.attachment === undefined) connection.close('shutdown')
       await broker.settled() // what was accepted gets its receipt before its connection ends
       await aedes.close()
-      await listening
       websockets.close()
     }
   }

@@ -11,6 +11,10 @@ import { SeldomEach } from './seldom.ts'
 export const REFUSAL_KINDS = [
   /** A connection beyond connectionsMax, or one that the system could not hand over. */
   'connections',
+  /** A connection of an address that has, or begins, too many. */
+  'addresses',
+  /** A connection whose TLS failed, or whose proxy did not say for whom it speaks. */
+  'handshakes',
   /** Another protocol than the one that is spoken at the port, as TLS. */
   'foreign',
   /** HTTP, or a WebSocket, at a path where there is nothing. */

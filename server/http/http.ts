@@ -2,7 +2,6 @@
 import type { Server } from 'node:http'
 import type { OriginGate } from '../../bridge/socketio/index.ts'
 import type { MqttServer } from '../../broker/index.ts'
-import { listen } from '../listen.ts'
 import type { Parts } from '../parts.ts'
 import type { Setup } from '../setup.ts'
 import { unlessExposed, watchExposure } from './exposure.ts'
@@ -21,7 +20,7 @@ export interface Http {
 }
 
 export function makeHttp (setup: Setup, parts: Parts, notReady: () => string | undefined): Http {
-  const { auth, config, doors, io, log, programs, refusals } = setup
+  const { auth, config, doors, io, log, network, programs, refusals } = setup
   const ownHttp = programs === undefined ? createOwnHttp(config, refusals) : undefined
   const server = programs ?? ownHttp!.server
   const pages = createOriginGate({ allowed: config.allowedOrigins, anonymous: auth.anonymous }, refusals)
@@ -50,9 +49,8 @@ export function makeHttp (setup: Setup, parts: Parts, notReady: () => string | u
     attach (opened) { mqtt = opened },
     async listen () {
       if (ownHttp === undefined) return
-      const { host, httpPort: port, listenBacklogConnectionsMax } = config
-      await listen(server, 'HTTP', { host, port }, 'httpPort', listenBacklogConnectionsMax)
-      parts.add(() => ownHttp.close())
+      parts.add(async () => { await Promise.all([network.stop('http'), ownHttp.close()]) })
+      await network.listenHttp(ownHttp)
     }
   }
 }

@@ -6,6 +6,10 @@ import type { Config } from '../../config/schema.ts'
 
 export interface OwnHttp {
   readonly server: Server
+  /** Are there connectionsMax already? That is told. */
+  isFull (socket: Socket): boolean
+  /** A connection of whoever listens, which may be this server itself. */
+  take (socket: Socket): void
   /** Stops listening and ends what is still open. */
   close (): Promise<void>
 }
@@ -24,33 +28,34 @@ export function createOwnHttp (
     connectionsCheckingInterval: Math.min(HEAD_CHECK_MS, config.connectTimeoutMs)
   })
   const sockets = new Set<Socket>() // connectionsMax of them at most
-  server.maxConnections = config.connectionsMax
-  server.on('connection', (socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
+  // what it would do with a connection; who gets there is said elsewhere
+  const handlers = server.listeners('connection')
+  server.removeAllListeners('connection')
+  server.on('clientError', (error: HttpError, socket) => refuseBytes(error, socket as Socket, refusals))
 
-  server.on('drop', (dropped) => refusals.note({
-    kind: 'connections',
-    who: { remoteAddress: dropped?.remoteAddress },
-    what: 'a connection of HTTP was refused, as there are connectionsMax already',
-    toDo: 'raise connectionsMax, or find out who opens so many'
-  }))
-  // a connection that could not be accepted, as with too many open files; those that are open go on
-  server.on('error', (error: NodeJS.ErrnoException) => {
-    if (!server.listening) return // whoever asked for that is told
+  function isFull ({ remoteAddress }: Socket): boolean {
+    if (sockets.size < config.connectionsMax) return false
     refusals.note({
       kind: 'connections',
-      who: {},
-      about: { error: error.message },
-      what: 'a connection of HTTP could not be taken from the system',
-      toDo: 'let the process have more open files (ulimit -n), or look at what the error says'
+      who: { remoteAddress },
+      what: 'a connection of HTTP was refused, as there are connectionsMax already',
+      toDo: 'raise connectionsMax, or find out who opens so many'
     })
-  })
-  server.on('clientError', (error: HttpError, socket) => refuseBytes(error, socket as Socket, refusals))
+    return true
+  }
 
   return {
     server,
+    isFull,
+    take (socket) {
+      if (isFull(socket)) {
+        socket.destroy()
+        return
+      }
+      sockets.add(socket)
+      socket.once('close', () => sockets.delete(socket))
+      for (const handler of handlers) Reflect.apply(handler, server, [socket])
+    },
     async close () {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       // an answer that is on its way gets out; an idle or upgraded connection is not waited for
@@ -67,7 +72,7 @@ export function createOwnHttp (
 interface HttpError extends NodeJS.ErrnoException { readonly rawPacket?: Buffer }
 
 const TO_DO = {
-  TLS: 'use http:// and ws:// here, or put something before this port that ends TLS',
+  TLS: 'use http:// and ws:// here, or httpsPort, which speaks TLS once tlsCert is set',
   'PROXY protocol': 'turn it off in the proxy (as send-proxy of HAProxy, proxy_protocol of nginx)',
   MQTT: 'MQTT over TCP has a port of its own (mqttPort); here it is spoken over WebSocket, at mqttPath (ws://)'
 } as const

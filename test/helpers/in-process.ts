@@ -1,5 +1,6 @@
 /** A broker with its MQTT server inside the test, for what needs no process of its own. */
-import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import {
   anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, Refusals, silent, systemClock,
@@ -55,14 +56,18 @@ export async function startInProcess (t: Test, options: InProcessOptions = {}): 
     qos0Messages: options.qos0Messages,
     turns: options.turns
   })
-  const address: AddressInfo = await server.listen('127.0.0.1', 0)
+  const listener = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => { server.take(socket) })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo
   let closed = false
   async function close (): Promise<void> {
     if (closed) return
     closed = true
+    listener.close()
     await server.close()
     await broker.close()
   }
   t.teardown(close)
-  return { broker, server, refusals, host: '127.0.0.1', port: address.port, close }
+  return { broker, server, refusals, host: '127.0.0.1', port, close }
 }

@@ -81,7 +81,7 @@ export async function startServer (t: Scope, options: ServerOptions = {}): Promi
     const ready = new Promise<void>(resolve => {
       createInterface({ input: child.stdout! }).on('line', line => {
         stdout += `${line}\n`
-        const found = /^holdfast ready mqtt=(\S+):(\d+) http=(\S+):(\d+)$/.exec(line)
+        const found = /^holdfast ready mqtt=(\S+):(\d+) http=(\S+):(\d+)( |$)/.exec(line)
         if (found === null) return
         mqtt = { host: found[1], port: Number(found[2]) }
         http = { host: found[3], port: Number(found[4]) }

@@ -245,7 +245,7 @@ t.test('close can be called again, and gives the same promise', async (t) => {
   const holdfast = await start(t)
   t.equal(holdfast.close(), holdfast.close())
   await holdfast.close()
-  t.same(holdfast.addresses, { mqtt: undefined, http: undefined })
+  t.same(holdfast.addresses, {})
 })
 
 t.test('close ends every part and then rejects, where one could not end as it should', async (t) => {

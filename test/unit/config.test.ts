@@ -107,7 +107,7 @@ t.test('an unknown name is reported where it stands, with the name that was prob
   t.same(lines(() => load({ args: ['--mqtt-prot', '1884'] })),
     ['--mqtt-prot: there is no such option; did you mean --mqtt-port?'])
   t.same(lines(() => load({ args: ['--port=1884'] })),
-    ['--port: there is no such option; did you mean --mqtt-port or --http-port?'])
+    ['--port: there is no such option; did you mean --mqtt-port or --http-port or --mqtts-port?'])
   t.same(lines(() => load({ env: { HOLDFAST_MQTTPORT: '1884' } })),
     ['HOLDFAST_MQTTPORT: there is no such variable; did you mean HOLDFAST_MQTT_PORT?'])
   t.same(lines(() => load({ args: ['--config', 'a.json'], files: { 'a.json': '{"mqtt-port": 1884}' } })),

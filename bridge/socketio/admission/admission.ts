@@ -4,14 +4,14 @@
  */
 import type { Socket } from 'socket.io'
 import {
-  HoldfastError, inTime, printable, toDoAbout, type Broker, type ClientId, type Connected, type Logger, type Offset,
-  type Refusals
+  HoldfastError, certificateOf, inTime, printable, toDoAbout, type Broker, type ClientCertificate, type ClientId,
+  type Connected, type Logger, type Offset, type Refusals
 } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 import type { EndingsBySession } from '../proof/endings.ts'
 import { isToken, readToken } from '../proof/recovery-offset.ts'
 import type { NamespaceRules, Rules } from '../rules/rules.ts'
-import { engineOf, type EngineServer, type EngineSocket } from '../wire/engine.ts'
+import { engineOf, type EngineServer, type EngineSocket, type NewEngineSocket } from '../wire/engine.ts'
 import { STOPPING, TOO_MANY } from '../wire/refused-requests.ts'
 import type { DeviceCookies } from './cookie.ts'
 import {
@@ -97,6 +97,8 @@ export class Admission {
   readonly #options: AdmissionOptions
   /** Namespaces of a connection that were asked for and are not open yet. */
   readonly #opening = new WeakMap<Connection, Set<string>>()
+  /** Shown to TLS with the first request, whose own connection may be gone when CONNECT comes. */
+  readonly #certificates = new WeakMap<EngineSocket, ClientCertificate>()
   closed = false
 
   constructor (options: AdmissionOptions) {
@@ -109,6 +111,12 @@ export class Admission {
     if (this.closed) return STOPPING
     if (engine.clientsCount >= connectionsMax) return `${TOO_MANY} (connectionsMax = ${connectionsMax})`
     return undefined
+  }
+
+  /** A connection was made. */
+  opened (engine: NewEngineSocket): void {
+    const certificate = certificateOf(engine.request.socket)
+    if (certificate !== undefined) this.#certificates.set(engine, certificate)
   }
 
   /** Finds and subscribes the session; throws an Error for the client, with a code in `data`. */
@@ -190,7 +198,13 @@ export class Admission {
         `${bytes} bytes, the limit is ${clientIdBytesMax} (clientIdBytesMax)`)
     }
     const principal = await this.#options.broker.auth.authenticate(
-      { ...identity.credentials, clientId, via: 'socketio', remoteAddress: socket.handshake.address })
+      {
+        ...identity.credentials,
+        clientId,
+        via: 'socketio',
+        remoteAddress: socket.handshake.address,
+        certificate: this.#certificates.get(engineOf(socket))
+      })
     if (principal === undefined) throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
     // nothing is made for nobody
     if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')

@@ -89,6 +89,12 @@ export interface EngineSocket {
   on (event: 'close', listener: (this: EngineSocket, reason: string) => void): this
 }
 
+/** It was made just now. */
+export interface NewEngineSocket extends EngineSocket {
+  /** The first one. */
+  readonly request: EngineRequest
+}
+
 export interface EngineRequest extends IncomingMessage {
   /** The query, parsed before any middleware runs. */
   readonly _query: Readonly<Record<string, string>>
@@ -112,7 +118,7 @@ export interface EngineServer {
   /** Headers of the answer to the first request of a connection; of an upgrade, too. Set what is to be sent. */
   on (event: 'initial_headers', listener: (headers: EngineHeaders, request: EngineRequest) => void): this
   use (middleware: (request: EngineRequest, response: ServerResponse, next: (error?: Error) => void) => void): void
-  on (event: 'connection', listener: (engine: EngineSocket) => void): this
+  on (event: 'connection', listener: (engine: NewEngineSocket) => void): this
   on (event: 'connection_error', listener: (error: {
     readonly req: EngineRequest, readonly code: number, readonly message: string, readonly context: object
   }) => void): this

@@ -4,6 +4,8 @@ import type { EngineRequest, EngineServer, EngineSocket } from './engine.ts'
 
 /** Why a connection is refused that would be one too many; its number and the option follow. */
 export const TOO_MANY = 'too many connections'
+/** Of that is told where it is counted. */
+export const TOO_MANY_OF_ADDRESS = 'this address has too many connections'
 export const STOPPING = 'the server is shutting down'
 
 /** By the codes of Engine.IO. */
@@ -22,6 +24,7 @@ export function tellRefusedRequests (engine: EngineServer, refusals: Refusals): 
     const about = fieldsOf(context)
     const { message: reason = message } = about
     if (reason === STOPPING) return refusals.note(unready(req.socket.remoteAddress, 'stopping'))
+    if (reason === TOO_MANY_OF_ADDRESS) return
     const isFull = reason.startsWith(TOO_MANY)
     refusals.note({
       kind: isFull ? 'connections' : 'requests',

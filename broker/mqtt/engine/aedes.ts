@@ -212,8 +212,8 @@ export async function createAedes (
         `it is empty with CleanSession 0, begins with ${BRIDGE_PREFIX}, or its will has a topic that is not allowed`)
     }
     const clientId = client.id as ClientId
-    const { via, remoteAddress } = connection.wire
-    const principal = await broker.auth.authenticate({ clientId, username, password, via, remoteAddress })
+    const { via, remoteAddress, certificate } = connection.wire
+    const principal = await broker.auth.authenticate({ clientId, username, password, via, remoteAddress, certificate })
     if (principal === undefined) {
       connection.refusal = username === undefined ? REFUSED.notAuthorized : REFUSED.credentials
       throw new HoldfastError('NOT_AUTHORIZED', 'unknown user or wrong password')

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import websocketStream from 'websocket-stream/stream.js'
 import * as ws from 'ws'
 import type { WebSocket } from 'ws'
+import { certificateOf } from '../../auth/peer-certificate.ts'
 import type { Wire } from '../connection.ts'
 import { FrameSplitter } from './frame-splitter.ts'
 
@@ -14,6 +15,7 @@ export function tcpWire (socket: Socket): Wire {
     stream: socket,
     via: 'mqtt',
     remoteAddress: socket.remoteAddress ?? '',
+    certificate: certificateOf(socket),
     bufferedBytes: () => socket.writableLength,
     takenBytes: () => socket.bytesWritten - socket.writableLength,
     onClose: (listener) => { socket.once('close', listener) }
@@ -116,6 +118,7 @@ export function websocketWire (socket: WebSocket, request: IncomingMessage): Wir
     stream,
     via: 'websocket',
     remoteAddress: request.socket.remoteAddress ?? '',
+    certificate: certificateOf(request.socket),
     bufferedBytes: () => old._writableState.length + request.socket.writableLength,
     takenBytes: () => request.socket.bytesWritten - request.socket.writableLength,
     onClose: (listener) => { listeners.push(listener) }
