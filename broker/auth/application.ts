@@ -4,6 +4,7 @@
  */
 import { createHmac } from 'node:crypto'
 import type { Clock } from '../system/clock.ts'
+import { clientNameOf } from '../../protocol/index.ts'
 import { addressGroup } from '../system/address-group.ts'
 import { HoldfastError } from '../model/errors.ts'
 import type { Json } from '../model/json.ts'
@@ -126,13 +127,17 @@ export class Application implements Authenticator {
 
 /** Bytes that are no text go as base64; a password is UTF-8 nearly always. */
 function questionOf (credentials: Credentials): Readonly<Record<string, unknown>> {
-  const { clientId, clientName, username, password, via, remoteAddress, certificate, cookies } = credentials
+  const { clientId, username, password, via, remoteAddress, certificate, cookies } = credentials
   const text = password?.toString()
   const isText = password === undefined || Buffer.from(text!).equals(password)
   return {
-    via, clientId: clientName === undefined || clientName === '' ? clientId : clientName, remoteAddress, username,
+    via,
+    clientId: clientNameOf(clientId), // undefined where a client of Socket.IO gave none
+    remoteAddress,
+    username,
     ...isText ? { password: text } : { passwordBase64: password.toString('base64') },
-    cookies, certificate
+    cookies,
+    certificate
   }
 }
 

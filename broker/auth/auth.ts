@@ -25,8 +25,6 @@ export interface Credentials {
   readonly certificate?: ClientCertificate | undefined
   /** The Cookie header of the request that began the connection, as it came. */
   readonly cookies?: string | undefined
-  /** What the client calls itself, where `clientId` says more than that (Socket.IO); '' where it does not. */
-  readonly clientName?: string | undefined
 }
 
 export interface Auth {

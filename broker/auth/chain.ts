@@ -3,6 +3,7 @@
  * Whoever none of them understands is refused, and never told what was wrong, not by the time that it took either.
  */
 import { createHmac } from 'node:crypto'
+import { clientNameOf } from '../../protocol/index.ts'
 import type { Clock } from '../system/clock.ts'
 import { addressGroup } from '../system/address-group.ts'
 import type { Principal } from '../model/message.ts'
@@ -190,6 +191,6 @@ function wrongWith ({ principal, clientId, by }: Known, credentials: Credentials
   if (Buffer.byteLength(principal) > PRINCIPAL_BYTES_MAX || NOT_FOR_NAMES.test(principal)) {
     return `its principal is longer than ${PRINCIPAL_BYTES_MAX} bytes, or has characters that can't be seen`
   }
-  const given = credentials.clientName ?? credentials.clientId
-  return clientId === undefined || clientId === given ? undefined : 'what it shows is for another client identifier'
+  const isForThem = clientId === undefined || clientId === clientNameOf(credentials.clientId)
+  return isForThem ? undefined : 'what it shows is for another client identifier'
 }

@@ -137,6 +137,7 @@ t.test('users, tokens and the application are asked over every transport; nobody
     }
     const bound = await sign({ sub: 'u2', device: 'phone' })
     t.equal(await overMqtt(server, { username: 'u2', password: bound, clientId: 'phone' }), 0)
+    t.equal(await overSocketio(server, { auth: { token: bound, clientId: 'phone' } }), 'in')
     t.equal(await overSocketio(server, { auth: { token: bound, clientId: 'laptop' } }), 'NOT_AUTHORIZED')
   })
 

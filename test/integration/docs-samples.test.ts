@@ -17,8 +17,11 @@ import { io as newSocket } from 'socket.io-client'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { decodeEnvelope } from '../../protocol/envelope.ts'
+import { Application, FairWork, systemClock, type ClientId } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { readAccess } from '../../config/access-rules.ts'
+import { programConfig } from '../../config/load.ts'
+import { isOptionName } from '../../config/schema.ts'
 import { readRules } from '../../config/bridge-rules.ts'
 import { createHoldfast, type Holdfast, type Principal } from '../../index.ts'
 import { type Sample, samples } from '../helpers/samples.ts'
@@ -43,8 +46,31 @@ for (const { at, code } of of('json')) {
     const value = JSON.parse(code) as Record<string, unknown>
     if ('access' in value) t.same(readAccess(value['access']).problems, [], 'rights')
     else if ('$hf' in value) t.ok(decodeEnvelope(Buffer.from(JSON.stringify(value))), 'an envelope')
+    else if ('principal' in value) t.match(await answered(code), { kind: 'known' }, 'an answer of authUrl')
+    else if (isConfiguration(value)) t.ok(programConfig(value, { authenticated: false }), 'options')
     else t.same(readRules('rules' in value ? value['rules'] : listed(value)).problems, [])
   })
+}
+
+function isConfiguration (value: Record<string, unknown>): boolean {
+  return Object.keys(value).every(name => isOptionName(name) && name !== 'rules')
+}
+
+/** What the server makes of it. */
+function answered (body: string): Promise<unknown> {
+  const application = new Application({
+    ask: async () => ({ status: 200, body }),
+    clock: systemClock,
+    work: new FairWork({ runningMax: 1, waitingMax: 1, what: '' }),
+    answersMax: 1,
+    keepMs: 0,
+    secret: Buffer.alloc(32),
+    failed () {}
+  })
+  const clientId = 'c1' as ClientId
+  return application.authenticate({
+    clientId, username: 'ann', password: undefined, via: 'mqtt', remoteAddress: '127.0.0.1'
+  }, new AbortController().signal)
 }
 
 /** A block may also hold the lists, or one rule alone. */
@@ -76,10 +102,15 @@ async function holdfastCommand (t: Test, command: string): Promise<{ code: numbe
   writeFileSync(join(cwd, 'holdfast.json'), JSON.stringify({ rules: {} }))
   const [, name = '', value = ''] = /^(HOLDFAST_\w+)=(\S+)/.exec(command) ?? []
   const words = command.replace(HOLDFAST, '').split(' ').filter(word => word !== '' && word !== 'start')
-  const args = /^(check|help|sessions)$/.test(words[0] ?? '') ? words : ['check', ...words]
+  writeFileSync(join(cwd, 'users'), '')
+  const args = /^(check|help|sessions|user)$/.test(words[0] ?? '') ? words : ['check', ...words]
   if (args[0] === 'sessions') await (await createHoldfast({ ...quiet(), data: join(cwd, 'data') })).close()
   const env = { ...process.env, ...name !== '' && { [name]: value } }
-  return await promisify(execFile)(process.execPath, [`${ROOT}/dist/bin/holdfast.js`, ...args], { cwd, env })
+  // without a terminal a password comes on standard input
+  if (args[0] === 'user' && args[1] === 'add') args.push('--password-stdin')
+  const running = promisify(execFile)(process.execPath, [`${ROOT}/dist/bin/holdfast.js`, ...args], { cwd, env })
+  running.child.stdin?.end('secret')
+  return await running
     .then(({ stderr }) => ({ code: 0, stderr }), (error: { code: number, stderr: string }) => error)
 }
 
