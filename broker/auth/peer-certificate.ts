@@ -15,7 +15,7 @@ export function certificateOf (socket: object): ClientCertificate | undefined {
   }
 }
 
-const NAME = /([A-Za-z ]+):(?:("(?:[^"\\]|\\.)*")|([^,]*))(?:, |$)/y
+const NAME = /([A-Za-z ]+):(?:("(?:[^"\\]|\\.)*")|([^,"]*))(?:, |$)/y
 
 /**
  * `DNS:a.example, URI:urn:device:7`. Names with commas or quotes stand in quotes as in JSON, so that none is taken for

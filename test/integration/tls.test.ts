@@ -2,7 +2,7 @@
 import { get } from 'node:https'
 import { connect as connectTcp } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { connectAsync } from 'mqtt'
+import { connect, connectAsync } from 'mqtt'
 import t from 'tap'
 import type { Credentials, Principal, ProgramAuth } from '../../broker/index.ts'
 import type { Holdfast } from '../../index.ts'
@@ -202,4 +202,36 @@ t.test('[G7] where a certificate is optional, none may be shown, and a wrong one
   if (wrong instanceof TLSSocket) await ended(wrong)
   await until(() => says('TLS handshake failed', { code: 'UNVERIFIED' }), 'the line about it')
   t.equal(shown.length, 1)
+})
+
+t.test('[G2] [G8] what TLS holds for a client that takes nothing is not taken for received', async t => {
+  const { holdfast, authority, lines } = await startTls(t,
+    { stallTimeoutMs: 1_000, writeBufferBytesMax: 65_536, ackTimeoutMs: 300_000 })
+  const options = { ca: authority.cert, clientId: 'deaf', clean: false, reconnectPeriod: 0 }
+  const before = await connectAsync(mqtts(holdfast), options)
+  await before.subscribeAsync('t/much', { qos: 1 })
+  await before.endAsync()
+
+  const deaf = await shake(t, holdfast.addresses.mqtts!.port, { ca: authority.cert }) as TLSSocket
+  const closed = new Promise((resolve) => { deaf.once('close', resolve) })
+  deaf.on('error', () => {})
+  deaf.write(Buffer.from('101000044d5154540400003c000464656166', 'hex')) // CONNECT, clean session 0, client `deaf`
+  await within(new Promise((resolve) => { deaf.once('data', resolve) }), 'CONNACK')
+  deaf.pause()
+  const MESSAGES = 60
+  const sent: string[] = []
+  for (let i = 0; i < MESSAGES; i++) {
+    sent.push(String(i))
+    await holdfast.publish({ topic: 't/much', payload: `${i}${' '.repeat(500_000)}` })
+  }
+  await until(() => lines.some(({ reason }) => reason === 'stalled'), 'the connection to be cut as stalled')
+  deaf.resume()
+  await within(closed, 'its end')
+
+  const got: string[] = []
+  const after = connect(mqtts(holdfast), options)
+  t.teardown(() => after.endAsync(true))
+  after.on('message', (_topic, payload) => { got.push(payload.toString().trim()) })
+  await until(() => got.length >= MESSAGES, 'all of them')
+  t.same(got, sent, 'each of them, in order')
 })
