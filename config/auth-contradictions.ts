@@ -61,6 +61,12 @@ export const AUTH_CONTRADICTIONS: readonly Contradiction[] = [
       : undefined
   },
   {
+    options: ['certificatePrincipal', 'tlsClientCa'],
+    broken: ({ certificatePrincipal, tlsClientCa }) => certificatePrincipal !== 'off' && tlsClientCa === ''
+      ? 'without tlsClientCa no client is asked for a certificate, and nobody would come in by one; set it too'
+      : undefined
+  },
+  {
     options: ['jwtCookie', 'deviceCookie'],
     broken: ({ jwtCookie, deviceCookie }) => jwtCookie !== '' && jwtCookie === deviceCookie
       ? `${jwtCookie} can't hold both the token and the name of the browser; choose two`

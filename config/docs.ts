@@ -33,6 +33,7 @@ Some options must hold together:
 - \`host\` is a loopback address, unless there is authentication or \`allowAnonymous\` is set.
 - \`jwtKeyFile\` and \`jwksUrl\` are not both set; beside \`jwksUrl\` there is \`jwtIssuer\` or \`jwtAudience\`.
 - What is said of tokens, of \`authUrl\` and of passwords counts only where they are set.
+- \`certificatePrincipal\` has \`tlsClientCa\` beside it.
 - \`authUrlTimeoutMs\`, \`jwksTimeoutMs\` and \`authDelayMsMax\` are shorter than \`connectTimeoutMs\`.
 - \`connectPacketBytesMax\` is at most \`packetBytesMax\`.
 - \`rules\` and \`rulesModule\` are not both set.

@@ -3,6 +3,8 @@ import t from 'tap'
 import { programConfig } from '../../config/load.ts'
 import { ConfigError, lineOf } from '../../config/problem.ts'
 
+const TLS = { tlsCert: 'c', tlsKey: 'k', tlsClientCa: 'ca', tlsClientCertificate: 'optional' }
+
 function lines (options: object): string[] {
   try {
     programConfig(options, { authenticated: false })
@@ -32,6 +34,7 @@ t.test('each contradiction is an error that names the options', async t => {
     [{ authUrl: url, authUrlTimeoutMs: 10_000 }, /^authUrlTimeoutMs: .*shorter than connectTimeoutMs/],
     [{ usersFile: 'a', authDelayMsMax: 20_000 }, /^authDelayMsMax: .*shorter than connectTimeoutMs/],
     [{ authDelayMs: 2_000, authDelayMsMax: 1_000 }, /^authDelayMs and authDelayMsMax: .*must not be larger/],
+    [{ certificatePrincipal: 'dns' }, /^certificatePrincipal: without tlsClientCa/],
     [{ jwtKeyFile: 'a', jwtCookie: 'holdfast' }, /^jwtCookie: .*choose two/]
   ]
   for (const [options, line] of cases) {
@@ -43,7 +46,7 @@ t.test('each contradiction is an error that names the options', async t => {
 
 t.test('what holds together is accepted', async t => {
   for (const options of [
-    { usersFile: 'a', jwtKeyFile: 'b', authUrl: 'https://a.example/', certificatePrincipal: 'dns' },
+    { usersFile: 'a', jwtKeyFile: 'b', authUrl: 'https://a.example/', certificatePrincipal: 'dns', ...TLS },
     { authUrl: 'http://127.0.0.1:3000/who', authUrlWhenDown: 'keep', authUrlKeepMs: 1 },
     { authUrl: 'http://[::1]:3000/who' }, { authUrl: 'http://localhost/' },
     { authUrl: 'http://app.internal/', plainHttpUrls: true },
@@ -54,7 +57,7 @@ t.test('what holds together is accepted', async t => {
 t.test('with any of them the server may listen beyond loopback; without one it may not', async t => {
   for (const options of [
     { usersFile: 'a' }, { jwtKeyFile: 'a' }, { jwksUrl: 'https://a.example/', jwtIssuer: ['i'] },
-    { authUrl: 'https://a.example/' }, { certificatePrincipal: 'commonName' }
+    { authUrl: 'https://a.example/' }, { certificatePrincipal: 'commonName', ...TLS }
   ]) t.same(lines({ host: '0.0.0.0', ...options }), [], JSON.stringify(options))
   t.match(lines({ host: '0.0.0.0' }), [/there is no authentication.*usersFile/])
   t.match(lines({ host: '0.0.0.0', authDelayMs: 0 }), [/there is no authentication/])
