@@ -2,8 +2,9 @@
  * What the broker promises to its callers, method by method. How it keeps it is in holdfast-broker.ts.
  */
 import type { EventEmitter } from 'node:events'
-import type { ProgramAuth } from './auth/program.ts'
-import type { TimelyAuth } from './auth/timely.ts'
+import type { Auth, Credentials } from './auth/auth.ts'
+import type { Identity } from './auth/identity.ts'
+import type { Rights } from './auth/rights.ts'
 import type { Clock, TimeSource } from './system/clock.ts'
 import type { BrokerEvents } from './system/events.ts'
 import type { HoldfastError } from './model/errors.ts'
@@ -12,7 +13,6 @@ import type { HeapUsage } from './system/heap-guard.ts'
 import type { Limits } from './model/limits.ts'
 import type { SetAsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './model/message.ts'
 import type { Attachment, Delivery, Link } from './session/link.ts'
-import type { Session } from './session/session.ts'
 import type { Recovery, Store, StoreUsage } from './store/store.ts'
 import type { Wills } from './messages/wills.ts'
 
@@ -21,7 +21,7 @@ export type InboxOf = (topic: string) => { readonly filter: string, readonly pri
 
 export interface BrokerOptions {
   readonly store: Store
-  readonly auth: ProgramAuth
+  readonly auth: Auth
   readonly limits: Limits
   readonly clock: TimeSource
   /** Of the process; nothing watches it where it is left out. */
@@ -66,17 +66,107 @@ export interface ConnectRequest {
 /** A session that is to wait for its client; see ConnectRequest. */
 export interface Provision extends Pick<ConnectRequest, 'clientId' | 'principal' | 'owner' | 'expiryMs'> {
   readonly filters: ReadonlyArray<{ readonly filter: string, readonly qos: QoS }>
+  /** Default: what authentication says of the principal. */
+  readonly rights?: Rights | undefined
 }
 
-export interface Connected {
-  readonly session: Session
+/** What a client shows of who it is. */
+export type Proof = Pick<Credentials, 'username' | 'password' | 'cookies'>
+
+/** A message that is to be published if its client goes without a word. */
+export interface WillRequest {
+  readonly topic: string
+  readonly payloadBytes: number
+  /** It can never be published. True lets the client in without it; false refuses the client. */
+  refused (error: HoldfastError): boolean
+}
+
+/** Somebody at the edge who wants in; the session as in ConnectRequest. */
+export interface EnterRequest extends Omit<ConnectRequest, 'principal'> {
+  /** What the client shows; left out for the program itself, whose identity is given. */
+  readonly credentials?: Credentials | undefined
+  /** Who it is, where authenticate() has said so already. */
+  readonly identity?: Identity | undefined
+  /**
+   * What it will subscribe to before it follows: what would be refused is refused before there is a session, and is
+   * not asked again.
+   */
+  readonly filters?: readonly string[] | undefined
+  readonly will?: WillRequest | undefined
+}
+
+/**
+ * A client that was let in: its session, seen from one connection. What it may do is asked here and at delivery [G7],
+ * so that a transport does nothing but translate.
+ */
+export interface Peer extends Publisher {
+  readonly identity: Identity
   /** True if the session was there already, with everything it missed [G5]. */
   readonly present: boolean
+  /** Nothing of the session stays when the connection is gone. */
+  readonly clean: boolean
+  /** The session has ended: the connection is of no more use. */
+  readonly ended: boolean
+  /** Some connection follows the session, this one or another. */
+  readonly isFollowed: boolean
+  /** Stands for the session: the same object for each of its connections, as long as the process lives. */
+  readonly sessionKey: object
+  /** As Broker.publish(), as far as the identity may. */
+  publish (request: PublishRequest, receipt: (error?: HoldfastError, keepers?: number) => void): void
+  /**
+   * QoS 2: as publish(), and a packet identifier that was received before and not released is a duplicate: it gets a
+   * receipt and nothing else (MQTT 4.3.3, method A). Survives a restart for a session that is kept.
+   */
+  publishOnce (packetId: PacketId, request: PublishRequest, receipt: (error?: HoldfastError) => void): void
+  /** A message that a transport can't take for `error` is refused as by publish(): in its turn, counted and told. */
+  refuse (topic: string, error: HoldfastError, receipt: (error?: HoldfastError) => void): void
+  /** PUBREL: resolves when it is durable that the packet identifier may be used again, so that PUBCOMP may be sent. */
+  releaseIncoming (packetId: PacketId): Promise<void>
+  /** Is the packet identifier of a QoS 2 message still to be released? */
+  hasIncoming (packetId: PacketId): boolean
+  /**
+   * Durable when it resolves. Every message appended afterwards reaches the session [G2]. An existing subscription of
+   * the same filter is replaced. Retained messages that match are delivered, then too [MQTT-3.8.4-3].
+   * Resolves to the QoS that is granted. Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED, MEMORY_FULL,
+   * STORE_UNAVAILABLE.
+   */
+  subscribe (filter: string, qos: QoS, options?: SubscribeOptions): Promise<QoS>
+  /**
+   * Durable when it resolves. Nothing of the filter is sent any more, not even what was queued for it alone; what was
+   * sent before is completed [MQTT-3.10.4-3].
+   */
+  unsubscribe (filter: string): Promise<void>
+  hasFilter (filter: string): boolean
+  /** It has it, at QoS 1 or 2; it may have it; and no change of it is on its way. */
+  keepsFilter (filter: string): boolean
+  readonly filterCount: number
+  filters (): Iterable<string>
+  /**
+   * Starts delivery: what is in flight first (original identifiers, DUP), then the backlog, then live messages [G3]. A
+   * link that followed the session before is closed with 'taken-over'. Once for each peer.
+   */
+  follow (link: Link, options?: AttachOptions): Attachment
+  /** Everything up to this place was handed to the link; undefined while it is behind. */
+  readonly sentThrough: Offset | undefined
+  /** Everything up to this place is acknowledged. */
+  readonly position: Offset
+  /** Since when the oldest message is out that was not acknowledged; undefined where none is. */
+  readonly openSince: TimeMs | undefined
+  /** As Core.setAside(). */
+  setAside (delivery: Delivery, attempts: number): Promise<boolean>
+  /**
+   * A fresh proof takes the place of the one that let it in: rights and expiry are those of the new one at once.
+   * Throws NOT_AUTHORIZED where it proves nothing, or somebody else [G7]; what was before goes on then.
+   */
+  renew (proof: Proof): Promise<void>
+  /**
+   * The connection is gone. The session goes on by itself until it expires; a clean one ends. Idempotent. With
+   * `endsNew`, a session that no connection ever followed ends: its client knows nothing of it.
+   */
+  leave (options?: { readonly endsNew?: boolean }): void
 }
 
 export interface SubscribeOptions {
-  /** checkFilters() has answered for it just now: access control is not asked again. */
-  readonly isAllowed?: boolean
   /** `$share/GROUP/FILTER` is a shared subscription; else it is refused. QoS 1 is the most that is granted for one. */
   readonly mayShare?: boolean
 }
@@ -92,7 +182,7 @@ export interface AttachOptions {
   readonly atOnce?: boolean
 }
 
-/** Who publishes; a session is one. */
+/** Who publishes. */
 export interface Publisher {
   readonly clientId: ClientId
   readonly principal: Principal
@@ -145,6 +235,8 @@ export interface BrokerStats {
   readonly takeoversSlowed: number
   /** Questions to the program's own Auth that it did not answer since start: an exception, or too late. */
   readonly authFailures: number
+  /** Messages that were passed over at delivery since start, as their client may not read them. */
+  readonly withheld: number
   readonly storeFailing: boolean
   /** For how long the log has owed an answer, a yes or a no; 0 while it owes none. Grows where the disk hangs. */
   readonly logSilentMs: number
@@ -155,8 +247,9 @@ export interface BrokerStats {
 export interface Broker {
   readonly events: EventEmitter<BrokerEvents>
   readonly limits: Limits
-  readonly auth: TimelyAuth
   readonly clock: Clock
+  /** Nobody is asked who they are. */
+  readonly isAnonymous: boolean
   /** Of the log, once open() has resolved: an offset of another epoch means nothing here. */
   readonly epoch: string
   /** Random, kept with the log: for what a transport gives away and wants to know again. Once open() has resolved. */
@@ -166,85 +259,48 @@ export interface Broker {
   open (): Promise<Recovery>
 
   /**
-   * Finds or makes the session; resolves when what it changed is durable. While another connection has the session, and
-   * it was taken over again and again, that takes up to takeoverWaitMsMax.
-   * Throws CLIENT_ID_INVALID, SESSION_FOREIGN [G7], SESSIONS_FULL, MEMORY_FULL, STORE_UNAVAILABLE, CLOSED.
+   * Who that is. Throws NOT_AUTHORIZED where nobody knows them, AUTH_UNAVAILABLE where nobody can say; the client may
+   * try again then.
    */
-  connect (request: ConnectRequest): Promise<Connected>
+  authenticate (credentials: Credentials): Promise<Identity>
+
+  /**
+   * Lets a client in: who it is, whether it may have its will and its filters, its session. Resolves when what changed
+   * is durable; while another connection has the session, and it was taken over again and again, that takes up to
+   * takeoverWaitMsMax. Nothing is kept of who is refused. Throws as authenticate(), and CLIENT_ID_INVALID,
+   * SESSION_FOREIGN [G7], FILTER_INVALID, FILTERS_FULL, SESSIONS_FULL, MEMORY_FULL, STORE_UNAVAILABLE, CLOSED.
+   */
+  enter (request: EnterRequest): Promise<Peer>
+
+  /**
+   * Users or rules have changed: everybody who is here is asked about anew. Who is known no more is closed with
+   * 'disconnected'; rights are those of today at once, and a session gets nothing of a filter that it could not have
+   * any more. Sessions are kept. Resolves to how many connections were closed.
+   */
+  refresh (): Promise<number>
 
   /**
    * Makes a session before its client ever came: what is published from then on waits for it, until it expires.
    * Durable, with its filters, when it resolves to true; to false, with nothing changed, if that principal has one.
-   * Rights are asked for the principal [G7]. Throws as connect() and subscribe(); then there is none.
+   * Rights are asked for the principal [G7]. Throws as enter() and Peer.subscribe(); then there is none.
    */
   provision (session: Provision): Promise<boolean>
 
   /**
-   * Starts delivery: what is in flight first (original identifiers, DUP), then the backlog, then live messages [G3].
-   * A link that was attached before is closed with 'taken-over'.
-   */
-  attach (session: Session, link: Link, options?: AttachOptions): Attachment
-
-  /**
-   * Durable when it resolves. Every message appended afterwards reaches the session [G2]. An existing subscription of
-   * the same filter is replaced. Retained messages that match are delivered, then too [MQTT-3.8.4-3].
-   * Resolves to the QoS that is granted. Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED, MEMORY_FULL,
-   * STORE_UNAVAILABLE.
-   */
-  subscribe (session: Session, filter: string, qos: QoS, options?: SubscribeOptions): Promise<QoS>
-
-  /**
-   * What subscribe() would refuse, asked before there is a session: nothing is kept of somebody who is refused.
-   * Throws FILTER_INVALID, FILTERS_FULL, NOT_AUTHORIZED.
-   */
-  checkFilters (who: Publisher, filters: readonly string[], mayShare?: boolean): Promise<void>
-
-  /**
-   * Durable when it resolves. Nothing of the filter is sent any more, not even what was queued for it alone; what was
-   * sent before is completed [MQTT-3.10.4-3].
-   */
-  unsubscribe (session: Session, filter: string): Promise<void>
-
-  /**
-   * `receipt` is called once: without an error as soon as the message is durable [G1] (QoS 0: passed on), with one if
-   * it is not kept; where that is retriable it must be sent again. Receipts of one publisher come in the order of the
-   * calls. `keepers`: for how many sessions that are kept it was stored, where one whose filters overlap counts for
-   * each filter; with 0, or left out, nobody who is away will get it.
+   * For the program itself, which may do all; clients have Peer.publish(). `receipt` is called once: without an error
+   * as soon as the message is durable [G1] (QoS 0: passed on), with one if it is not kept; where that is retriable it
+   * must be sent again. Receipts of one publisher come in the order of the calls. `keepers`: for how many sessions that
+   * are kept it was stored, where one whose filters overlap counts for each filter; with 0, or left out, nobody who is
+   * away will get it.
    */
   publish (publisher: Publisher, request: PublishRequest,
     receipt: (error?: HoldfastError, keepers?: number) => void): void
-
-  /**
-   * QoS 2: as publish(), and a packet identifier that was received before and not released is a duplicate: it gets a
-   * receipt and nothing else (MQTT 4.3.3, method A). Survives a restart for a session that is kept.
-   */
-  publishOnce (session: Session, packetId: PacketId, request: PublishRequest,
-    receipt: (error?: HoldfastError) => void): void
-
-  /** A message that a transport can't take for `error` is refused as by publish(): in its turn, counted and told. */
-  refuse (publisher: ClientId, topic: string, error: HoldfastError, receipt: (error?: HoldfastError) => void): void
-
-  /** PUBREL: resolves when it is durable that the packet identifier may be used again, so that PUBCOMP may be sent. */
-  releaseIncoming (session: Session, packetId: PacketId): Promise<void>
-
-  /** Is the packet identifier of a QoS 2 message still to be released? */
-  hasIncoming (session: Session, packetId: PacketId): boolean
 
   /** Messages to be published if their client goes away without saying so (MQTT 3.1.2.5); they survive a crash. */
   readonly wills: Wills
 
   /** The retained messages that a valid filter matches, as they are now (MQTT 3.3.1.3). */
   retained (filter: string): AsyncIterableIterator<Message>
-
-  /**
-   * The session goes on without a message whose delivery breaks the connection again and again: it is kept among those
-   * set aside, at most setAsideMessagesMax for a session, and acknowledged; at QoS 2 its identifier is released, and
-   * free again with PUBCOMP [G5]. Resolves to true when that is durable; to false, with nothing done, if the delivery
-   * is not out any more, or is none at QoS 1 or 2 of a session that is kept.
-   * The link that calls it must not have written it, and must not.
-   * Throws STORE_UNAVAILABLE, CLOSED: then it is still out, for the next connection.
-   */
-  setAside (session: Session, delivery: Delivery, attempts: number): Promise<boolean>
 
   /** What was set aside for a session, the oldest first; nothing if there is no such session. */
   listSetAside (clientId: ClientId): AsyncIterableIterator<SetAsideMessage>
@@ -254,13 +310,6 @@ export interface Broker {
    * Throws STORE_UNAVAILABLE, CLOSED.
    */
   dropSetAside (clientId: ClientId, id?: string): Promise<number>
-
-  /**
-   * The connection that connect() was called for never attached: after each connect() comes attach() or release().
-   * With `endsNew`, a session that no connection was ever attached to ends: its client knows nothing of it, and may
-   * have been refused.
-   */
-  release (session: Session, options?: { readonly endsNew?: boolean }): void
 
   /** Throws TOPIC_INVALID or MESSAGE_TOO_LARGE, as publish() reports it through the receipt. */
   checkMessage (topic: string, payloadBytes: number): void
@@ -273,10 +322,10 @@ export interface Broker {
    */
   end (clientId: ClientId, reason?: 'administrator' | 'left'): Promise<boolean>
   /**
-   * Closes the connection of a session with 'disconnected'; a kept session goes on, and what comes waits for it [G2].
-   * False if it has none. Throws CLOSED.
+   * Closes the connection of a session, or of all sessions of a principal, with 'disconnected'; kept sessions go on,
+   * and what comes waits for them [G2]. How many there were. Throws CLOSED.
    */
-  disconnect (clientId: ClientId): boolean
+  disconnect (who: { readonly clientId: ClientId } | { readonly principal: Principal }): number
   sessions (): IterableIterator<SessionInfo>
   session (clientId: ClientId): SessionInfo | undefined
   stats (): BrokerStats

@@ -2,6 +2,8 @@
  * The broker: publish, subscribe, attach, detach, acknowledge. The order of the steps can be read here.
  */
 import { SetAside } from './sessions/set-aside.ts'
+import type { Credentials, Identity } from './auth/auth.ts'
+import { ALL_RIGHTS } from './auth/rights.ts'
 import { TimelyAuth } from './auth/timely.ts'
 import { Delivering } from './messages/delivering.ts'
 import { HoldfastError } from './model/errors.ts'
@@ -14,14 +16,16 @@ import { InOrder } from './system/in-order.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { Timeline } from './log/timeline.ts'
-import { ORIGIN, type SetAsideMessage, type ClientId, type Message, type PacketId, type QoS } from './model/message.ts'
+import {
+  ORIGIN, type ClientId, type Message, type PacketId, type Principal, type QoS, type SetAsideMessage
+} from './model/message.ts'
 import { OwnTime } from './system/own-time.ts'
 import { provision } from './sessions/provision.ts'
 import { createInboxes, type Inboxes } from './messages/inboxes.ts'
 import { Publishing, checkSize } from './messages/publishing.ts'
 import { Retained } from './messages/retained.ts'
 import { Follower } from './session/follower.ts'
-import type { Attachment, CloseReason, Delivery, Link } from './session/link.ts'
+import type { CloseReason, Delivery, Following, Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import { setAsideByWall, infoOf } from './sessions/session-info.ts'
 import { loadSecret, randomSecret } from './secret.ts'
@@ -29,15 +33,18 @@ import { Sessions } from './sessions/sessions.ts'
 import type { Recovery } from './store/store.ts'
 import { Shares } from './shared/shares.ts'
 import { Subscribing } from './messages/subscribing.ts'
+import { statsOf } from './stats.ts'
 import { Sweeper } from './sessions/sweeper.ts'
 import { Timers } from './system/timers.ts'
 import { Takeovers } from './sessions/takeovers.ts'
 import { checkTopic, isShared } from './model/topics.ts'
 import { Wills } from './messages/wills.ts'
 import type {
-  AttachOptions, Broker, BrokerOptions, BrokerStats, Connected, ConnectRequest, Provision, Publisher, PublishRequest,
-  SessionInfo, SubscribeOptions
+  Broker, BrokerOptions, BrokerStats, ConnectRequest, EnterRequest, Peer, Provision, Publisher, PublishRequest,
+  SessionInfo
 } from './broker.ts'
+import type { Connected, Core, CoreAttachOptions, CoreSubscribeOptions } from './core.ts'
+import { Edge } from './edge/edge.ts'
 
 /** How often it is asked whether there is room in memory: more comes in than a sweep may wait for. */
 const HEAP_CHECK_MS = 50
@@ -45,20 +52,22 @@ const HEAP_CHECK_MS = 50
 const CACHE_PARTS = 8
 /** Some milliseconds of work. */
 const TURN_UNITS = 8_000
-export function createBroker (options: BrokerOptions): Broker {
-  return new HoldfastBroker(options)
-}
+export function createBroker (options: BrokerOptions): Broker { return createCore(options) }
+/** With its sessions seen. */
+export function createCore (options: BrokerOptions): Core { return new HoldfastBroker(options) }
 
 /** For a link that comes when the broker is closing. */
-const DETACHED: Attachment = {
-  position: ORIGIN, acknowledge () {}, async received () {}, awaits () { return undefined }, drained () {}, detach () {}
+const DETACHED: Following = {
+  position: ORIGIN, isFollowing: false, acknowledge () {}, async received () {}, awaits () { return undefined },
+  drained () {}, detach () {}, cut () {}, allow () {}
 }
 
-export class HoldfastBroker implements Broker {
+class HoldfastBroker implements Core {
   readonly events: Events
   readonly limits
-  readonly auth
+  readonly #auth
   readonly clock
+  readonly isAnonymous: boolean
   epoch = ''
   secret: Buffer = Buffer.alloc(0)
   readonly #makeSecret
@@ -80,6 +89,7 @@ export class HoldfastBroker implements Broker {
   #publishing!: Publishing
   #subscribing!: Subscribing
   #shares!: Shares
+  #edge!: Edge
   readonly #inboxOf
   #inboxes: Inboxes | undefined
   readonly #timers: Timers
@@ -93,7 +103,8 @@ export class HoldfastBroker implements Broker {
     this.clock = new OwnTime(options.clock)
     this.events = new Events(this.clock)
     this.#timers = new Timers(this.clock)
-    this.auth = new TimelyAuth({ ...options, clock: this.clock, events: this.events })
+    this.isAnonymous = options.auth.anonymous
+    this.#auth = new TimelyAuth({ ...options, clock: this.clock, events: this.events })
     this.#turnUnits = options.turnUnits ?? TURN_UNITS
     this.#inboxOf = options.inboxOf
     this.#store = options.store
@@ -169,11 +180,11 @@ export class HoldfastBroker implements Broker {
       }
     })
     this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits: this.#turnUnits })
-    const access = { ...shared, events, retained: this.#retained, auth: this.auth, inOrder: new InOrder() }
+    const access = { ...shared, events, retained: this.#retained, inOrder: new InOrder() }
     this.#inboxes = createInboxes(this.#inboxOf, {
       ...access,
       sessions: this.#sessions,
-      subscribe: async (session, filter) => await this.#subscribing.subscribe(session, filter, 1, { isAllowed: true })
+      subscribe: async (session, filter) => await this.#subscribing.subscribe(session, filter, 1, {})
     })
     this.#publishing = new Publishing({
       ...access,
@@ -188,6 +199,7 @@ export class HoldfastBroker implements Broker {
     const [inboxes, shares] = [this.#inboxes, (): Shares => this.#shares]
     this.#subscribing = new Subscribing({ ...access, ...subscribed, inboxes, shares })
     this.#shares = new Shares({ ...subscribed, broker: this, subscribing: this.#subscribing })
+    this.#edge = new Edge(this, this.#auth, this.#publishing, this.#subscribing)
     this.#wills = new Wills({
       store: this.#store,
       log: this.#log,
@@ -257,14 +269,15 @@ export class HoldfastBroker implements Broker {
 
   async provision (session: Provision): Promise<boolean> {
     this.#assertOpen()
-    return await provision(this, session)
+    const rights = session.rights ?? this.#auth.rightsOf(session.principal)
+    return await provision(this, this.#subscribing, session, rights)
   }
 
   #assertOpen (): void {
     if (this.#isClosing) throw new HoldfastError('CLOSED', 'the server is shutting down')
   }
 
-  attach (session: Session, link: Link, options: AttachOptions = {}): Attachment {
+  attach (session: Session, link: Link, options: CoreAttachOptions = {}): Following {
     if (this.#isClosing || session.ended) {
       link.close(this.#isClosing ? 'shutdown' : 'taken-over')
       this.#sessions.release(session)
@@ -274,15 +287,13 @@ export class HoldfastBroker implements Broker {
     this.#sessions.attached(session)
     this.#inboxes?.attached(session)
     this.#sweeper.attaching(session)
-    const attachment = this.#follower.attach(session, link, options.receivedThrough)
+    const attachment = this.#follower.attach(session, link, options.receivedThrough, options.readable)
     if (options.atOnce === true) this.#follower.flushOne(session)
     this.events.emit('attached', { clientId: session.clientId })
     return attachment
   }
 
-  #cut (session: Session, reason: CloseReason): void {
-    this.#follower.cut(session, reason)
-  }
+  #cut (session: Session, reason: CloseReason): void { this.#follower.cut(session, reason) }
 
   release (session: Session, { endsNew = false }: { readonly endsNew?: boolean } = {}): void {
     this.#sessions.release(session, endsNew)
@@ -298,13 +309,20 @@ export class HoldfastBroker implements Broker {
     return true
   }
 
-  disconnect (clientId: ClientId): boolean {
+  disconnect (who: { readonly clientId: ClientId } | { readonly principal: Principal }): number {
     this.#assertOpen()
-    const session = this.#sessions.get(clientId)
-    if (session?.live === undefined || isShared(clientId)) return false
+    if ('principal' in who) return this.#edge.disconnect(who.principal)
+    const session = this.#sessions.get(who.clientId)
+    if (session?.live === undefined || isShared(who.clientId)) return 0
     this.#cut(session, 'disconnected')
-    return true
+    return 1
   }
+
+  // --- the edge
+
+  authenticate (credentials: Credentials): Promise<Identity> { return this.#edge.authenticate(credentials) }
+  enter (request: EnterRequest): Promise<Peer> { return this.#edge.enter(request) }
+  refresh (): Promise<number> { return this.#edge.refresh() }
 
   // --- messages that were set aside
 
@@ -327,13 +345,9 @@ export class HoldfastBroker implements Broker {
 
   // --- subscriptions and messages
 
-  async subscribe (session: Session, filter: string, qos: QoS, options: SubscribeOptions = {}): Promise<QoS> {
+  async subscribe (session: Session, filter: string, qos: QoS, options: CoreSubscribeOptions = {}): Promise<QoS> {
     this.#assertOpen()
     return await this.#subscribing.subscribe(session, filter, qos, options)
-  }
-
-  async checkFilters (who: Publisher, filters: readonly string[], mayShare?: boolean): Promise<void> {
-    await this.#subscribing.check(who, filters, mayShare)
   }
 
   async unsubscribe (session: Session, filter: string): Promise<void> {
@@ -347,11 +361,11 @@ export class HoldfastBroker implements Broker {
   }
 
   publish (publisher: Publisher, request: PublishRequest, receipt: Receipt): void {
-    this.#publishing.publish(publisher, request, receipt)
+    this.#publishing.publish(publisher, ALL_RIGHTS, request, receipt)
   }
 
   publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
-    this.#publishing.publishOnce(session, packetId, request, receipt)
+    this.#publishing.publishOnce(session, ALL_RIGHTS, packetId, request, receipt)
   }
 
   refuse (publisher: ClientId, topic: string, error: HoldfastError, receipt: Receipt): void {
@@ -359,9 +373,8 @@ export class HoldfastBroker implements Broker {
   }
 
   hasIncoming (session: Session, packetId: PacketId): boolean { return session.incoming?.has(packetId) === true }
-
-  async releaseIncoming (session: Session, packetId: PacketId): Promise<void> {
-    await this.#publishing.releaseIncoming(session, packetId)
+  releaseIncoming (session: Session, packetId: PacketId): Promise<void> {
+    return this.#publishing.releaseIncoming(session, packetId)
   }
 
   retained (filter: string): AsyncIterableIterator<Message> { return this.#retained.messages(filter) }
@@ -378,23 +391,10 @@ export class HoldfastBroker implements Broker {
   }
 
   stats (): BrokerStats {
-    return {
-      ...this.#sessions.count(),
-      filters: this.#index.filters.size,
-      retained: this.#retained.size,
-      published: this.#publishing.published,
-      refused: this.#publishing.refused,
-      delivered: this.#follower.delivered - this.#shares.passed.delivered,
-      acknowledged: this.#follower.acknowledged - this.#shares.passed.acknowledged,
-      gapMessages: this.#gapMessages,
-      setAsideDropped: this.#setAside.dropped,
-      droppedQos0: this.#follower.droppedQos0,
-      ...this.#takeovers.stats,
-      authFailures: this.auth.failures,
-      storeFailing: this.#log.failing,
-      logSilentMs: this.#heartbeat.silentMs,
-      heap: this.#guard.usage,
-      store: this.#store.usage()
-    }
+    return statsOf({
+      sessions: this.#sessions, index: this.#index, retained: this.#retained, publishing: this.#publishing,
+      follower: this.#follower, shares: this.#shares, setAside: this.#setAside, takeovers: this.#takeovers,
+      auth: this.#auth, log: this.#log, heartbeat: this.#heartbeat, guard: this.#guard, store: this.#store
+    }, this.#gapMessages)
   }
 }

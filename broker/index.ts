@@ -1,12 +1,11 @@
 /** The door of the broker; nothing else is imported from outside. */
 export { createBroker } from './holdfast-broker.ts'
 export type {
-  AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, Connected, Provision, Publisher, PublishRequest,
-  SessionInfo
+  AttachOptions, Broker, BrokerOptions, BrokerStats, ConnectRequest, EnterRequest, InboxOf, Peer, Proof, Provision,
+  Publisher, PublishRequest, SessionInfo
 } from './broker.ts'
 export { inspectSessions, type LogRecords, type InspectedSessions } from './sessions/inspect.ts'
 export { checkFilter, checkTopic, filterBehind, isShared } from './model/topics.ts'
-export type { Session } from './session/session.ts'
 export { HoldfastError, ERRORS, type ErrorCode } from './model/errors.ts'
 export { DEFAULT_LIMITS, type Limits } from './model/limits.ts'
 export { processHeap, type Heap } from './system/heap.ts'
@@ -23,7 +22,7 @@ export { Buckets } from './system/buckets.ts'
 export type { Identity, Known } from './auth/identity.ts'
 export { authOf, type Person, type ProgramAuth } from './auth/program.ts'
 export { ALL_RIGHTS, type Rights } from './auth/rights.ts'
-export { anonymous, ANONYMOUS } from './auth/anonymous.ts'
+export { anonymous, ANONYMOUS, everybody } from './auth/anonymous.ts'
 export { AddressDelays } from './auth/address-delays.ts'
 export { Application, type Answer } from './auth/application.ts'
 export type { Authenticator } from './auth/authenticator.ts'

@@ -101,6 +101,10 @@ export const LIMIT_OPTIONS = {
   takeoverWaitMsMax: ms('sessions', { min: 0, max: TIMER_MS_MAX }, LIMITS.takeoverWaitMsMax,
     'Longest wait of a takeover, at most half of connectTimeoutMs; 0: none waits. It ends as soon as the present ' +
     'connection does. If a third connection comes meanwhile, it waits in place of the second, which is closed.'),
+  renewBeforeMs: ms('sessions', { min: 0, max: TIMER_MS_MAX }, 30_000,
+    'How long before the proof of a client (a token) expires its client is told, but not before half of its time is ' +
+    'over: Socket.IO clients get the event holdfast:renew. Whoever brings no fresh one in time is disconnected; the ' +
+    'session goes on.'),
 
   writeBufferBytesMax: bytes('slow', MEMORY_BYTES, LIMITS.writeBufferBytesMax,
     'Bytes written to one connection and not yet taken by it. Beyond it nothing more is sent until it takes some: ' +

@@ -4,8 +4,8 @@ import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import {
   ALL_RIGHTS, AddressDelays, Application, CertificateNames, Chain, FairWork, KeyFile, KeyUrl, Seldom, Tokens,
-  UsersFile, systemClock, type Auth, type Authenticator, type KeySource, type Known, type Logger, type ProgramAuth,
-  type Refusals, type Rights
+  UsersFile, systemClock, type Auth, type Authenticator, type KeySource, type Known, type Logger, type Refusals,
+  type Rights
 } from '../broker/index.ts'
 import { authenticates } from '../config/auth-contradictions.ts'
 import { ConfigError } from '../config/problem.ts'
@@ -27,7 +27,7 @@ const TOLD_PAUSE_MS = 60_000
 const OTHERS_MAY_READ = 0o004
 
 export interface Authentication {
-  readonly auth: ProgramAuth
+  readonly auth: Auth
   /** Takes users, keys and secrets that have changed; rejects with what is wrong, and goes on with those of before. */
   reload (): Promise<void>
 }
@@ -42,17 +42,7 @@ export function everybodyMayDoAll (): Rights { return ALL_RIGHTS }
 export async function createAuthentication (options: AuthenticationOptions): Promise<Authentication | undefined> {
   const chain = await chainOf(options)
   if (chain === undefined) return undefined
-  const { connectTimeoutMs } = options.config
-  return {
-    auth: {
-      anonymous: false,
-      authenticate: async (credentials) =>
-        (await chain.authenticate(credentials, AbortSignal.timeout(connectTimeoutMs)))?.principal,
-      mayPublish: () => true,
-      maySubscribe: () => true
-    },
-    reload: () => chain.reload()
-  }
+  return { auth: chain, reload: () => chain.reload() }
 }
 
 async function chainOf (options: AuthenticationOptions): Promise<Chain | undefined> {

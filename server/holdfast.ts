@@ -51,10 +51,10 @@ export interface Holdfast {
   /**
    * Closes the connection of a session, as when its token has expired or a right was withdrawn: its client has to
    * authenticate anew. A kept session goes on, and what comes meanwhile waits for it [G2]; a clean one ends. Several
-   * namespaces of a Socket.IO client share a connection. False if the session has no connection, or there is none.
-   * Throws HoldfastError CLOSED once the server stops.
+   * namespaces of a Socket.IO client share a connection. `{ principal }` stands for all sessions of that person.
+   * Returns how many connections there were. Throws HoldfastError CLOSED once the server stops.
    */
-  disconnect (clientId: string): boolean
+  disconnect (who: string | { readonly principal: string }): number
   /**
    * Reads users, keys and secrets anew, as SIGHUP does. Resolves when they are in force. Rejects with an Error that
    * says what is wrong with a file; then what was there before stays in force.

@@ -5,7 +5,7 @@ import { createEmbeddedStore } from '../broker/store/embedded.ts'
 import { narrate, narrateRecovery } from './narrate.ts'
 import { limitsOf } from './options.ts'
 import type { Parts } from './parts.ts'
-import { inboxOfPerson, trustingTheProgram } from './program.ts'
+import { guardProgram, inboxOfPerson } from './program.ts'
 import type { Setup } from './setup.ts'
 
 export interface ClosedBroker {
@@ -31,7 +31,7 @@ export function makeBroker ({ auth, config, data, log, store: given }: Setup): C
   })
   const broker = createBroker({
     store,
-    auth: trustingTheProgram(auth),
+    auth: guardProgram(auth),
     limits: limitsOf(config),
     clock: systemClock,
     heap,

@@ -2,7 +2,7 @@
 import { isTypedArray } from 'node:util/types'
 import { CLIENT_ID_MARK, type SocketioBridge } from '../bridge/socketio/index.ts'
 import {
-  ANONYMOUS, HoldfastError, type ProgramAuth, type Broker, type ClientId, type Principal, type QoS
+  ALL_RIGHTS, ANONYMOUS, HoldfastError, type Auth, type Broker, type ClientId, type Identity, type Principal, type QoS
 } from '../broker/index.ts'
 import { inboxOf } from '../protocol/index.ts'
 
@@ -52,19 +52,23 @@ export interface Expiries {
 
 export const PROGRAM = { clientId: '$program' as ClientId, principal: '$program' as Principal }
 
-/** Access control that lets the program do all, and nobody else be taken for the program [G7]. */
-export function trustingTheProgram (auth: ProgramAuth): ProgramAuth {
+/** Who the program is to its own broker. */
+export const PROGRAM_IDENTITY: Identity = {
+  principal: PROGRAM.principal, groups: [], info: {}, expiresAt: undefined, rights: ALL_RIGHTS, by: 'program'
+}
+
+/** An Auth that lets nobody be taken for the program [G7]. */
+export function guardProgram (auth: Auth): Auth {
+  const unless = (identity: Identity | undefined): Identity | undefined =>
+    identity?.principal === PROGRAM.principal ? undefined : identity
   return {
     anonymous: auth.anonymous,
-    async authenticate (credentials) {
+    async authenticate (credentials, signal) {
       if (credentials.clientId.startsWith(PROGRAM.clientId)) return undefined // subscriptions of the program
-      const principal = await auth.authenticate(credentials)
-      return principal === PROGRAM.principal ? undefined : principal
+      return unless(await auth.authenticate(credentials, signal))
     },
-    mayPublish: (principal, clientId, topic) =>
-      principal === PROGRAM.principal || auth.mayPublish(principal, clientId, topic),
-    maySubscribe: (principal, clientId, filter) =>
-      principal === PROGRAM.principal || auth.maySubscribe(principal, clientId, filter)
+    refresh: auth.refresh && ((identity) => unless(auth.refresh!(identity))),
+    rightsOf: (principal) => principal === PROGRAM.principal ? ALL_RIGHTS : auth.rightsOf(principal)
   }
 }
 

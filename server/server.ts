@@ -4,7 +4,9 @@
  */
 import { randomUUID } from 'node:crypto'
 import { createSocketioBridge, type SocketioBridge } from '../bridge/socketio/index.ts'
-import { createMqttServer, Turns, type Broker, type ClientId, type MqttServer } from '../broker/index.ts'
+import {
+  createMqttServer, Turns, type Broker, type ClientId, type MqttServer, type Principal
+} from '../broker/index.ts'
 import { sayDoors } from './doors.ts'
 import type { Holdfast } from './holdfast.ts'
 import { makeHttp, type Http } from './http/http.ts'
@@ -12,7 +14,7 @@ import { addressOf } from './listen.ts'
 import { makeBroker, notReady } from './open-broker.ts'
 import type { HoldfastOptions } from './options.ts'
 import { Parts } from './parts.ts'
-import { createSession, PROGRAM, publish } from './program.ts'
+import { createSession, PROGRAM, PROGRAM_IDENTITY, publish } from './program.ts'
 import { setUp, type Setup } from './setup.ts'
 import { createSubscribe } from './subscription.ts'
 
@@ -108,7 +110,12 @@ function handleOf (
     },
     events: broker.events,
     publish: (message) => publish(broker, message),
-    subscribe: createSubscribe({ broker, program: PROGRAM, expiryMs: config.mqttSessionExpiryMs, makeId: randomUUID }),
+    subscribe: createSubscribe({
+      broker,
+      program: { clientId: PROGRAM.clientId, identity: PROGRAM_IDENTITY },
+      expiryMs: config.mqttSessionExpiryMs,
+      makeId: randomUUID
+    }),
     stats: () => ({
       ...broker.stats(),
       connections: { mqtt: mqtt.connections, socketio: bridge.connections },
@@ -118,8 +125,13 @@ function handleOf (
     sessions: () => broker.sessions(),
     createSession: (session) => createSession(broker, bridge, config, session),
     endSession: (clientId) => broker.end(clientId as ClientId),
-    disconnect: (clientId) => broker.disconnect(clientId as ClientId),
-    async reload () { await authentication?.reload() },
+    disconnect: (who) => broker.disconnect(typeof who === 'string'
+      ? { clientId: who as ClientId }
+      : { principal: who.principal as Principal }),
+    async reload () {
+      await authentication?.reload()
+      await broker.refresh()
+    },
     listSetAside: (clientId) => broker.listSetAside(clientId as ClientId),
     dropSetAside: (clientId, id) => broker.dropSetAside(clientId as ClientId, id),
     close () {

@@ -1,7 +1,7 @@
 /** What a server is made with: options checked and brought together, before anything is started. */
 import type { Server } from 'node:http'
 import { resolve } from 'node:path'
-import { anonymous, authOf, type Logger, type ProgramAuth, Refusals, systemClock } from '../broker/index.ts'
+import { anonymous, authOf, everybody, Refusals, systemClock, type Auth, type Logger } from '../broker/index.ts'
 import type { RuleSet } from '../config/rule.ts'
 import { authenticates } from '../config/auth-contradictions.ts'
 import { defaults, type Config } from '../config/schema.ts'
@@ -15,7 +15,7 @@ import { rulesOf } from './rules.ts'
 import { safeLogger } from './safe-logger.ts'
 
 export interface Setup extends Pick<HoldfastOptions, 'durable' | 'identify' | 'io' | 'store'> {
-  readonly auth: ProgramAuth
+  readonly auth: Auth
   /** Undefined where the configuration names no authenticator: then the program's own, or nobody, is asked. */
   readonly authentication: Authentication | undefined
   readonly config: Config
@@ -51,7 +51,7 @@ export async function setUp (options: HoldfastOptions): Promise<Setup> {
     throw error
   })
   return {
-    auth: authentication?.auth ?? auth,
+    auth: authentication?.auth ?? (auth === anonymous ? everybody : authOf(auth)),
     authentication,
     config,
     data: resolve(config.data),

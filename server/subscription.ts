@@ -1,7 +1,7 @@
 /** The program as a subscriber: a session like any other, whose link is a queue in this process. */
 import {
   HoldfastError, type Attachment, type Broker, type ClientId, type CloseReason, type Delivery, type GapReason,
-  type Link, type Principal, type QoS, type Session, type TimeMs
+  type Identity, type Link, type Peer, type QoS, type TimeMs
 } from '../broker/index.ts'
 
 export interface ReceivedMessage {
@@ -54,14 +54,14 @@ export type Subscribe = (filters: string | readonly string[], options?: Subscrip
 
 export interface SubscribingOptions {
   readonly broker: Broker
-  readonly program: { readonly clientId: ClientId, readonly principal: Principal }
+  readonly program: { readonly clientId: ClientId, readonly identity: Identity }
   readonly expiryMs: number
   readonly makeId: () => string
 }
 
 /** As Holdfast.subscribe(). */
 export function createSubscribe ({ broker, program, expiryMs, makeId }: SubscribingOptions): Subscribe {
-  const { clientId: prefix, principal } = program
+  const { clientId: prefix, identity } = program
   const names = new Set<string>() // with a reader; each has a session of its own, so sessionsMax bounds them [G6]
   return async (asked, options = {}) => {
     const filters = [...new Set(typeof asked === 'string' ? [asked] : asked)]
@@ -75,8 +75,8 @@ export function createSubscribe ({ broker, program, expiryMs, makeId }: Subscrib
     if (name !== undefined) names.add(name)
     try {
       const present = name === undefined
-        ? await live(broker, reader, { clientId: `${prefix}/${makeId()}` as ClientId, principal }, filters, qos)
-        : await durable(broker, reader, { clientId: `${prefix}:${name}` as ClientId, principal },
+        ? await live(broker, reader, { clientId: `${prefix}/${makeId()}` as ClientId, identity }, filters, qos)
+        : await durable(broker, reader, { clientId: `${prefix}:${name}` as ClientId, identity },
           filters, qos, options.expiryMs ?? expiryMs)
       return subscriptionOf(reader, present)
     } catch (error) {
@@ -86,39 +86,38 @@ export function createSubscribe ({ broker, program, expiryMs, makeId }: Subscrib
   }
 }
 
-type Who = Pick<Session, 'clientId' | 'principal'>
+interface Who { readonly clientId: ClientId, readonly identity: Identity }
 
 /** What comes from now on. */
 async function live (broker: Broker, reader: Reader, who: Who, filters: readonly string[], qos: QoS): Promise<false> {
-  await broker.checkFilters(who, filters)
-  const { session } = await broker.connect({ ...who, clean: true, expiryMs: 0 })
-  reader.attach(session) // before it subscribes, so that nothing is missed behind a retained message
-  await Promise.all(filters.map((filter) => broker.subscribe(session, filter, qos, { isAllowed: true })))
+  const peer = await broker.enter({ ...who, clean: true, expiryMs: 0, filters })
+  reader.follow(peer) // before it subscribes, so that nothing is missed behind a retained message
+  await Promise.all(filters.map((filter) => peer.subscribe(filter, qos)))
   return false
 }
 
 /** What waits, and what comes from now on; its filters are those that are asked for now. */
 async function durable (broker: Broker, reader: Reader, who: Who, filters: readonly string[], qos: QoS,
   expiryMs: number): Promise<boolean> {
-  await broker.checkFilters(who, filters)
+  const { clientId, identity: { principal, rights } } = who
   const wanted = filters.map((filter) => ({ filter, qos }))
-  const isNew = await broker.provision({ ...who, owner: undefined, expiryMs, filters: wanted })
-  const { session, present } = await broker.connect({ ...who, clean: false, expiryMs })
+  const isNew = await broker.provision({ clientId, principal, rights, owner: undefined, expiryMs, filters: wanted })
+  const peer = await broker.enter({ ...who, clean: false, expiryMs, filters })
   try {
-    const had = [...session.subscriptions.values()].map(({ route: { filter }, qos }) => ({ filter, qos }))
+    const had = broker.session(clientId)?.filters ?? []
     const gone = had.filter(({ filter }) => !filters.includes(filter))
     // not those it has: a second SUBSCRIBE brings the retained messages again
     const added = filters.filter((one) => !had.some(({ filter, qos: granted }) => filter === one && granted === qos))
     await Promise.all([
-      ...gone.map(({ filter }) => broker.unsubscribe(session, filter)),
-      ...added.map((filter) => broker.subscribe(session, filter, qos, { isAllowed: true }))
+      ...gone.map(({ filter }) => peer.unsubscribe(filter)),
+      ...added.map((filter) => peer.subscribe(filter, qos))
     ])
   } catch (error) {
-    broker.release(session)
+    peer.leave()
     throw error
   }
-  reader.attach(session)
-  return present && !isNew
+  reader.follow(peer)
+  return peer.present && !isNew
 }
 
 /** A queue: the window of the session bounds it, and for what has no window (QoS 0) the limits of a connection [G6]. */
@@ -128,6 +127,7 @@ class Reader implements Link {
   readonly #broker: Broker
   readonly #free: () => void
   readonly #onGap: SubscriptionOptions['onGap']
+  #peer: Peer | undefined
   #attachment: Attachment | undefined
   #queue: Delivery[] = []
   #head = 0
@@ -143,9 +143,10 @@ class Reader implements Link {
     this.#onGap = onGap
   }
 
-  attach (session: Session): void {
-    if (this.#end === undefined) this.#attachment = this.#broker.attach(session, this)
-    else this.#broker.release(session)
+  follow (peer: Peer): void {
+    this.#peer = peer
+    if (this.#end === undefined) this.#attachment = peer.follow(this)
+    else peer.leave()
   }
 
   // --- from the session
@@ -214,13 +215,13 @@ class Reader implements Link {
   }
 
   leave (error?: unknown): void {
-    this.#attachment?.detach()
     this.#stop(error)
   }
 
   #stop (error: unknown): void {
     if (this.#end !== undefined) return
     this.#end = { error }
+    this.#peer?.leave()
     this.#queue = []
     this.#head = 0
     this.#free()

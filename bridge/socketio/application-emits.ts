@@ -10,7 +10,7 @@
  * Socket.IO: of what no topic or message can be made stays live, is counted and logged.
  */
 import type { Namespace } from 'socket.io'
-import { HoldfastError, type Broker, type Publisher, type Session } from '../../broker/index.ts'
+import { HoldfastError, type Broker, type Peer, type Publisher } from '../../broker/index.ts'
 import { isDurable, type Durable } from './durable.ts'
 import type { Tally } from './tally.ts'
 import {
@@ -20,7 +20,7 @@ import { isReservedEvent, NO_ECHO_MARK, SEVERAL_MARK } from './translation/trans
 
 /** Who is behind a socket of the application. */
 export interface Member {
-  readonly session: Session
+  readonly peer: Peer
   /** As the client gave it; undefined where it gave none. */
   readonly name: string | undefined
 }
@@ -101,11 +101,11 @@ export class ApplicationEmits {
   }
 
   /** The rooms that the session is in count for the application's `socket.rooms` and live emits too. */
-  restore (socket: string, session: Session): void {
+  restore (socket: string, { clientId }: Peer): void {
     const { before, after } = roomFilterAround(this.#options.namespaceName)
     const rooms = new Set<unknown>()
     const others = new Set<string>()
-    for (const { filter } of this.#options.broker.session(session.clientId)?.filters ?? []) {
+    for (const { filter } of this.#options.broker.session(clientId)?.filters ?? []) {
       if (!filter.startsWith(before) || !filter.endsWith(after)) continue
       const level = filter.slice(before.length, filter.length - after.length)
       if (level === '' || level.includes('/')) continue
@@ -129,10 +129,10 @@ export class ApplicationEmits {
   }
 
   /** The client has what waited in rooms from before: those that the application has not joined again are left. */
-  leaveOthers (socket: string, session: Session): void {
+  leaveOthers (socket: string, peer: Peer): void {
     const others = this.#others.get(socket)
     this.#others.delete(socket)
-    if (others === undefined || this.#options.members.get(socket)?.session !== session) return
+    if (others === undefined || this.#options.members.get(socket)?.peer !== peer) return
     for (const room of others) void this.#leave(socket, room)
   }
 
@@ -141,7 +141,7 @@ export class ApplicationEmits {
    * name, is no room of the session.
    */
   #join (socket: string, rooms: ReadonlySet<unknown>): Promise<void> | void {
-    const { broker, members } = this.#options
+    const { members } = this.#options
     const member = members.get(socket)
     const joined = [...rooms].filter(room => room !== socket)
     const added = this.#live.addAll(socket, rooms)
@@ -150,7 +150,7 @@ export class ApplicationEmits {
     if (member === undefined || joined.length === 0) return added
     return this.#durably('joined', joined, async (filter, room) => {
       try {
-        await broker.subscribe(member.session, filter, 1)
+        await member.peer.subscribe(filter, 1)
       } catch (error) {
         if (isCode(error, 'NOT_AUTHORIZED')) void this.#live.del(socket, room)
         throw error
@@ -159,7 +159,7 @@ export class ApplicationEmits {
   }
 
   #leave (socket: string, room: unknown): Promise<void> | void {
-    const { broker, members } = this.#options
+    const { members } = this.#options
     const member = members.get(socket)
     const left = this.#live.del(socket, room)
     if (member === undefined || room === socket) return left
@@ -167,7 +167,7 @@ export class ApplicationEmits {
     if (name !== undefined && NUMBER.test(name)) { // restored as both
       void this.#live.del(socket, typeof room === 'string' ? Number(room) : name)
     }
-    return this.#durably('left', [room], filter => broker.unsubscribe(member.session, filter))
+    return this.#durably('left', [room], filter => member.peer.unsubscribe(filter))
   }
 
   /**
@@ -262,7 +262,7 @@ export class ApplicationEmits {
     const { members, program } = this.#options
     if (except.size === 0) return program
     const sender = except.size > 1 ? undefined : members.get(except.values().next().value as string)
-    return sender && { clientId: sender.session.clientId, principal: program.principal }
+    return sender && { clientId: sender.peer.clientId, principal: program.principal }
   }
 
   /** Undefined where one of the rooms is that of a socket without a name. */

@@ -1,6 +1,6 @@
 /** Clients that were let in: what begins when a namespace opens, and ends with it. */
 import type { Namespace, Socket } from 'socket.io'
-import type { Broker, Logger, Offset, Refusals, Session, Who } from '../../broker/index.ts'
+import type { Broker, Logger, Offset, Peer, Refusals, Who } from '../../broker/index.ts'
 import type { Admitted } from './admission/admission.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import type { Holders } from './admission/liveness.ts'
@@ -90,12 +90,12 @@ export class Clients {
   }
 
   #enter (socket: Socket, admitted: Admitted, connect: () => void): void {
-    const { broker, members, applicationEmits } = this.#options
-    const { connection, session, recovered, name, sid, pid, bringsPid } = admitted
+    const { members, applicationEmits } = this.#options
+    const { connection, peer, recovered, name, sid, pid, bringsPid } = admitted
     const { isProgram, strangers } = this.#options
     const isUnknown = isProgram && admitted.owner === undefined
-    if (session.ended) { // meanwhile; the client comes back and gets a new one
-      broker.release(session, { endsNew: true })
+    if (peer.ended) { // meanwhile; the client comes back and gets a new one
+      peer.leave({ endsNew: true })
       return connection.close()
     }
     if (recovered) this.#leaveFor(sid!)
@@ -103,35 +103,35 @@ export class Clients {
       rename(socket, sid, pid, recovered)
       this.#bySid.set(sid, socket)
     }
-    const { clientId, principal } = session
+    const { clientId, principal } = peer
     const who = { remoteAddress: connection.engine.remoteAddress, clientId, principal }
     strangers.accepted(connection.engine, socket.nsp.name, who, isProgram)
     if (!isProgram) {
       socket.handshake.auth = {} // nobody here asks for it again
       socket.on('error', this.#safely((error: Error) => this.#malformed(connection, who, error)))
     }
-    members.set(socket.id, { session, name })
+    members.set(socket.id, { peer, name })
     const emits = applicationEmits.get(socket.nsp)
-    emits?.restore(socket.id, session)
+    emits?.restore(socket.id, peer)
     const link = this.#newLink(socket, admitted)
     const inbound = this.#newInbound(socket, admitted)
     connection.add(link)
     this.#inbounds.add(inbound)
-    if (name === undefined) this.#options.holders.hold(session.clientId, connection)
+    if (name === undefined) this.#options.holders.hold(peer.clientId, connection)
     this.#suspect(admitted)
     socket.on('disconnect', this.#safely((reason: unknown) => {
       strangers.left(connection.engine, socket.nsp.name)
-      this.#gone(socket, session, sid)
-      this.#options.holders.leave(session.clientId, connection)
-      this.#options.deaf.gone(session, bringsPid ? undefined : connection.conclusion)
+      this.#gone(socket, peer, sid)
+      this.#options.holders.leave(peer.clientId, connection)
+      this.#options.deaf.gone(peer, bringsPid ? undefined : connection.conclusion)
       connection.remove(link)
       link.detach()
-      if (isUnknown && name === undefined && HAS_LEFT.has(reason)) this.#forget(session)
+      if (isUnknown && name === undefined && HAS_LEFT.has(reason)) this.#forget(peer)
       const stop = (): void => { inbound.stop().then(() => this.#inbounds.delete(inbound), () => {}) }
       // Socket.IO hands on what came before the end of the connection in the next tick, which the end itself overtakes.
       if (HAS_LEFT.has(reason)) stop()
       else process.nextTick(stop)
-      this.#options.log.debug({ session: session.clientId, reason }, 'a Socket.IO client left')
+      this.#options.log.debug({ session: peer.clientId, reason }, 'a Socket.IO client left')
     }))
     // What was not handled has no receipt, so the client must notice. No next: nothing else here listens to events,
     // but for the handlers of a program, who get what no rule is for.
@@ -141,48 +141,48 @@ export class Clients {
     this.#attach(socket, admitted, link, connect)
     if (emits === undefined || !isUnknown || recovered) emits?.keepOthers(socket.id)
     else if (emits.hasOthers(socket.id)) {
-      whenCaughtUp(session, connection, () => emits.leaveOthers(socket.id, session))
+      whenCaughtUp(peer, connection, () => emits.leaveOthers(socket.id, peer))
     }
   }
 
   /** The next one on the page may be somebody else, and it has what the server knew this one by. */
-  #forget (session: Session): void {
-    if (session.live !== undefined) return // another connection has it
-    this.#options.broker.end(session.clientId, 'left').catch(() => {}) // the server stops
+  #forget (peer: Peer): void {
+    if (peer.isFollowed) return // another connection has it
+    this.#options.broker.end(peer.clientId, 'left').catch(() => {}) // the server stops
   }
 
   #attach (socket: Socket, admitted: Admitted, link: SocketLink, connect: () => void): void {
-    const { broker, leftovers, endings, log } = this.#options
-    const { connection, session, present, recovered, receivedThrough, name, isKnown } = admitted
-    const { clientId } = session
+    const { leftovers, endings, log } = this.#options
+    const { connection, peer, recovered, receivedThrough, name, isKnown } = admitted
+    const { clientId, present } = peer
     if (!recovered) {
       leftovers.end(clientId)
       endings.forget(clientId)
     }
     const holdsLeftovers = recovered && receivedThrough !== undefined && leftovers.has(clientId)
     // What a recovered client missed comes before its `connect`, as Socket.IO has it: a window of it at most.
-    if (recovered && !holdsLeftovers) link.attached(broker.attach(session, link, { receivedThrough, atOnce: true }))
+    if (recovered && !holdsLeftovers) link.attached(peer.follow(link, { receivedThrough, atOnce: true }))
     try {
       connect()
     } finally {
       link.connected()
       if (!socket.connected) { // an application's handler has sent it away
-        if (!recovered || holdsLeftovers) broker.release(session, { endsNew: true })
+        if (!recovered || holdsLeftovers) peer.leave({ endsNew: true })
       } else if (holdsLeftovers) {
-        socket.on('disconnect', () => broker.release(session))
+        socket.on('disconnect', () => peer.leave())
         leftovers.clear(clientId, connection, socket.nsp.name)
       } else {
-        if (!recovered) link.attached(broker.attach(session, link))
+        if (!recovered) link.attached(peer.follow(link))
         if (isKnown) link.tell('session', { clientId: name, present }) // [G5]
         log.debug({ session: clientId, present, recovered }, 'a Socket.IO client came')
       }
     }
   }
 
-  #newLink (socket: Socket, { session, connection, rules, told }: Admitted): SocketLink {
+  #newLink (socket: Socket, { peer, connection, rules, told }: Admitted): SocketLink {
     return new SocketLink({
       socket,
-      session,
+      peer,
       connection,
       frames: this.#framesOf(socket.nsp, rules),
       recoveryOffset: connection.engine.protocol === 3 ? 'off' : this.#options.recoveryOffset,
@@ -195,26 +195,26 @@ export class Clients {
     return (this.#frames ??= this.#options.makeFrames()).namespace(namespace.name, rules)
   }
 
-  #newInbound (socket: Socket, { session, connection, rules, name }: Admitted): Inbound {
+  #newInbound (socket: Socket, { peer, connection, rules, name }: Admitted): Inbound {
     const { broker, retries, isProgram, log, refusals } = this.#options
     return new Inbound({
-      socket, connection, session, broker, rules, name, retries, leavesUnruled: isProgram, log, refusals
+      socket, connection, peer, broker, rules, name, retries, leavesUnruled: isProgram, log, refusals
     })
   }
 
   /** [G2] */
-  #suspect ({ session, present, connection, bringsPid }: Admitted): void {
+  #suspect ({ peer, connection, bringsPid }: Admitted): void {
     const { deaf, tornEventHoldMs } = this.#options
-    const suspected = bringsPid ? undefined : deaf.suspected(session, present)
+    const suspected = bringsPid ? undefined : deaf.suspected(peer)
     if (suspected === undefined || suspected.aliveMs >= tornEventHoldMs) return
     connection.suspect(suspected.suspicion, tornEventHoldMs - suspected.aliveMs)
   }
 
-  #gone (socket: Socket, session: Session, sid: Sid | undefined): void {
+  #gone (socket: Socket, peer: Peer, sid: Sid | undefined): void {
     const { members, applicationEmits } = this.#options
     applicationEmits.get(socket.nsp)?.keepOthers(socket.id)
     if (sid !== undefined && this.#bySid.get(sid) === socket) this.#bySid.delete(sid)
-    if (members.get(socket.id)?.session === session) members.delete(socket.id)
+    if (members.get(socket.id)?.peer === peer) members.delete(socket.id)
   }
 
   /**
@@ -256,13 +256,12 @@ export class Clients {
 }
 
 /** Calls back once everything that waited for the client is acknowledged, unless the connection ends before. */
-function whenCaughtUp (session: Session, connection: Connection, caughtUp: () => void): void {
+function whenCaughtUp (peer: Peer, connection: Connection, caughtUp: () => void): void {
   let through: Offset | undefined
   const check = (): void => {
-    const { live } = session
-    if (live === undefined || !connection.open) return
-    if (through === undefined && live.caughtUp) through = session.sent
-    if (through !== undefined && session.position >= through) return caughtUp()
+    if (!peer.isFollowed || !connection.open) return
+    through ??= peer.sentThrough
+    if (through !== undefined && peer.position >= through) return caughtUp()
     connection.ask(check)
   }
   connection.ask(check)

@@ -1,13 +1,14 @@
 /** What a client emits, carried out in its order and answered in its order. */
 import type { Socket } from 'socket.io'
 import {
-  HoldfastError, toDoAbout, type Broker, type Logger, type Refusals, type Session
+  HoldfastError, toDoAbout, type Broker, type Logger, type Peer, type Refusals
 } from '../../broker/index.ts'
 import type { Connection } from './connection.ts'
 import type { Receipt, RetriesBySession } from './repeats.ts'
 import type { NamespaceRules } from './rules/rules.ts'
 import type { Command } from './translation/commands.ts'
 import { decodeName } from '../../protocol/index.ts'
+import { readProof } from './admission/identity.ts'
 import { OWN_EVENTS } from './translation/translate.ts'
 import { OK, Stored } from './wire/ok.ts'
 
@@ -35,7 +36,7 @@ interface Slot {
 export interface InboundOptions {
   readonly socket: Socket
   readonly connection: Connection
-  readonly session: Session
+  readonly peer: Peer
   readonly broker: Broker
   readonly rules: NamespaceRules
   /** As the client gave it; undefined where it gave none. */
@@ -48,6 +49,8 @@ export interface InboundOptions {
   readonly refusals: Refusals
 }
 
+/** With a fresh token, or `{ token }`, `{ username, password }` as in `auth`. */
+const TOKEN_EVENT = `${OWN_EVENTS}token`
 /** Counted for every emit on top of its bytes, so that many small ones are bounded too. */
 const OVERHEAD_BYTES = 256
 /** What a filter that comes or goes costs, in units (broker/system/turns.ts). */
@@ -80,8 +83,9 @@ export class Inbound {
   handle (packet: readonly unknown[]): boolean {
     if (this.#stopped) return true
     const ack = typeof packet.at(-1) === 'function' ? packet.at(-1) as Ack : undefined
+    if (packet[0] === TOKEN_EVENT) return this.#renew(packet, ack)
     const { rules, name, connection } = this.#options
-    const { principal } = this.#session
+    const { principal } = this.#options.peer
     const asks = ack !== undefined
     const command = rules.command({ packet: asks ? packet.slice(0, -1) : packet, asks, name, principal })
     if (this.#options.leavesUnruled && command.kind === 'refused' && command.code === 'NO_RULE') return false
@@ -98,14 +102,33 @@ export class Inbound {
     return true
   }
 
+  /** A fresh proof, of which nothing else that the client emits has to wait. */
+  #renew ([event, shown]: readonly unknown[], ack: Ack | undefined): true {
+    const { connection, peer } = this.#options
+    connection.take(OVERHEAD_BYTES)
+    const answer = (answer: Answer): void => {
+      connection.settle(OVERHEAD_BYTES, true)
+      this.#send({ event: String(event), ack, isErrorFirst: false, bytes: 0, answer }, answer)
+    }
+    // what may pass later is told too: there is time, and who is not told would be closed for nothing
+    peer.renew(readProof(shown)).then(() => answer(OK), (error: unknown) => {
+      const known = error instanceof HoldfastError ? error : undefined
+      if (known === undefined) this.#options.log.error({ err: error }, 'a token could not be looked at')
+      const { code, message } = known ?? { code: 'INTERNAL', message: 'the log of the server says why' }
+      this.#tell(TOKEN_EVENT, code, message, 'a fresh token was refused; what the client had stays while it lasts')
+      answer({ status: 'error', code, message })
+    })
+    return true
+  }
+
   /** Takes nothing more; resolves when everything taken is answered. */
   async stop (): Promise<void> {
     this.#stopped = true
     if (this.#slots.length > 0) await new Promise<void>(resolve => { this.#idle = resolve })
   }
 
-  get #session (): Session {
-    return this.#options.session
+  get #peer (): Peer {
+    return this.#options.peer
   }
 
   /** Resolves when what comes behind it may start; a message takes its place at once, so nothing waits for it. */
@@ -119,17 +142,17 @@ export class Inbound {
         const receipt: Receipt = (error, sessions = 0) => settle(error, new Stored(sessions))
         // One that is refused for its length needs no memory.
         if (retryId === undefined || topic.length > broker.limits.topicBytesMax) {
-          return broker.publish(this.#session, message, receipt)
+          return this.#peer.publish(message, receipt)
         }
-        return this.#options.retries.of(this.#session.clientId).once(topic, retryId, first => { // [G4]
-          broker.publish(this.#session, message, first)
+        return this.#options.retries.of(this.#peer.clientId).once(topic, retryId, first => { // [G4]
+          this.#peer.publish(message, first)
         }, receipt)
       }
       case 'subscribe':
         return all(command.filters, filter => this.#subscribe(filter)).then(() => settle(), settle)
       case 'unsubscribe':
         connection.charge(FILTER_UNITS * command.filters.length)
-        return all(command.filters, filter => broker.unsubscribe(this.#session, filter)).then(() => settle(), settle)
+        return all(command.filters, filter => this.#peer.unsubscribe(filter)).then(() => settle(), settle)
       case 'list':
         return this.#answerList(slot, command.before, command.after)
       case 'ignored':
@@ -141,7 +164,7 @@ export class Inbound {
 
   /** A long list takes a turn of its own [G8]. */
   #answerList (slot: Slot, before: string, after: string): void | Promise<void> {
-    const { size } = this.#session.subscriptions
+    const size = this.#peer.filterCount
     const answer = (): void => { this.#answer(slot, { status: 'ok', rooms: this.#list(before, after) }) }
     if (size < LONG_LIST) return answer()
     return new Promise(resolve => this.#options.connection.inTurn(size >>> 2, () => {
@@ -152,16 +175,15 @@ export class Inbound {
 
   /** One that is there already stays as it is: nothing is written for it, and no retained messages are repeated. */
   async #subscribe (filter: string): Promise<void> {
-    const { broker, connection } = this.#options
-    const known = this.#session.subscriptions.get(filter)
-    if (known !== undefined && known.qos > 0 && known.writes === 0) return
+    const { connection } = this.#options
+    if (this.#peer.keepsFilter(filter)) return
     connection.charge(FILTER_UNITS)
-    await broker.subscribe(this.#session, filter, 1)
+    await this.#peer.subscribe(filter, 1)
   }
 
   #list (before: string, after: string): string[] {
     const rooms: string[] = []
-    for (const filter of this.#session.subscriptions.keys()) {
+    for (const filter of this.#peer.filters()) {
       if (!filter.startsWith(before) || !filter.endsWith(after)) continue
       const level = filter.slice(before.length, filter.length - after.length)
       if (level !== '' && !level.includes('/')) rooms.push(decodeName(level))
@@ -184,7 +206,7 @@ export class Inbound {
   }
 
   #refuse (slot: Slot, { code, message }: { readonly code: string, readonly message: string }): void {
-    this.#tell(slot, code, message, 'what a Socket.IO client emitted was refused, and its client was told')
+    this.#tell(slot.event, code, message, 'what a Socket.IO client emitted was refused, and its client was told')
     this.#answer(slot, { status: 'error', code, message })
   }
 
@@ -192,14 +214,16 @@ export class Inbound {
   #cut (slot: Slot, error: unknown): void {
     const what = 'what a Socket.IO client emitted could not be made durable: it is disconnected without a receipt'
     const code = error instanceof HoldfastError ? error.code : undefined
-    if (code === undefined) this.#options.log.error({ session: this.#session.clientId, err: error }, what)
-    else if (code !== 'CLOSED') this.#tell(slot, code, (error as HoldfastError).message, what) // it has ended anyway
+    if (code === undefined) this.#options.log.error({ session: this.#peer.clientId, err: error }, what)
+    else if (code !== 'CLOSED') { // it has ended anyway
+      this.#tell(slot.event, code, (error as HoldfastError).message, what)
+    }
   }
 
-  #tell ({ event }: Slot, code: string, error: string, what: string): void {
-    const { clientId, principal } = this.#session
+  #tell (event: string, code: string, error: string, what: string): void {
+    const { clientId, principal } = this.#peer
     this.#options.refusals.note({
-      kind: code.startsWith('FILTER') ? 'filters' : 'messages',
+      kind: event === TOKEN_EVENT ? 'clients' : code.startsWith('FILTER') ? 'filters' : 'messages',
       who: { remoteAddress: this.#options.connection.engine.remoteAddress, clientId, principal },
       about: { event, code, error },
       sameAs: code,

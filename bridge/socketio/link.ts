@@ -2,7 +2,7 @@
 import type { Socket } from 'socket.io'
 import {
   CONTROL_ID, type Attachment, type Broker, type CloseReason, type Delivery, type Entry, type GapReason, type Link,
-  type Offset, type PacketId, type Session, type Suspects, type TimeMs, type Trial
+  type Offset, type PacketId, type Peer, type Suspects, type TimeMs, type Trial
 } from '../../broker/index.ts'
 import type { Leftovers } from './admission/leftovers.ts'
 import { answerThrough } from './answers.ts'
@@ -18,7 +18,7 @@ import { privateSocketOf } from './wire/socketio.ts'
 
 /** What all links of a bridge share. */
 export interface LinkContext {
-  readonly broker: Pick<Broker, 'clock' | 'setAside'>
+  readonly broker: Pick<Broker, 'clock'>
   readonly suspects: Suspects
   readonly repeats: RepeatsBySession
   readonly tally: Tally
@@ -29,7 +29,7 @@ export interface LinkContext {
 
 export interface SocketLinkOptions {
   readonly socket: Socket
-  readonly session: Session
+  readonly peer: Peer
   readonly connection: Connection
   readonly frames: NamespaceFrames
   /** Where this client finds its recovery token; 'off' for one that takes none. */
@@ -43,13 +43,13 @@ export interface SocketLinkOptions {
 const batch: EncodedEvent[] = []
 
 /** The server ends the whole connection: no message is to blame for that. */
-const ON_PURPOSE: ReadonlySet<CloseReason> = new Set(['disconnected', 'store-unavailable', 'shutdown'])
+const ON_PURPOSE: ReadonlySet<CloseReason> = new Set(['disconnected', 'expired', 'store-unavailable', 'shutdown'])
 
 export class SocketLink implements Link, Channel {
   readonly namespace: string
   connectSent = false
   readonly #socket: Socket
-  readonly #session: Session
+  readonly #peer: Peer
   readonly #connection: Connection
   readonly #frames: NamespaceFrames
   readonly #recoveryOffset: RecoveryOffset
@@ -78,10 +78,10 @@ export class SocketLink implements Link, Channel {
   #left = false
   #isOver = false
 
-  constructor ({ socket, session, connection, frames, recoveryOffset, told, context }: SocketLinkOptions) {
+  constructor ({ socket, peer, connection, frames, recoveryOffset, told, context }: SocketLinkOptions) {
     this.namespace = socket.nsp.name
     this.#socket = socket
-    this.#session = session
+    this.#peer = peer
     this.#connection = connection
     this.#frames = frames
     this.#recoveryOffset = recoveryOffset
@@ -112,7 +112,7 @@ export class SocketLink implements Link, Channel {
   detach (): void {
     this.#over(this.#connection.closing)
     this.#left = true
-    this.#attachment?.detach()
+    if (this.#attachment !== undefined) this.#peer.leave()
   }
 
   get remoteAddress (): string {
@@ -124,18 +124,15 @@ export class SocketLink implements Link, Channel {
   }
 
   get roomBytes (): number { return this.#connection.roomBytes }
-
   get roomMessages (): number | undefined { return this.#connection.roomMessages }
-
   get inflightMax (): number | undefined { return this.#connection.inflightMax }
-
   get waitingSince (): TimeMs | undefined { return this.#trial?.waitingSince }
 
   deliver (deliveries: readonly Delivery[]): void {
     if (!this.#hasBegun) this.#begin()
     if (!this.connectSent && !this.#isEarly) {
       this.#isEarly = true
-      this.#context.leftovers.begin(this.#session.clientId)
+      this.#context.leftovers.begin(this.#peer.clientId)
     }
     if (this.#trial === undefined) this.#write(deliveries)
     else this.#trial.take(deliveries)
@@ -151,12 +148,12 @@ export class SocketLink implements Link, Channel {
       let shared = this.#frames.of(message)
       if (this.#isOld && shared.forged !== undefined) {
         shared = shared.forged
-        this.#context.tally.note('forged', { session: this.#session.clientId, topic: message.topic.slice(0, 200) },
+        this.#context.tally.note('forged', { session: this.#peer.clientId, topic: message.topic.slice(0, 200) },
           'a message would pass for an event of the client\'s own life in version 2; the client is told ' +
           'holdfast:undeliverable instead. Use another name for the event')
       }
       const { repeatKey, level, ignored } = shared.event
-      if (ignored || (message.publisher === this.#session.clientId && message.id.startsWith(NO_ECHO_MARK))) {
+      if (ignored || (message.publisher === this.#peer.clientId && message.id.startsWith(NO_ECHO_MARK))) {
         if (qos > 0) this.#acknowledgeSoon(packetId)
         continue
       }
@@ -232,7 +229,7 @@ export class SocketLink implements Link, Channel {
   }
 
   get #ended (): Endings {
-    return (this.#endings ??= this.#context.endings.begin(this.#session.clientId, this.#told))
+    return (this.#endings ??= this.#context.endings.begin(this.#peer.clientId, this.#told))
   }
 
   foreign (): void {
@@ -281,7 +278,7 @@ export class SocketLink implements Link, Channel {
 
   /** What the session remembers, which only few sessions need. */
   get #repeats (): Repeats {
-    return this.#context.repeats.of(this.#session.clientId)
+    return this.#context.repeats.of(this.#peer.clientId)
   }
 
   /** Never needed: the bridge subscribes with QoS 1, so nothing is delivered with QoS 2. */
@@ -290,6 +287,9 @@ export class SocketLink implements Link, Channel {
   gap (count: number, reason: GapReason): void {
     this.tell('gap', { count, reason }) // [G5]
   }
+
+  /** Its client answers with `holdfast:token`, or is closed when the time is over. */
+  expiring (leftMs: number): void { this.tell('renew', { leftMs }) }
 
   close (reason: CloseReason): void {
     // Closing tells the session that the connection is gone; a link must not do that while the session calls it.
@@ -303,13 +303,13 @@ export class SocketLink implements Link, Channel {
 
   /** None for a session that ends with its connection: nothing of it is sent twice. */
   get #suspects (): Suspects | undefined {
-    return this.#session.clean ? undefined : this.#context.suspects
+    return this.#peer.clean ? undefined : this.#context.suspects
   }
 
   /** The first delivery: what the last connection broke with comes first. */
   #begin (): void {
     this.#hasBegun = true
-    this.#trial = this.#suspects?.trial(this.#session.clientId, {
+    this.#trial = this.#suspects?.trial(this.#peer.clientId, {
       connection: this.#connection,
       write: (deliveries) => { this.#write(deliveries) },
       control: (bytes) => {
@@ -317,7 +317,7 @@ export class SocketLink implements Link, Channel {
         this.#connection.delivered(this, CONTROL_ID)
       },
       setAside: (delivery, attempts) => {
-        this.#context.broker.setAside(this.#session, delivery, attempts)
+        this.#peer.setAside(delivery, attempts)
           .then(isKept => this.#trial?.setAside(isKept), () => this.#trial?.setAside())
       },
       over: () => {
@@ -332,13 +332,13 @@ export class SocketLink implements Link, Channel {
     if (this.#isOver) return
     this.#isOver = true
     if (this.#trial !== undefined) this.#trial.broke(onPurpose)
-    else if (!onPurpose && this.#unproven > 0) this.#suspects?.broke(this.#session.clientId, this.#openMs)
+    else if (!onPurpose && this.#unproven > 0) this.#suspects?.broke(this.#peer.clientId, this.#openMs)
   }
 
   /** How long the oldest that was written waits for its proof. */
   get #openMs (): number {
     const now = this.#context.broker.clock.now()
-    return now - (this.#session.window?.openSince ?? now)
+    return now - (this.#peer.openSince ?? now)
   }
 
   proven (packetId: PacketId): void {
@@ -349,7 +349,7 @@ export class SocketLink implements Link, Channel {
     }
     if (this.#isEarly) { // a probe that was asked for behind CONNECT
       this.#isEarly = false
-      this.#context.leftovers.end(this.#session.clientId)
+      this.#context.leftovers.end(this.#peer.clientId)
     }
     this.#unproven--
     this.#endings?.proven(packetId)
@@ -389,7 +389,8 @@ export class SocketLink implements Link, Channel {
       case 'stalled':
         this.#connection.cut()
         break
-      case 'disconnected': // its client comes back by itself, and asks its application for new credentials
+      case 'disconnected':
+      case 'expired': // its client comes back by itself, and asks its application for new credentials
       case 'store-unavailable':
       case 'shutdown':
         this.#connection.close()

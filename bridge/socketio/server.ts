@@ -79,7 +79,7 @@ export function createSocketioBridge (options: SocketioBridgeOptions): SocketioB
     })
     return {
       enter: connect => clients.enter(socket, admitted, connect),
-      abandon: () => broker.release(admitted.session, { endsNew: true })
+      abandon: () => admitted.peer.leave({ endsNew: true })
     }
   })
   return {
@@ -105,7 +105,7 @@ function compileRules ({ broker, log, program, rules }: SocketioBridgeOptions, m
   return new Rules({
     rules: program === undefined ? rules : forProgram(rules),
     makeId,
-    users: broker.auth.anonymous ? 'names' : 'principals',
+    users: broker.isAnonymous ? 'names' : 'principals',
     log,
     wall: time => broker.clock.wall(time)
   })

@@ -6,6 +6,8 @@ import type { ClientId, Principal } from '../model/message.ts'
 import type { Identity } from './identity.ts'
 import type { Rights } from './rights.ts'
 
+export type { Identity } from './identity.ts'
+
 /** A certificate of the client that TLS has verified against `tlsClientCa`. */
 export interface ClientCertificate {
   /** CN of the subject. */

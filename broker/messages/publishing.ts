@@ -1,7 +1,7 @@
 /**
  * Messages on their way in: may they, are they wanted, into the log, receipt [G1].
  */
-import type { ProgramAuth } from '../auth/program.ts'
+import type { Rights } from '../auth/rights.ts'
 import type { Publisher, PublishRequest } from '../broker.ts'
 import type { Clock } from '../system/clock.ts'
 import { HoldfastError } from '../model/errors.ts'
@@ -23,7 +23,6 @@ export interface PublishingOptions {
   readonly index: LogIndex<Session>
   readonly log: Log
   readonly retained: Retained
-  readonly auth: ProgramAuth
   readonly limits: Limits
   readonly clock: Clock
   readonly guard: HeapGuard
@@ -41,7 +40,6 @@ export class Publishing {
   readonly #index
   readonly #log
   readonly #retained
-  readonly #auth
   readonly #limits
   readonly #clock
   readonly #guard
@@ -58,7 +56,6 @@ export class Publishing {
     this.#index = options.index
     this.#log = options.log
     this.#retained = options.retained
-    this.#auth = options.auth
     this.#limits = options.limits
     this.#clock = options.clock
     this.#guard = options.guard
@@ -71,8 +68,8 @@ export class Publishing {
   /** From now on nothing is accepted. */
   close (): void { this.#isClosed = true }
 
-  publish (publisher: Publisher, request: PublishRequest, receipt: Receipt): void {
-    const allowed = this.#mayPublish(publisher, request, receipt)
+  publish (publisher: Publisher, rights: Rights, request: PublishRequest, receipt: Receipt): void {
+    const allowed = this.#mayPublish(publisher, rights, request, receipt)
     if (allowed === true && this.#inOrder.isFree(publisher.clientId)) { // nearly always
       this.append(this.#message(publisher, request), receipt, NO_CHANGES)
     } else if (allowed !== undefined) {
@@ -82,8 +79,9 @@ export class Publishing {
     }
   }
 
-  publishOnce (session: Session, packetId: PacketId, request: PublishRequest, receipt: Receipt): void {
-    const allowed = this.#mayPublish(session, request, receipt)
+  publishOnce (session: Session, rights: Rights, packetId: PacketId, request: PublishRequest,
+    receipt: Receipt): void {
+    const allowed = this.#mayPublish(session, rights, request, receipt)
     if (allowed === undefined) return
     this.#whenAllowed(allowed, session, request, receipt, () => {
       if (session.ended) { // its packet identifiers ended with it
@@ -129,13 +127,13 @@ export class Publishing {
   }
 
   /** What access control says; undefined where the message was refused without asking it. */
-  #mayPublish ({ clientId, principal }: Publisher, { topic, payload, qos }: PublishRequest,
+  #mayPublish ({ clientId }: Publisher, rights: Rights, { topic, payload, qos }: PublishRequest,
     receipt: Receipt): boolean | Promise<boolean> | undefined {
     try {
       if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
       checkTopic(topic, this.#limits)
       checkSize(topic, payload.length, this.#limits)
-      const allowed = this.#auth.mayPublish(principal, clientId, topic)
+      const allowed = rights.mayPublish(clientId, topic)
       return this.#inboxes === undefined || qos === 0 ? allowed : this.#whenReady(this.#inboxes, allowed, topic)
     } catch (error) {
       this.refuse(clientId, topic, error as HoldfastError, receipt)

@@ -1,8 +1,8 @@
 /**
  * Filters coming and going. A subscription has its place in the log like a message: it counts for what comes after it.
  */
-import type { ProgramAuth } from '../auth/program.ts'
-import type { Publisher, SubscribeOptions } from '../broker.ts'
+import type { Rights } from '../auth/rights.ts'
+import type { CoreSubscribeOptions } from '../core.ts'
 import { HoldfastError } from '../model/errors.ts'
 import type { HeapGuard } from '../system/heap-guard.ts'
 import type { InOrder } from '../system/in-order.ts'
@@ -10,7 +10,7 @@ import type { Limits } from '../model/limits.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log, RecordChange } from '../log/log.ts'
 import { PENDING, type Subscription } from '../log/route.ts'
-import type { Offset, QoS } from '../model/message.ts'
+import type { ClientId, Offset, QoS } from '../model/message.ts'
 import type { Inboxes } from './inboxes.ts'
 import type { Retained } from './retained.ts'
 import type { Follower } from '../session/follower.ts'
@@ -28,7 +28,6 @@ export interface SubscribingOptions {
   readonly retained: Retained
   readonly sessions: Sessions
   readonly follower: Follower
-  readonly auth: ProgramAuth
   readonly limits: Limits
   readonly guard: HeapGuard
   readonly inOrder: InOrder
@@ -45,7 +44,6 @@ export class Subscribing {
   readonly #retained
   readonly #sessions
   readonly #follower
-  readonly #auth
   readonly #limits
   readonly #guard
   readonly #inOrder
@@ -60,7 +58,6 @@ export class Subscribing {
     this.#retained = options.retained
     this.#sessions = options.sessions
     this.#follower = options.follower
-    this.#auth = options.auth
     this.#limits = options.limits
     this.#guard = options.guard
     this.#inOrder = options.inOrder
@@ -69,13 +66,13 @@ export class Subscribing {
   }
 
   /** Throws what subscribe() would, for a session that may not be there yet, and changes nothing. */
-  async check ({ principal, clientId }: Publisher, filters: readonly string[], mayShare = false): Promise<void> {
+  async check (clientId: ClientId, rights: Rights, filters: readonly string[], mayShare = false): Promise<void> {
     const subscriptions = this.#sessions.get(clientId)?.subscriptions
     const added = filters.filter((filter) => subscriptions?.get(filter) === undefined).length
     if (added > 0) this.#checkRoom((subscriptions?.size ?? 0) + added)
     for (const filter of filters) {
       checkFilter(filter, this.#limits, mayShare)
-      if (!(await this.#auth.maySubscribe(principal, clientId, filterBehind(filter)))) throw notAllowed(filter)
+      if (!(await rights.maySubscribe(clientId, filterBehind(filter)))) throw notAllowed(filter)
     }
   }
 
@@ -86,11 +83,10 @@ export class Subscribing {
     }
   }
 
-  async subscribe (session: Session, filter: string, qos: QoS, { isAllowed = false, mayShare = false }: SubscribeOptions
+  async subscribe (session: Session, filter: string, qos: QoS, { rights, mayShare = false }: CoreSubscribeOptions
   ): Promise<QoS> {
     checkFilter(filter, this.#limits, mayShare)
-    const { principal, clientId } = session
-    const allowed = isAllowed || this.#auth.maySubscribe(principal, clientId, filterBehind(filter))
+    const allowed = rights?.maySubscribe(session.clientId, filterBehind(filter)) ?? true
     if (isShared(filter)) return await this.#share(session, filter, Math.min(qos, SHARED_QOS_MAX) as QoS, allowed)
     return await this.#inTurn(session, allowed, filter, () => this.#subscribe(session, filter, qos))
   }

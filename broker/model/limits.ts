@@ -48,6 +48,8 @@ export interface Limits {
   /** In this time one takeover is forgotten. */
   takeoverQuietMs: number
   takeoverWaitMsMax: number
+  /** So long before what a client has shown expires it is asked for more. */
+  renewBeforeMs: number
 
   // slow connections
   /** Bytes written to a connection and not yet taken by it; beyond it nothing more is sent (QoS 0 is dropped). */
@@ -104,6 +106,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   takeoversFreeMax: 8,
   takeoverQuietMs: 6_000,
   takeoverWaitMsMax: 5_000,
+  renewBeforeMs: 30_000,
   writeBufferBytesMax: 1_048_576,
   stallTimeoutMs: 60_000,
   ackTimeoutMs: 300_000,

@@ -1,7 +1,7 @@
 /** One MQTT connection, over TCP or WebSocket: the link between its socket and its session. */
 import type { Duplex } from 'node:stream'
 import type { ClientCertificate } from '../auth/auth.ts'
-import type { Broker } from '../broker.ts'
+import type { Peer } from '../broker.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Intake } from '../system/intake.ts'
 import type { Limits } from '../model/limits.ts'
@@ -10,7 +10,6 @@ import type { PacketId, TimeMs } from '../model/message.ts'
 import type { Who } from '../system/refusals.ts'
 import type { Answer, Attachment, CloseReason, Delivery, GapReason, Link } from '../session/link.ts'
 import type { Trial } from '../session/poison.ts'
-import type { Session } from '../session/session.ts'
 import { GAP_TOPIC } from '../model/topics.ts'
 import { FrameGuard } from './wire/frame-guard.ts'
 import type { PacketGate } from './wire/packet-gate.ts'
@@ -40,8 +39,6 @@ export interface ConnectionOptions {
   readonly log: Logger
   readonly refusals: MqttRefusals
   readonly trials: Trials
-  /** The session was found, but the connection is gone before it was attached. */
-  release (session: Session): void
   /** Nothing is left of it: the socket is closed, and what came before was carried out. */
   over (): void
 }
@@ -54,7 +51,8 @@ export class MqttConnection implements Link {
   clean = true
   /** As the protocol level of CONNECT says (0x83, 0x84): it gets the messages of others only, retain flags as sent. */
   isBridge = false
-  session: Session | undefined
+  /** Who it is, once let in. */
+  peer: Peer | undefined
   attachment: Attachment | undefined
   /** Why CONNECT is to be refused: a return code of CONNACK (3.2.2.3). */
   refusal: number | undefined
@@ -74,7 +72,6 @@ export class MqttConnection implements Link {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #trials: Trials
-  readonly #release: (session: Session) => void
   readonly #over: () => void
   #receipts: PendingReceipt[] = []
   /** Bytes of messages that wait for the disk. */
@@ -98,7 +95,6 @@ export class MqttConnection implements Link {
     this.#log = options.log
     this.refusals = options.refusals
     this.#trials = options.trials
-    this.#release = (session) => { options.release(session) }
     this.#over = () => { options.over() }
     this.#socket.on('drain', () => {
       this.#cancelStall?.()
@@ -108,7 +104,7 @@ export class MqttConnection implements Link {
     })
     this.#socket.on('error', (error: Error) => {
       if (this.#isClosed) return
-      this.#log.debug({ clientId: this.session?.clientId, error: error.message }, 'connection closed after an error')
+      this.#log.debug({ clientId: this.peer?.clientId, error: error.message }, 'connection closed after an error')
     })
     this.wire.onClose(() => {
       this.#isDead = true
@@ -123,8 +119,8 @@ export class MqttConnection implements Link {
 
   /** Its name is known when CONNECT was accepted. */
   get who (): Who {
-    const { session, remoteAddress } = this
-    return { remoteAddress, clientId: session?.clientId, principal: session?.principal }
+    const { peer, remoteAddress } = this
+    return { remoteAddress, clientId: peer?.clientId, principal: peer?.principal }
   }
 
   get writable (): boolean {
@@ -135,9 +131,9 @@ export class MqttConnection implements Link {
   get waitingSince (): TimeMs | undefined { return this.#trial?.waitingSince }
 
   /** CONNACK is out: the session is followed from now on. */
-  attach (broker: Broker, session: Session): void {
-    this.#trial = this.#trials.begin(session, this, (deliveries) => { this.#deliver(deliveries) })
-    this.attachment = broker.attach(session, this)
+  attach (peer: Peer): void {
+    this.#trial = this.#trials.begin(peer, this, (deliveries) => { this.#deliver(deliveries) })
+    this.attachment = peer.follow(this)
   }
 
   /** What an earlier connection ended with is answered, or set aside. */
@@ -159,7 +155,7 @@ export class MqttConnection implements Link {
 
   /** A bridge has what it sent itself: as good as acknowledged, or two brokers would send it to and fro for ever. */
   #bridged (deliveries: readonly Delivery[]): readonly Delivery[] {
-    const own = this.session?.clientId
+    const own = this.peer?.clientId
     const [known, others]: [Delivery[], Delivery[]] = [[], []]
     for (const delivery of deliveries) {
       const { packetId, qos, dup, retain, message } = delivery
@@ -175,18 +171,19 @@ export class MqttConnection implements Link {
   release (packetId: PacketId): void { this.#write(pubrel(packetId)) }
 
   gap (count: number, reason: GapReason): void {
-    this.#log.warn({ clientId: this.session?.clientId, count, reason },
+    this.#log.warn({ clientId: this.peer?.clientId, count, reason },
       'session lost messages; it is told if it subscribes to ' + GAP_TOPIC)
-    if (this.session?.subscriptions.has(GAP_TOPIC) !== true) return
+    const { peer } = this
+    if (peer?.hasFilter(GAP_TOPIC) !== true) return
     const payload = Buffer.from(JSON.stringify({ count, reason }))
-    const message = { ...NOTICE, payload, time: this.#clock.now(), publisher: this.session.clientId,
-      principal: this.session.principal }
+    const { clientId: publisher, principal } = peer
+    const message = { ...NOTICE, payload, time: this.#clock.now(), publisher, principal }
     this.deliver([{ packetId: 0 as PacketId, qos: 0, dup: false, retain: false, message }])
   }
 
   close (reason: CloseReason): void {
     if (this.#isClosed) return
-    this.#log.info({ clientId: this.session?.clientId, reason }, 'connection closed by the server')
+    this.#log.info({ clientId: this.peer?.clientId, reason }, 'connection closed by the server')
     this.intake?.stop()
     this.#socket.destroy()
     this.#end(reason)
@@ -287,10 +284,10 @@ export class MqttConnection implements Link {
     this.#cancelStall?.()
     this.#cancelStall = undefined
     if (this.attachment !== undefined) {
-      this.#trials.ended(this.session!, this.#trial, reason)
+      this.#trials.ended(this.peer!, this.#trial, reason)
       this.#trial = undefined
-      this.attachment.detach()
-    } else if (this.session !== undefined) this.#release(this.session)
+    }
+    this.peer?.leave()
     if (this.#isDead) this.#over()
   }
 

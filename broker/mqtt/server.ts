@@ -98,7 +98,6 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       log,
       refusals,
       trials,
-      release: (session) => { broker.release(session) },
       over: () => { connections.delete(connection) }
     })
     connections.add(connection)

@@ -1,9 +1,8 @@
 /** Clients that end their connection each time they get a message: what poison.ts asks of MQTT, and is told by it. */
-import type { Broker } from '../broker.ts'
+import type { Broker, Peer } from '../broker.ts'
 import type { Logger } from '../system/logger.ts'
 import { CONTROL_ID, Suspects, type Trial } from '../session/poison.ts'
 import type { CloseReason, Delivery } from '../session/link.ts'
-import type { Session } from '../session/session.ts'
 
 /** A connection on trial. */
 export interface TriedConnection {
@@ -18,7 +17,7 @@ export interface TriedConnection {
  * device that begins anew says no goodbye.
  */
 const ON_PURPOSE: ReadonlySet<CloseReason | undefined> =
-  new Set(['stalled', 'ended', 'disconnected', 'store-unavailable', 'shutdown'] as const)
+  new Set(['stalled', 'ended', 'disconnected', 'expired', 'store-unavailable', 'shutdown'] as const)
 
 export class Trials {
   readonly #broker: Broker
@@ -31,17 +30,17 @@ export class Trials {
   }
 
   /** A connection is about to be attached; undefined where it delivers as usual. */
-  begin (session: Session, connection: TriedConnection, write: (deliveries: readonly Delivery[]) => void
+  begin (peer: Peer, connection: TriedConnection, write: (deliveries: readonly Delivery[]) => void
   ): Trial | undefined {
-    if (session.clean) return undefined // nothing of it is sent twice
-    const trial = this.#suspects.trial(session.clientId, {
+    if (peer.clean) return undefined // nothing of it is sent twice
+    const trial = this.#suspects.trial(peer.clientId, {
       connection,
       get writes () { return connection.writes },
       write,
       // MQTT has nothing to write that no application hears of
       control: () => { queueMicrotask(() => { trial?.proven(CONTROL_ID) }) },
       setAside: (delivery, attempts) => {
-        this.#broker.setAside(session, delivery, attempts)
+        peer.setAside(delivery, attempts)
           .then((isKept) => trial?.setAside(isKept), () => trial?.setAside())
       },
       over: () => { connection.tried() }
@@ -50,12 +49,12 @@ export class Trials {
   }
 
   /** A connection that was attached is gone, and its session still knows what is out; without a reason: by itself. */
-  ended (session: Session, trial: Trial | undefined, reason: CloseReason | undefined): void {
+  ended (peer: Peer, trial: Trial | undefined, reason: CloseReason | undefined): void {
     const onPurpose = ON_PURPOSE.has(reason)
     if (trial !== undefined) trial.broke(onPurpose)
-    else if (!onPurpose && !session.clean) {
-      const since = session.window?.openSince
-      if (since !== undefined) this.#suspects.broke(session.clientId, this.#broker.clock.now() - since)
+    else if (!onPurpose && !peer.clean) {
+      const since = peer.openSince
+      if (since !== undefined) this.#suspects.broke(peer.clientId, this.#broker.clock.now() - since)
     }
   }
 }

@@ -14,7 +14,8 @@ import type { HeapGuard } from '../system/heap-guard.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Store } from '../store/store.ts'
 import { matches } from '../model/topics.ts'
-import type { Answer, Attachment, CloseReason, GapReason, Link } from './link.ts'
+import { Attached } from './attached.ts'
+import type { CloseReason, Delivery, Following, GapReason, Link, Readable } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { NO_ENTRIES, Puller } from './puller.ts'
 import { cursorChange } from './records.ts'
@@ -62,6 +63,8 @@ export class Follower {
   readonly #outbox: Outbox
   readonly #puller: Puller
   acknowledged = 0
+  /** Messages that were not sent, as the client may not read them. */
+  withheld = 0
   /** Messages offered to sessions. */
   offered = 0
 
@@ -85,6 +88,7 @@ export class Follower {
       isBehind: (session, live) => this.#puller.isBehind(session, live),
       sent: (session) => { events.sent(session) },
       sending: () => { events.sending() },
+      readable: (session, live, some) => this.#readable(session, live, some),
       detach: (session) => { this.detach(session) }
     })
     this.#puller = new Puller({
@@ -108,12 +112,13 @@ export class Follower {
   // --- connections
 
   /** The caller has cut a link that was attached before. */
-  attach (session: Session, link: Link, receivedThrough?: Offset): Attachment {
+  attach (session: Session, link: Link, receivedThrough?: Offset, readable?: Readable): Following {
     if (receivedThrough !== undefined && receivedThrough <= this.#log.tail) {
       this.#acknowledgeThrough(session, receivedThrough)
     }
     const { position } = session
     const live = new Live(link)
+    live.readable = readable
     live.holding = session.held !== undefined
     session.live = live
     const inflightMax = link.inflightMax ?? this.#limits.inflightMessagesMax
@@ -178,6 +183,10 @@ export class Follower {
   offer (session: Session, message: Message | Entry, offset: Offset, qos: QoS): void {
     const live = session.live!
     this.offered++
+    if (live.readable?.(message.topic) === false) {
+      this.#passOver(session, live, offset)
+      return
+    }
     this.#outbox.offered(session, live)
     // Without an offset nobody durable wanted it when it came: a filter that was raised since does not count for it.
     if (qos === 0 || (offset === ORIGIN && !session.clean)) this.#outbox.sendVolatile(live, message, false)
@@ -204,6 +213,8 @@ export class Follower {
   }
 
   // --- what a group gives to a member
+
+  mayRead ({ live }: Session, topic: string): boolean { return live?.readable?.(topic) !== false }
 
   hasRoom (session: Session, qos: QoS): boolean {
     const { live } = session
@@ -235,6 +246,11 @@ export class Follower {
     if (flight === undefined) return
     this.acknowledged++
     if (flight.order > live.ackedOrder) live.ackedOrder = flight.order
+    this.#passed(session, live, flight)
+  }
+
+  /** It is out no more. */
+  #passed (session: Session, live: Live, flight: Flight): void {
     if (flight.offset > 0) {
       this.#index.moved(session)
       this.#events.acknowledged(session)
@@ -244,6 +260,34 @@ export class Follower {
     }
     if (session.membership !== undefined) session.membership.acknowledged(flight)
     if (this.#puller.isBehind(session, live)) this.wake(session)
+  }
+
+  // --- what a client may not read [G7]
+
+  /** It counts as passed: nothing waits for it, and it is no gap, as it was never meant for this client. */
+  #passOver (session: Session, live: Live, offset: Offset): void {
+    this.withheld++
+    if (offset === ORIGIN || session.clean || !live.caughtUp) return // behind, it is met again in the index
+    session.sent = offset
+    this.#events.cursorMoved(session)
+  }
+
+  /** The deliveries that may be sent; the others are passed over. Asked of everything that goes to such a link. */
+  #readable (session: Session, live: Live, deliveries: readonly Delivery[]): readonly Delivery[] {
+    return deliveries.filter((one) => {
+      if (live.readable!(one.message.topic)) return true
+      this.withheld++
+      if (one.qos > 0) this.#withhold(session, live, one as Flight)
+      return false
+    })
+  }
+
+  #withhold (session: Session, live: Live, flight: Flight): void {
+    if (flight.qos === 2 && flight.dup) { // the client may hold the identifier, which PUBREL sets free
+      this.#release(session, flight).then((isOut) => {
+        if (isOut && session.live === live) live.link.release(flight.packetId)
+      }, () => { this.#outbox.cut(session, live, 'store-unavailable') })
+    } else if (session.window!.acknowledge(flight.packetId) !== undefined) this.#passed(session, live, flight)
   }
 
   /** The session goes on without a message that nobody is being sent now [G5]. */
@@ -349,38 +393,5 @@ export class Follower {
     for (const [reason, count] of session.gaps) live.link.gap(count, reason)
     session.gaps = undefined
     this.#events.cursorMoved(session)
-  }
-}
-
-/** One for each attachment of each session, so it is a class: small, and nothing is bound. */
-class Attached implements Attachment {
-  readonly position: Offset
-  readonly #session: Session
-  readonly #live: Live
-  readonly #follower: Follower
-
-  constructor (position: Offset, session: Session, live: Live, follower: Follower) {
-    this.position = position
-    this.#session = session
-    this.#live = live
-    this.#follower = follower
-  }
-
-  acknowledge (packetId: PacketId): void { this.#follower.acknowledge(this.#session, this.#live, packetId) }
-
-  awaits (packetId: PacketId): Answer | undefined {
-    return this.#session.live === this.#live ? this.#session.window?.awaits(packetId) : undefined
-  }
-
-  async received (packetId: PacketId): Promise<void> {
-    await this.#follower.received(this.#session, this.#live, packetId)
-  }
-
-  drained (): void {
-    if (this.#session.live === this.#live) this.#follower.wake(this.#session)
-  }
-
-  detach (): void {
-    if (this.#session.live === this.#live) this.#follower.detach(this.#session)
   }
 }

@@ -22,7 +22,8 @@ export const CLOSE_REASONS = [
   'taken-over', // another connection took the session
   'stalled', // did not take bytes, or did not acknowledge, for too long
   'ended', // the session was ended by its owner, an administrator or a bound
-  'disconnected', // a program asked for it; the session goes on
+  'disconnected', // a program asked for it, or its client is known no more; the session goes on
+  'expired', // so has the proof that let it in, and no fresh one came in time; the session goes on
   'store-unavailable', // what it sent could not be made durable
   'protocol', // it broke the protocol
   'shutdown'
@@ -64,7 +65,12 @@ export interface Link {
   /** Messages the session will never receive, where it would have received them: `count` of them [G5]. */
   gap (count: number, reason: GapReason): void
   close (reason: CloseReason): void
+  /** The proof that let its client in is good for so long: it should bring a fresh one, or will be closed. */
+  expiring? (leftMs: number): void
 }
+
+/** May the client be sent what has this topic? It must be quick, and never throw. */
+export type Readable = (topic: string) => boolean
 
 export const GAP_REASONS = [
   'backlog-messages', 'backlog-bytes', 'backlog-age', 'queue-full', 'damaged', 'set-aside', 'qos-lowered'
@@ -85,4 +91,14 @@ export interface Attachment {
   drained (): void
   /** The connection is gone. The session goes on by itself until it expires; a clean one ends. */
   detach (): void
+}
+
+/** An attachment as the edge has it, which may end it, and say what goes over it. */
+export interface Following extends Attachment {
+  /** False once another link follows the session, or none. */
+  readonly isFollowing: boolean
+  /** Closes the link, if it still follows the session. */
+  cut (reason: CloseReason): void
+  /** From now on, for what is on its way too; undefined: all. */
+  allow (readable: Readable | undefined): void
 }

@@ -28,6 +28,8 @@ export interface OutboxOptions {
   sent (session: Session): void
   /** Asked before anything goes to a link. */
   sending (): void
+  /** What of it the client may read, where it may not read all; the rest is passed over. */
+  readable (session: Session, live: Live, deliveries: readonly Delivery[]): readonly Delivery[]
   detach (session: Session): void
 }
 
@@ -167,7 +169,7 @@ export class Outbox {
     live.gathered = false
     const before = this.delivered
     this.#options.fill(session, live)
-    this.#deliver(live)
+    this.#deliver(session, live)
     this.#left -= this.delivered - before + WRITE_UNITS
     if (this.#options.isBehind(session, live)) this.#gather(session, live) // after everybody else's turn [G8]
   }
@@ -187,9 +189,9 @@ export class Outbox {
   }
 
   /** As much as the link takes; the rest goes when it has drained. */
-  #deliver (live: Live): void {
+  #deliver (session: Session, live: Live): void {
     while (live.outbox.length > 0 && live.link.writable) {
-      let some = live.outbox
+      let some: readonly Delivery[] = live.outbox
       const bytesMax = Math.min(live.link.roomBytes ?? this.#bytesMax, this.#bytesMax)
       const countMax = live.link.roomMessages ?? Infinity
       if (live.outboxBytes <= bytesMax && some.length <= countMax) {
@@ -203,9 +205,14 @@ export class Outbox {
           if (bytes + more > bytesMax) break
           bytes += more
         }
-        live.outbox = some.slice(count)
+        live.outbox = live.outbox.slice(count)
         live.outboxBytes -= bytes
         some = some.slice(0, count)
+      }
+      if (live.readable !== undefined) {
+        this.#left -= some.length
+        some = this.#options.readable(session, live, some)
+        if (some.length === 0) continue
       }
       for (const one of some) if (one.qos > 0) (one as Flight).sentAt = this.#now
       this.delivered += some.length

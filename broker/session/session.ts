@@ -7,7 +7,7 @@ import type { Found } from '../log/topic-log.ts'
 import { PENDING, type Route, type Subscriber } from '../log/route.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type Principal, type QoS, type TimeMs
 } from '../model/message.ts'
-import type { Delivery, GapReason, Link } from './link.ts'
+import type { Delivery, GapReason, Link, Readable } from './link.ts'
 import type { Membership } from './membership.ts'
 import type { Pace } from './pace.ts'
 import type { RetainedDue } from './retained-due.ts'
@@ -46,6 +46,8 @@ export class Live {
   queueBytes = 0
   /** See Cut.ackedOrder. */
   ackedOrder = 0
+  /** What its client may be sent, by topic; undefined for nearly everybody: all that the filters match. */
+  readable: Readable | undefined = undefined
 
   constructor (link: Link) {
     this.link = link

@@ -19,7 +19,8 @@ import { cursorChange, sessionChange } from '../session/records.ts'
 import { Removals, removalOf } from './removals.ts'
 import type { Recovery, Store } from '../store/store.ts'
 import { inboxName, isShared, show } from '../model/topics.ts'
-import type { ConnectRequest, Connected } from '../broker.ts'
+import type { ConnectRequest } from '../broker.ts'
+import type { Connected } from '../core.ts'
 
 export interface SessionsOptions {
   readonly store: Store

@@ -27,6 +27,8 @@ export class Group<M, D> {
   get size (): number { return this.#members.length }
   /** Deliveries that no member has. */
   get waiting (): number { return this.#waiting.length - this.#head }
+  /** What is to go out next. */
+  get first (): D | undefined { return this.#waiting[this.#head] }
   /** Deliveries that a member has and has not acknowledged. */
   get out (): number { return this.#holders.size }
 
@@ -88,14 +90,22 @@ export class Group<M, D> {
   next (hasRoom: (member: M) => boolean): Turn<M, D> | undefined {
     const member = this.waiting === 0 ? undefined : this.turn(hasRoom)
     if (member === undefined) return undefined
+    const delivery = this.#shift()
+    this.#out.get(member)!.add(delivery)
+    this.#holders.set(delivery, member)
+    return { member, delivery, isRepeated: this.#repeated.has(delivery) }
+  }
+
+  /** Nobody gets what is to go out next. */
+  pass (): void { this.#repeated.delete(this.#shift()) }
+
+  #shift (): D {
     const delivery = this.#waiting[this.#head++]
     if (this.#head === this.#waiting.length || this.#head >= COMPACT_MIN) {
       this.#waiting = this.#waiting.slice(this.#head)
       this.#head = 0
     }
-    this.#out.get(member)!.add(delivery)
-    this.#holders.set(delivery, member)
-    return { member, delivery, isRepeated: this.#repeated.has(delivery) }
+    return delivery
   }
 
   /** Acknowledged: nobody gets it again. False where it is not out, as it went back before. */

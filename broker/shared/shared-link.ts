@@ -14,7 +14,7 @@ import { NOT_SENT, type Flight } from '../session/window.ts'
 /** As many as there are packet identifiers: what members hold is bounded by their own windows [G6]. */
 const INFLIGHT_MAX = 65_535
 
-type Following = Pick<Follower, 'give' | 'hasRoom' | 'wakeIfBehind' | 'withdraw'>
+type Following = Pick<Follower, 'give' | 'hasRoom' | 'mayRead' | 'wakeIfBehind' | 'withdraw'>
 
 /** Messages and acknowledgements of groups: their members count them again. */
 export interface Passed { delivered: number, acknowledged: number }
@@ -42,6 +42,8 @@ export class SharedLink implements Link {
   readonly #members = new Map<Session, QoS>()
   readonly #group = new Group<Session, Flight>()
   #untold: Array<[number, GapReason]> = []
+  /** Of what is to be handed to somebody now. */
+  #topic = ''
   #isClosed = false
 
   constructor (options: SharedLinkOptions) {
@@ -54,7 +56,8 @@ export class SharedLink implements Link {
     this.#options.passed.delivered += deliveries.length
     for (const one of deliveries) {
       if (one.qos === 0) {
-        const member = this.#group.turn(this.#hasRoom)
+        this.#topic = one.message.topic
+        const member = this.#group.turn(this.#takes)
         if (member !== undefined) this.#options.follower.give(member, one.message, 0, false)
       } else this.#group.add(one as Flight, one.dup)
     }
@@ -105,7 +108,11 @@ export class SharedLink implements Link {
   }
 
   settled (delivery: Flight): void {
-    if (!this.#group.settle(delivery) || this.#isClosed) return
+    if (this.#group.settle(delivery)) this.#done(delivery)
+  }
+
+  #done (delivery: Flight): void {
+    if (this.#isClosed) return
     this.#options.passed.acknowledged++
     this.attachment?.acknowledge(delivery.packetId)
     this.#rest()
@@ -124,10 +131,32 @@ export class SharedLink implements Link {
     this.#options.follower.hasRoom(member, this.#members.get(member) ?? 0) &&
     this.#group.outAt(member) < Math.max(1, Math.floor(INFLIGHT_MAX / this.#group.size))
 
+  /** Who may not read a message takes it from nobody who may. */
+  readonly #takes = (member: Session): boolean =>
+    this.#hasRoom(member) && this.#options.follower.mayRead(member, this.#topic)
+
+  /** Where nobody of those who are here may, it counts as passed, and holds up nothing behind it. */
+  #mayAny (): boolean {
+    for (const member of this.#members.keys()) if (this.#options.follower.mayRead(member, this.#topic)) return true
+    return this.#members.size === 0
+  }
+
+  #passed (delivery: Flight): void { // unless it was set aside meanwhile, and its identifier is another's
+    if (this.#options.session.window?.get(delivery.packetId) === delivery) this.#done(delivery)
+  }
+
   #handOut (): void {
     for (;;) {
-      const turn = this.#isClosed ? undefined : this.#group.next(this.#hasRoom)
-      if (turn === undefined) return
+      const { first } = this.#group
+      if (first === undefined || this.#isClosed) return
+      this.#topic = first.message.topic
+      const turn = this.#group.next(this.#takes)
+      if (turn === undefined) {
+        if (this.#mayAny()) return
+        this.#group.pass()
+        queueMicrotask(() => { this.#passed(first) }) // a link does not call back at once
+        continue
+      }
       const { member, delivery, isRepeated } = turn
       if (this.#options.session.window?.get(delivery.packetId) !== delivery) { // it was set aside meanwhile
         this.#group.settle(delivery)

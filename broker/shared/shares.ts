@@ -4,7 +4,8 @@
  * is owed, what is out and how far it has come are stored as for any other; its link is its members (shared-link.ts).
  * A member's own subscription, stored too, says that it is one. A group ends with its last member.
  */
-import type { Broker, SubscribeOptions } from '../broker.ts'
+import type { SubscribeOptions } from '../broker.ts'
+import type { Core } from '../core.ts'
 import { type ClientId, type QoS } from '../model/message.ts'
 import type { Follower } from '../session/follower.ts'
 import type { CloseReason } from '../session/link.ts'
@@ -17,7 +18,7 @@ import { filterBehind, isShared, SHARED_QOS_MAX } from '../model/topics.ts'
 export interface SharesOptions {
   readonly sessions: Pick<Sessions, 'connect' | 'release' | 'end' | 'values'>
   readonly follower: Follower
-  readonly broker: Pick<Broker, 'attach' | 'setAside' | 'limits'>
+  readonly broker: Pick<Core, 'attach' | 'setAside' | 'limits'>
   readonly subscribing: {
     subscribe (session: Session, filter: string, qos: QoS, options: SubscribeOptions): Promise<QoS>
   }
@@ -150,7 +151,7 @@ class SharedGroup implements GroupOfMember {
     this.#session = session
     try {
       const asked = Math.max(qos, this.#qos) as QoS
-      await subscribing.subscribe(session, filterBehind(this.name), asked, { isAllowed: true })
+      await subscribing.subscribe(session, filterBehind(this.name), asked, {})
       this.#qos = Math.max(asked, this.#qos)
     } finally {
       sessions.release(session)

@@ -8,7 +8,7 @@ import { Seldom } from './seldom.ts'
 import type { GapReason } from '../session/link.ts'
 
 /** What a program's own Auth is asked. */
-export type AuthHook = 'authenticate' | 'mayPublish' | 'maySubscribe'
+export type AuthHook = 'authenticate' | 'refresh' | 'mayPublish' | 'maySubscribe' | 'mayRead'
 
 export type EndReason =
   | 'expired' | 'clean-connect' | 'administrator' | 'damaged'

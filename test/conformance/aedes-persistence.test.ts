@@ -6,10 +6,10 @@ import assert from 'node:assert'
 import { createRequire } from 'node:module'
 import t from 'tap'
 import type { Test } from 'tap'
-import { anonymous, createBroker, DEFAULT_LIMITS, systemClock } from '../../broker/index.ts'
-import {
-  BrokerPersistence, type ClientSubscription, type ContractClient, type ContractSubscription
-} from '../../broker/mqtt/engine/broker-persistence.ts'
+import { createCore } from '../../broker/holdfast-broker.ts'
+import { DEFAULT_LIMITS, everybody, systemClock } from '../../broker/index.ts'
+import type { ClientSubscription, ContractClient, ContractSubscription } from '../../broker/mqtt/engine/contract.ts'
+import { BrokerPersistence } from '../helpers/broker-persistence.ts'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import type { Store } from '../../broker/store/store.ts'
@@ -97,8 +97,8 @@ function run (kind: string, makeStore: (t: Test) => Store): void {
       })
     },
     async persistence () {
-      const broker = createBroker(
-        { store: makeStore(current), auth: anonymous, limits: DEFAULT_LIMITS, clock: systemClock, makeId: () => '' })
+      const broker = createCore(
+        { store: makeStore(current), auth: everybody, limits: DEFAULT_LIMITS, clock: systemClock, makeId: () => '' })
       await broker.open()
       current.teardown(async () => { await broker.close() })
       return new SuitePersistence(broker)

@@ -6,7 +6,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { ClientId, TimeMs } from '../../broker/model/message.ts'
 import type { Delivery } from '../../broker/session/link.ts'
-import type { Session } from '../../broker/index.ts'
+import type { Session } from '../../broker/session/session.ts'
 import { numbers, Server, TestLink, type World, type WorldFactory } from './session-words.ts'
 
 const TRIES = 4

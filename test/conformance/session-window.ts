@@ -1,7 +1,7 @@
 /** Links that ask for a window of their own size (Link.inflightMax), as a function of a factory of stores. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { Session } from '../../broker/index.ts'
+import type { Session } from '../../broker/session/session.ts'
 import { numbers, Server, TestLink, type World, type WorldFactory } from './session-words.ts'
 
 class SizedLink extends TestLink {

@@ -4,8 +4,12 @@
  * - a link is a connection that writes down what it is handed; `got` is what was delivered, as words
  */
 import type { Test } from 'tap'
-import { createBroker, DEFAULT_LIMITS, type AttachOptions, type Broker, type BrokerOptions, type Connected, type Heap,
-  type HoldfastError, type Limits, type ProgramAuth, type Session } from '../../broker/index.ts'
+import { createCore } from '../../broker/holdfast-broker.ts'
+import type { BrokerOptions } from '../../broker/broker.ts'
+import type { Connected, Core } from '../../broker/core.ts'
+import { DEFAULT_LIMITS, everybody, type AttachOptions, type Heap, type HoldfastError, type Limits
+} from '../../broker/index.ts'
+import type { Session } from '../../broker/session/session.ts'
 import type { TimeSource } from '../../broker/system/clock.ts'
 import type { ClientId, PacketId, Principal, QoS } from '../../broker/model/message.ts'
 import type { Attachment, CloseReason, Delivery, GapReason, Link } from '../../broker/session/link.ts'
@@ -24,10 +28,6 @@ export type WorldFactory = (t: Test) => World
 
 export const DAY_MS = 86_400_000
 const START_MS = 1_700_000_000_000
-const auth: ProgramAuth = {
-  anonymous: false, authenticate: async () => undefined, mayPublish: () => true, maySubscribe: () => true
-}
-
 export class TestLink implements Link {
   writable = true
   readonly deliveries: Delivery[] = []
@@ -69,7 +69,7 @@ interface More {
 }
 
 export class Server {
-  readonly broker: Broker
+  readonly broker: Core
   readonly clock: ManualClock
   readonly store: StoreDouble
   readonly limits: Limits
@@ -85,9 +85,9 @@ export class Server {
     this.clock = createManualClock(startMs)
     this.store = createStoreDouble(world.create())
     const clock = turnUnits === undefined ? this.clock : withTurns(this.clock)
-    this.broker = createBroker({
+    this.broker = createCore({
       store: this.store,
-      auth,
+      auth: everybody,
       limits: this.limits,
       clock,
       makeId: () => 'made',

@@ -3,15 +3,17 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import {
-  anonymous, createBroker, createMqttServer, DEFAULT_LIMITS, Refusals, silent, systemClock,
-  type ProgramAuth, type Broker, type Clock, type Limits, type Logger, type MqttServer, type Store, type TimeSource,
+  authOf, createMqttServer, DEFAULT_LIMITS, everybody, Refusals, silent, systemClock,
+  type Auth, type Clock, type Limits, type Logger, type MqttServer, type ProgramAuth, type Store, type TimeSource,
   type Turns
 } from '../../broker/index.ts'
+import type { Core } from '../../broker/core.ts'
+import { createCore } from '../../broker/holdfast-broker.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 
 export interface InProcessOptions {
   readonly limits?: Partial<Limits>
-  readonly auth?: ProgramAuth
+  readonly auth?: ProgramAuth | Auth
   readonly store?: Store
   readonly clock?: Clock & TimeSource
   readonly log?: Logger
@@ -22,7 +24,7 @@ export interface InProcessOptions {
 }
 
 export interface InProcess {
-  readonly broker: Broker
+  readonly broker: Core
   readonly server: MqttServer
   readonly refusals: Refusals
   readonly host: string
@@ -35,9 +37,9 @@ let lastMade = 0
 
 /** Listens on a free port of 127.0.0.1; closed when the test ends. */
 export async function startInProcess (t: Test, options: InProcessOptions = {}): Promise<InProcess> {
-  const broker = createBroker({
+  const broker = createCore({
     store: options.store ?? createMemoryStore(),
-    auth: options.auth ?? anonymous,
+    auth: options.auth === undefined ? everybody : 'rightsOf' in options.auth ? options.auth : authOf(options.auth),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     clock: options.clock ?? systemClock,
     makeId: () => `made-${++lastMade}`

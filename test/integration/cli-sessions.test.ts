@@ -10,9 +10,10 @@ import { connectAsync, type MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
 import { addSession } from '../../bin/sessions-add.ts'
 import {
-  anonymous, createBroker, DEFAULT_LIMITS, systemClock, type Broker, type ClientId, type Delivery, type Link,
-  type Offset, type Principal
+  DEFAULT_LIMITS, everybody, systemClock, type ClientId, type Delivery, type Link, type Offset, type Principal
 } from '../../broker/index.ts'
+import type { Core } from '../../broker/core.ts'
+import { createCore } from '../../broker/holdfast-broker.ts'
 import { createEmbeddedStore } from '../../broker/store/embedded.ts'
 import { Engine } from '../../broker/store/engine.ts'
 import { StoreInspector } from '../../broker/store/inspect.ts'
@@ -248,10 +249,10 @@ t.test('what is read while a server writes as fast as it can is sound', async t 
 
 const ME = 'anonymous' as Principal
 
-async function openBroker (folder: string): Promise<Broker> {
-  const broker = createBroker({
+async function openBroker (folder: string): Promise<Core> {
+  const broker = createCore({
     store: createEmbeddedStore({ folder }),
-    auth: anonymous,
+    auth: everybody,
     limits: { ...DEFAULT_LIMITS, cursorFlushMs: 20 },
     clock: systemClock,
     makeId: () => 'made'
@@ -260,7 +261,7 @@ async function openBroker (folder: string): Promise<Broker> {
   return broker
 }
 
-function publish (broker: Broker, topic: string, payload: Buffer): Promise<void> {
+function publish (broker: Core, topic: string, payload: Buffer): Promise<void> {
   const publisher = { clientId: 'publisher' as ClientId, principal: ME }
   return new Promise((resolve, reject) => {
     broker.publish(publisher, { topic, payload, qos: 1, retain: false, id: '' },
@@ -269,7 +270,7 @@ function publish (broker: Broker, topic: string, payload: Buffer): Promise<void>
 }
 
 /** Two messages of the session io:_:U1, one of them binary. */
-async function setSomeAside (broker: Broker): Promise<void> {
+async function setSomeAside (broker: Core): Promise<void> {
   const clientId = 'io:_:U1' as ClientId
   const { session } = await broker.connect({ clientId, principal: ME, clean: false, expiryMs: 3_600_000 })
   const deliveries: Delivery[] = []

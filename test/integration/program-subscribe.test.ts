@@ -236,7 +236,7 @@ t.test('each way that reading ends', async (t) => {
   await refused
   const cut = await open('cut')
   const gone = t.rejects(cut.pending, { code: 'CLOSED', message: /disconnected/ })
-  t.equal(holdfast.disconnect('$program:cut'), true)
+  t.equal(holdfast.disconnect('$program:cut'), 1)
   await gone
   t.equal((await holdfast.subscribe('a', { name: 'cut' })).present, true, 'the name is free, and its session goes on')
   const failing = await holdfast.subscribe('a', { onGap: () => { throw new Error('of the program') } })

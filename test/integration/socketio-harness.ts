@@ -7,21 +7,23 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import {
-  silent, Turns, type ProgramAuth, type Broker, type Clock, type Limits, type Logger, type Refusals, type Store,
-  type TimeSource
+  silent, Turns, type Auth, type Clock, type Limits, type Logger, type MqttServer, type ProgramAuth, type Refusals,
+  type Store, type TimeSource
 } from '../../broker/index.ts'
 import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import {
   createSocketioBridge, type BridgeConfig, type SocketioBridge, type SocketioBridgeOptions
 } from '../../bridge/socketio/index.ts'
 import { defaults } from '../../config/schema.ts'
+import type { Core } from '../../broker/core.ts'
 import { startInProcess } from '../helpers/in-process.ts'
 import { within } from '../helpers/wait.ts'
 
 export interface Bridged {
-  readonly broker: Broker
+  readonly broker: Core
   readonly bridge: SocketioBridge
   readonly http: Server
+  readonly mqtt: MqttServer
   readonly url: string
   readonly port: number
   readonly mqttUrl: string
@@ -30,7 +32,7 @@ export interface Bridged {
 
 export interface BridgedOptions {
   readonly limits?: Partial<Limits>
-  readonly auth?: ProgramAuth
+  readonly auth?: ProgramAuth | Auth
   readonly store?: Store
   readonly clock?: Clock & TimeSource
   readonly log?: Logger
@@ -42,7 +44,7 @@ export interface BridgedOptions {
 
 export async function startBridged (t: Test, options: BridgedOptions = {}): Promise<Bridged> {
   const turns = new Turns()
-  const { broker, refusals, port: mqttPort } = await startInProcess(t, { ...options, turns })
+  const { broker, refusals, server: mqtt, port: mqttPort } = await startInProcess(t, { ...options, turns })
   const http = createServer((_request, response) => { response.writeHead(404).end('elsewhere') })
   const bridge = createSocketioBridge({
     broker,
@@ -68,7 +70,7 @@ export async function startBridged (t: Test, options: BridgedOptions = {}): Prom
   })
   const { port } = http.address() as AddressInfo
   const [url, mqttUrl] = [`http://127.0.0.1:${port}`, `mqtt://127.0.0.1:${mqttPort}`]
-  return { broker, refusals, bridge, http, port, url, mqttUrl }
+  return { broker, refusals, bridge, http, mqtt, port, url, mqttUrl }
 }
 
 export type ClientOptions = Partial<ManagerOptions & SocketOptions>

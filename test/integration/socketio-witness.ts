@@ -3,7 +3,9 @@
  * it. Messages carry a number as their argument. The client is in the test's own process, so that the order of what
  * its handlers did and what the broker was told is the real one.
  */
-import type { Attachment, Broker, Delivery, Link, PacketId } from '../../broker/index.ts'
+import type { Core } from '../../broker/core.ts'
+import type { Delivery, Link, PacketId } from '../../broker/index.ts'
+import type { Following } from '../../broker/session/link.ts'
 import { decodePayload } from '../../protocol/envelope.ts'
 import { until } from '../helpers/wait.ts'
 
@@ -18,7 +20,7 @@ export interface Witness {
   wait (name: string, count: number, ms?: number): Promise<void>
 }
 
-export function watch (broker: Broker): Witness {
+export function watch (broker: Core): Witness {
   const handled = new Map<string, Set<number>>()
   /** What each session was sent, by its place in the log. */
   const places = new Map<string, Map<number, number>>()
@@ -37,7 +39,7 @@ export function watch (broker: Broker): Witness {
     acknowledgedBy(name).push(n)
   }
 
-  broker.attach = (session, link, claim): Attachment => {
+  broker.attach = (session, link, claim): Following => {
     const name = session.clientId.replace(/^io:[^:]*:/, '')
     const sent = new Map<PacketId, number>()
     const placed = places.get(name) ?? places.set(name, new Map()).get(name)!

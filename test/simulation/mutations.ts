@@ -187,8 +187,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the end of a connection that was taken over detaches the new one',
-    file: 'broker/session/follower.ts',
-    from: 'if (this.#session.live === this.#live) this.#follower.detach(this.#session)',
+    file: 'broker/session/attached.ts',
+    from: 'if (this.isFollowing) this.#follower.detach(this.#session)',
     to: 'this.#follower.detach(this.#session)'
   },
   {

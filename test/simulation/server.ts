@@ -1,8 +1,8 @@
 /** A server process and its ends of the wires: what the MQTT transport does, without MQTT. */
 import { Suspects } from '../../broker/session/poison.ts'
-import { anonymous, ANONYMOUS } from '../../broker/auth/anonymous.ts'
-import type { Broker } from '../../broker/broker.ts'
-import { createBroker } from '../../broker/holdfast-broker.ts'
+import { ANONYMOUS, everybody } from '../../broker/auth/anonymous.ts'
+import type { Core } from '../../broker/core.ts'
+import { createCore } from '../../broker/holdfast-broker.ts'
 import type { Limits } from '../../broker/model/limits.ts'
 import { silent } from '../../broker/system/logger.ts'
 import { messageBytes, type ClientId, type Message, type Offset, type PacketId, type QoS
@@ -43,7 +43,7 @@ export interface End {
 const TURN_UNITS = [1, 25, 8_000] as const
 
 export class ServerProcess {
-  readonly broker: Broker
+  readonly broker: Core
   readonly options: ServerOptions
   readonly clock: ProcessClock
   #state: 'starting' | 'open' | 'stopping' | 'gone' = 'starting'
@@ -63,9 +63,9 @@ export class ServerProcess {
     this.#lastAckId = options.random.int(1_000_000_000)
     const { redeliveriesMax } = options.scenario.sockets
     let made = 0
-    this.broker = createBroker({
+    this.broker = createCore({
       store: options.disk.mount(this.clock),
-      auth: anonymous,
+      auth: everybody,
       limits: options.limits,
       clock: this.clock,
       makeId: () => `made-${++made}`,

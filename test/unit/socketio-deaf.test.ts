@@ -1,10 +1,16 @@
 import t from 'tap'
 import { DEAF_SESSIONS_MAX, DeafClients, Doubt, SILENT_CONNECTIONS_TOLD } from '../../bridge/socketio/proof/deaf.ts'
-import { silent, type Session } from '../../broker/index.ts'
+import { silent, type Peer } from '../../broker/index.ts'
 import { createManualClock } from '../helpers/manual-clock.ts'
 
-function sessionOf (clientId: string): Session {
-  return { clientId } as unknown as Session
+/** A client that comes for the first time. */
+function sessionOf (clientId: string): Peer {
+  return { clientId, present: false, sessionKey: {} } as unknown as Peer
+}
+
+/** The same session, followed once more. */
+function back (peer: Peer): Peer {
+  return { ...peer, present: true }
 }
 
 t.test('[G2] what a client proves in doubt counts once it has spoken, or after the time', async t => {
@@ -66,19 +72,19 @@ const torn = { suspicion: 'torn', aliveMs: 0, isLeft: false } as const
 t.test('which sessions may have a deaf client', async t => {
   const deaf = new DeafClients(silent)
   const [fresh, restored] = [sessionOf('fresh'), sessionOf('restored')]
-  t.equal(deaf.suspected(fresh, false), undefined, 'none that is new')
-  t.equal(deaf.suspected(restored, true)?.suspicion, 'unknown', 'one from before the server started')
+  t.equal(deaf.suspected(fresh), undefined, 'none that is new')
+  t.equal(deaf.suspected(back(restored))?.suspicion, 'unknown', 'one from before the server started')
   deaf.gone(restored, undefined)
-  t.equal(deaf.suspected(restored, true), undefined, 'but not for ever')
+  t.equal(deaf.suspected(back(restored)), undefined, 'but not for ever')
   deaf.gone(fresh, torn)
-  t.equal(deaf.suspected(fresh, true)?.suspicion, 'torn')
+  t.equal(deaf.suspected(back(fresh))?.suspicion, 'torn')
   deaf.gone(fresh, torn)
-  t.equal(deaf.suspected(fresh, true)?.suspicion, 'torn', 'as long as it is in doubt')
+  t.equal(deaf.suspected(back(fresh))?.suspicion, 'torn', 'as long as it is in doubt')
   deaf.gone(fresh, undefined)
-  t.equal(deaf.suspected(fresh, true), undefined)
+  t.equal(deaf.suspected(back(fresh)), undefined)
   deaf.gone(fresh, torn)
   deaf.forget(fresh.clientId)
-  t.equal(deaf.suspected(fresh, false), undefined, 'not one that has ended')
+  t.equal(deaf.suspected(fresh), undefined, 'not one that has ended')
 })
 
 t.test('on a bad link the time of all connections counts, unless the client left one alive', async t => {
@@ -88,9 +94,9 @@ t.test('on a bad link the time of all connections counts, unless the client left
   deaf.gone(session, { ...torn, aliveMs: 300 })
   deaf.gone(session, torn)
   deaf.gone(session, { ...torn, aliveMs: 500 })
-  t.equal(deaf.suspected(session, true)?.aliveMs, 800)
+  t.equal(deaf.suspected(back(session))?.aliveMs, 800)
   deaf.gone(session, { ...torn, aliveMs: 900, isLeft: true })
-  t.equal(deaf.suspected(session, true)?.aliveMs, 0)
+  t.equal(deaf.suspected(back(session))?.aliveMs, 0)
 })
 
 t.test('the log names a client that says nothing connection after connection, once', async t => {
@@ -106,6 +112,6 @@ t.test('the log names a client that says nothing connection after connection, on
 t.test('[G6] no more than so many sessions are suspected; the one that came first is forgotten', async t => {
   const deaf = new DeafClients(silent)
   for (let i = 0; i <= DEAF_SESSIONS_MAX; i++) deaf.gone(sessionOf(`s${i}`), torn)
-  t.equal(deaf.suspected(sessionOf('s0'), false), undefined)
-  t.equal(deaf.suspected(sessionOf('s1'), false)?.suspicion, 'torn')
+  t.equal(deaf.suspected(sessionOf('s0')), undefined)
+  t.equal(deaf.suspected(sessionOf('s1'))?.suspicion, 'torn')
 })

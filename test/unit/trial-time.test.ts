@@ -6,8 +6,9 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { CONTROL_ID, Suspects, type Trial } from '../../broker/session/poison.ts'
-import { silent, type PacketId, type Session, type TimeMs } from '../../broker/index.ts'
+import { silent, type PacketId, type TimeMs } from '../../broker/index.ts'
 import type { Delivery } from '../../broker/session/link.ts'
+import type { Session } from '../../broker/session/session.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { numbers, Server, TestLink } from '../conformance/session-words.ts'
 

@@ -5,7 +5,7 @@
 import type { Socket } from 'socket.io'
 import {
   HoldfastError, certificateOf, inTime, printable, toDoAbout, type Broker, type ClientCertificate, type ClientId,
-  type Connected, type Logger, type Offset, type Refusals
+  type Credentials, type Identity as Person, type Logger, type Offset, type Peer, type Refusals
 } from '../../../broker/index.ts'
 import type { Connection } from '../connection.ts'
 import type { EndingsBySession } from '../proof/endings.ts'
@@ -23,7 +23,8 @@ import { readPid, sidOf, type Candidate, type Pid, type Seats, type Seeker, type
  * A namespace whose client may come in: its session is there and subscribed, and nothing is delivered yet. Either it is
  * attached, or the session is released.
  */
-export interface Admitted extends Connected {
+export interface Admitted {
+  readonly peer: Peer
   readonly connection: Connection
   readonly rules: NamespaceRules
   /** As the client gave it; undefined where it gave none. */
@@ -197,40 +198,44 @@ export class Admission {
       throw new IdentityError('clientId is too long: with its namespace it takes ' +
         `${bytes} bytes, the limit is ${clientIdBytesMax} (clientIdBytesMax)`)
     }
-    const principal = await this.#options.broker.auth.authenticate(
-      {
-        ...identity.credentials,
-        clientId,
-        via: 'socketio',
-        remoteAddress: socket.handshake.address,
-        certificate: this.#certificates.get(engineOf(socket))
-      })
-    if (principal === undefined) throw new RefusedError('NOT_AUTHORIZED', 'not allowed')
+    const { address: remoteAddress, headers: { cookie } } = socket.handshake
+    const credentials: Credentials = {
+      ...identity.credentials,
+      clientId,
+      via: 'socketio',
+      remoteAddress,
+      cookies: cookie,
+      certificate: this.#certificates.get(engineOf(socket))
+    }
+    const person = await this.#options.broker.authenticate(credentials)
+    const { principal } = person
     // nothing is made for nobody
     if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
     for await (const candidate of seats.candidates({ ...seeker, principal })) {
-      const taken = await this.#connect(socket, candidate, { ...seeker, principal }, request)
+      const asked = { ...request, person, credentials }
+      const taken = await this.#connect(socket, candidate, { ...seeker, principal }, asked)
       if (taken !== undefined) return { ...taken, isKnown: seeker.device?.returned === true }
     }
     throw new Error('there is always a session to be had, at last a new one')
   }
 
   async #connect (
-    socket: Socket, candidate: Candidate, seeker: Seeker, request: Request
+    socket: Socket, candidate: Candidate, seeker: Seeker,
+    request: Request & { readonly person: Person, readonly credentials: Credentials }
   ): Promise<Omit<Taken, 'isKnown'> | undefined> {
     const { broker } = this.#options
     const { auth, address } = socket.handshake
     const { clientId, clean, expiryMs, isClaim, pid } = candidate
-    const { principal, owner, claimed, shown } = seeker
+    const { owner, claimed, shown } = seeker
     const filters = this.#missing(candidate, seeker, request)
-    await broker.checkFilters({ clientId, principal }, filters)
-    if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
     const claimedSid = claimed === undefined ? undefined : sidOf(claimed, shown)
     const freshSid = pid === undefined ? undefined : sidOf(pid, shown)
     let recovered = false
-    const connected = await broker.connect({
+    const peer = await broker.enter({
+      credentials: request.credentials,
+      identity: request.person,
+      filters,
       clientId,
-      principal,
       owner,
       clean,
       expiryMs,
@@ -242,21 +247,20 @@ export class Admission {
         return recovered ? previous! : freshSid ?? ''
       }
     })
-    const { session } = connected
-    recovered &&= connected.present
+    recovered &&= peer.present
     try {
       if (isClaim && !recovered) { // it has ended meanwhile, or somebody else has it
-        broker.release(session, { endsNew: true })
+        peer.leave({ endsNew: true })
         return undefined
       }
-      await Promise.all(filters.map(filter => broker.subscribe(session, filter, 1, { isAllowed: true })))
+      await Promise.all(filters.map(filter => peer.subscribe(filter, 1)))
       if (!this.#isHere(socket)) throw new HoldfastError('CLOSED', 'the connection is gone')
     } catch (error) {
-      broker.release(session, { endsNew: true })
+      peer.leave({ endsNew: true })
       throw error
     }
     return {
-      ...connected,
+      peer,
       recovered,
       owner,
       pid: recovered ? claimed : pid,

@@ -55,8 +55,17 @@ export function readIdentity (
     throw new IdentityError(`clientId is too long: the limit is ${bytesMax} bytes (clientIdBytesMax)`)
   }
   const credentials = shown({ ...given }) ?? shown(auth) ?? shown(query) ?? authorization(headers.authorization)
-  return { name, credentials: credentials ?? { username: undefined, password: undefined } }
+  return { name, credentials: credentials ?? NOTHING_SHOWN }
 }
+
+/** As in `auth`; a text alone is a token. */
+export function readProof (given: unknown): Identity['credentials'] {
+  const source = typeof given === 'string' ? { token: given } : given
+  if (typeof source !== 'object' || source === null) return NOTHING_SHOWN
+  return shown(source as Source) ?? NOTHING_SHOWN
+}
+
+const NOTHING_SHOWN: Identity['credentials'] = { username: undefined, password: undefined }
 
 const SAID: ReadonlyArray<keyof Identified> = ['clientId', 'username', 'password']
 

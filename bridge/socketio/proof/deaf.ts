@@ -14,7 +14,7 @@
  * Clients from 4.6 on are mended, and known by their pid. Which sessions are concerned is in memory: after a restart of
  * the server all are, from the first event with bytes on.
  */
-import type { Clock, ClientId, Logger, Session } from '../../../broker/index.ts'
+import type { Clock, ClientId, Logger, Peer } from '../../../broker/index.ts'
 
 /** `torn`: its last link may have broken inside a binary event; `unknown`: nobody knows how the last one ended. */
 export type Suspicion = 'torn' | 'unknown'
@@ -42,26 +42,27 @@ interface Suspected {
 
 const UNKNOWN: Suspected = { suspicion: 'unknown', aliveMs: 0, connections: 0 }
 
+type Suspect = Pick<Peer, 'clientId' | 'present' | 'sessionKey'>
+
 /** Which sessions have a client that may be deaf. */
 export class DeafClients {
   readonly #log: Logger
   readonly #suspected = new Map<ClientId, Suspected>()
   /** Whose last connection was to this process. */
-  readonly #met = new WeakSet<Session>()
+  readonly #met = new WeakSet<Peer['sessionKey']>()
 
   constructor (log: Logger) {
     this.#log = log
   }
 
-  /** A client that is not of 4.6 or later is about to follow the session; `present`: not for the first time. */
-  suspected (session: Session, present: boolean): Suspected | undefined {
-    return this.#suspected.get(session.clientId) ?? (present && !this.#met.has(session) ? UNKNOWN : undefined)
+  /** A client that is not of 4.6 or later is about to follow its session. */
+  suspected ({ clientId, present, sessionKey }: Suspect): Suspected | undefined {
+    return this.#suspected.get(clientId) ?? (present && !this.#met.has(sessionKey) ? UNKNOWN : undefined)
   }
 
   /** Its connection is gone. Nothing is concluded of a client that is sound. */
-  gone (session: Session, conclusion: Conclusion | undefined): void {
-    const { clientId } = session
-    this.#met.add(session)
+  gone ({ clientId, sessionKey }: Suspect, conclusion: Conclusion | undefined): void {
+    this.#met.add(sessionKey)
     const before = this.#suspected.get(clientId)
     this.#suspected.delete(clientId)
     if (conclusion === undefined) return

@@ -1,5 +1,5 @@
 /**
- * Aedes speaks the protocol; what it must never do is promise. This file and engine-client.ts know how Aedes works
+ * Aedes speaks the protocol; what it must never do is promise. This file and client.ts know how Aedes works
  * inside, and test/integration/aedes-contract.test.ts fails when an upgrade changes one of these details:
  *
  * - `authorizePublish` runs before anything else is done with a PUBLISH, and may take its time. The message is
@@ -13,28 +13,27 @@
  * - The error of a CONNECT that does not come says CONNECT_LATE.
  * - 'connackSent' is emitted in the turn in which Aedes notes that CONNACK is out.
  *
- * What it does with a connection and its client is in engine-client.ts.
+ * Each packet that asks for something has a file: CONNECT connecting.ts, PUBLISH incoming.ts. What Aedes does with a
+ * connection and its client is in client.ts.
  */
-import { Aedes } from 'aedes'
-import type { Broker, PublishRequest } from '../../broker.ts'
-import { HoldfastError, type ErrorCode } from '../../model/errors.ts'
+import { Aedes, type AedesOptions as EngineOptions } from 'aedes'
+import type { Broker } from '../../broker.ts'
+import type { HoldfastError } from '../../model/errors.ts'
 import type { Logger } from '../../system/logger.ts'
-import type { ClientId, PacketId, Principal, QoS } from '../../model/message.ts'
-import type { Who } from '../../system/refusals.ts'
-import { breaksProtocol, isBridgeNotice, show } from '../../model/topics.ts'
+import type { QoS } from '../../model/message.ts'
 import type { Turns } from '../../system/turns.ts'
 import type { MqttConnection } from '../connection.ts'
 import {
-  CONNECTION, EARLY_PACKETS_MAX, openClient, type Callback, type EngineClientOptions, type InnerClient
+  CONNECTION, EARLY_PACKETS_MAX, openClient, toldOf, type Callback, type EngineClientOptions, type InnerClient
 } from './client.ts'
+import { Connecting, type InnerConnect } from './connecting.ts'
+import { willMessage, type ContractClient, type ContractPacket, type ContractSubscription } from './contract.ts'
+import { Incoming, type Qos0Messages } from './incoming.ts'
 import { REFUSED_FILTER, REPEATED_FILTER } from '../wire/packet-gate.ts'
 import type { MqttRefusals } from '../refusals.ts'
-import {
-  SessionPersistence, willMessage, type ContractClient, type ContractPacket, type ContractSubscription
-} from './persistence.ts'
+import { SessionPersistence } from './persistence.ts'
 
-/** pass: to whoever is connected; keep: as if it had come at QoS 1, without a receipt. */
-export type Qos0Messages = 'pass' | 'keep'
+export type { Qos0Messages } from './incoming.ts'
 
 export interface AedesOptions {
   readonly broker: Broker
@@ -54,66 +53,78 @@ export interface AedesServer {
   close (): Promise<void>
 }
 
-type Receipt = (error?: HoldfastError) => void
-interface Expected { topic: string, qos: QoS, packetId: number, bytes: number }
-interface InnerConnect { clientId: string, clean: boolean, bridgeMode?: boolean, will?: ContractPacket }
-
 const PRESENT_MARKER: readonly ContractSubscription[] = [{ topic: '$holdfast/present', qos: 0 }]
-/** What a message costs in memory besides its topic and payload, about. */
-const MESSAGE_OVERHEAD_BYTES = 256
-/** Client identifiers that the Socket.IO bridge makes (bridge/socketio). */
-const BRIDGE_PREFIX = 'io:'
-
-/** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
-const REFUSED = { identifier: 2, unavailable: 3, credentials: 4, notAuthorized: 5 } as const
+const NO_MARKER: readonly ContractSubscription[] = []
 
 /** The error of a client that has not sent CONNECT within the time for it. */
 const CONNECT_LATE = 'connect did not arrive in time'
 
-const RETURN_CODES: Partial<Record<ErrorCode, number>> = {
-  CLIENT_ID_INVALID: REFUSED.identifier,
-  SESSION_FOREIGN: REFUSED.notAuthorized,
-  NOT_AUTHORIZED: REFUSED.notAuthorized
+/** What the hooks share. */
+interface Verbs {
+  readonly broker: Broker
+  readonly refusals: MqttRefusals
+  readonly connecting: Connecting
+  readonly incoming: Incoming
+  /** Set for the one call of subscriptionsByClient that follows in the same turn. */
+  isPresent: boolean
 }
 
-export async function createAedes (
-  { broker, log, refusals, qos0Messages, turns, makeId, sessionExpiryMs }: AedesOptions
-): Promise<AedesServer> {
-  const { limits } = broker
-  const keepsQos0 = qos0Messages === 'keep'
-  /** Set for the one call of subscriptionsByClient that follows in the same turn. */
-  let isPresent = false
+const connectionOf = (client: ContractClient): MqttConnection | undefined => (client as InnerClient)[CONNECTION]
 
-  /** CONNECTs since the start. */
-  let connects = 0
-  /** The client that connected last under an identifier. */
-  const latest = new Map<string, InnerClient>()
-
-  const connectionOf = (client: ContractClient): MqttConnection | undefined => (client as InnerClient)[CONNECTION]
-
-  class AedesPersistence extends SessionPersistence {
-    override subscriptionsByClient (): ReturnType<SessionPersistence['subscriptionsByClient']> {
-      return Promise.resolve(isPresent ? PRESENT_MARKER : [])
-    }
-
-    /**
-     * Aedes forgets the will of a client when it connects and again when its connection has ended. In a takeover the
-     * latter comes after the new connection has put its own will, which must stay.
-     */
-    override async delWill (client: ContractClient): Promise<void> {
-      const last = latest.get(client.id)
-      if (client === last || last === undefined || last.closed) await broker.wills.remove(client.id as ClientId)
+export async function createAedes (options: AedesOptions): Promise<AedesServer> {
+  const { broker, log, refusals, turns } = options
+  const verbs: Verbs = {
+    broker,
+    refusals,
+    connecting: new Connecting(options),
+    incoming: new Incoming({ ...options, limits: broker.limits }),
+    isPresent: false
+  }
+  const { connecting, incoming } = verbs
+  const aedes = await createEngine(verbs)
+  listen(aedes, options)
+  const clients = new Set<InnerClient>()
+  /** What is taken past the engine ends its client by itself. */
+  const doneOf = (client: InnerClient): Callback => (error) => { if (error != null) client.emit('error', error) }
+  const clientOptions: EngineClientOptions = {
+    aedes,
+    broker,
+    log,
+    turns,
+    publish: (client, packet, packetId) => { incoming.accept(client, packet, packetId, doneOf(client)) },
+    refuse: (client, packet, topic, packetId) => { incoming.refuse(client, packet, topic, packetId, doneOf(client)) },
+    skippedBytesMax: refusals.isAcknowledging ? broker.limits.skippedPacketBytesMax : 0,
+    over (client) {
+      clients.delete(client)
+      connecting.over(client)
     }
   }
-  const persistence = new AedesPersistence({
+  return {
+    handle (connection) { clients.add(openClient(connection, clientOptions)) },
+    pause () { for (const client of clients) client[CONNECTION].intake?.stop() },
+    async close () {
+      await new Promise<void>((resolve) => { aedes.close(() => { resolve() }) })
+      for (const client of clients) {
+        client.close()
+        client[CONNECTION].wire.stream.destroy() // whatever it has not taken
+      }
+    }
+  }
+}
+
+async function createEngine (verbs: Verbs): Promise<Aedes> {
+  const { broker, connecting } = verbs
+  const { limits } = broker
+  const persistence = new SessionPersistence({
     broker,
-    sessionOf: (client) => connectionOf(client)?.session,
+    peerOf: (client) => connectionOf(client)?.peer,
+    presence: () => verbs.isPresent ? PRESENT_MARKER : NO_MARKER,
+    isLatest: (client) => connecting.isLast(client),
     acknowledge: (client, packetId) => { connectionOf(client)?.acknowledge(packetId) },
     received: async (client, packetId) => { await connectionOf(client)?.received(packetId) },
     failed: (client) => { connectionOf(client)?.close('store-unavailable') }
   })
-
-  const aedes = await Aedes.createBroker({
+  const engine: EngineOptions & { persistence: SessionPersistence, mq: typeof silentEmitter } = {
     persistence,
     mq: silentEmitter,
     queueLimit: EARLY_PACKETS_MAX,
@@ -121,177 +132,92 @@ export async function createAedes (
     drainTimeout: limits.stallTimeoutMs,
     maxInflightInbound: 0, // incomingMax is looked after by the broker
     maxClientsIdLength: limits.clientIdBytesMax, // 23 in MQTT 3.1, else; in bytes the broker looks at it
+    ...connectHooks(verbs),
+    authorizeSubscribe: subscribeHook(verbs),
+    authorizePublish: publishHook(verbs)
+  }
+  const aedes = await Aedes.createBroker(engine)
+  // Its own bound disconnects; ours is behind authorizePublish, or answers 0x80. As an option it is 150 at most.
+  ;(aedes as unknown as { maxTopicLevels: number }).maxTopicLevels = Infinity
+  return aedes
+}
 
+function connectHooks (verbs: Verbs): Required<Pick<EngineOptions, 'preConnect' | 'authenticate'>> {
+  const { connecting } = verbs
+  return {
     preConnect (client, packet, done) {
-      const connection = connectionOf(client)!
-      const connect = packet as unknown as InnerConnect
-      connection.clean = connect.clean
-      connection.isBridge = connect.bridgeMode === true
-      connection.order = ++connects
-      if (connect.clientId === '') {
-        if (connect.clean) connect.clientId = makeId() // [MQTT-3.1.3-6]
-        else connection.refusal = REFUSED.identifier // [MQTT-3.1.3-8]
-      }
-      // Sessions of the Socket.IO bridge have names of their own, which a device must not take [G7].
-      if (connect.clientId.startsWith(BRIDGE_PREFIX)) connection.refusal = REFUSED.identifier
-      connect.clean = false
-      if (connect.will !== undefined && breaksProtocol(connect.will.topic)) connection.refusal = REFUSED.notAuthorized
+      connecting.begin(connectionOf(client)!, packet as unknown as InnerConnect)
       done(null, true)
     },
 
     authenticate (client, username, password, done) {
-      const connection = connectionOf(client)!
-      connect(client as InnerClient, connection, username, password).then((present) => {
-        if (connection.isClosed) {
-          if (connection.session !== undefined) broker.release(connection.session, { endsNew: true })
-          return
-        }
-        latest.set(client.id, client as InnerClient)
-        isPresent = present
+      const inner = client as InnerClient
+      connecting.enter(inner, username, password).then((present) => {
+        if (present === undefined) return
+        verbs.isPresent = present
         done(null, true)
-        isPresent = false
+        verbs.isPresent = false
       }, (error: Error) => {
-        if (connection.isClosed) return
-        const known = error instanceof HoldfastError ? RETURN_CODES[error.code] : undefined
-        const returnCode = connection.refusal ?? known ?? REFUSED.unavailable
-        const code = error instanceof HoldfastError ? error.code : 'INTERNAL'
-        // one that has a later connection, or comes while the server stops, was not refused
-        if (code !== 'CLOSED') {
-          refusals.client(toldOf(client as InnerClient), { code, message: error.message }, returnCode)
-        }
+        if (inner[CONNECTION].isClosed) return
+        const returnCode = connecting.refuse(inner, error)
         done(Object.assign(error, { returnCode }) as Parameters<typeof done>[0], null)
       })
-    },
+    }
+  }
+}
 
-    authorizeSubscribe (client, subscription, done) {
-      const session = connectionOf(client)?.session
-      if (session === undefined || subscription.topic === PRESENT_MARKER[0].topic ||
-        subscription.topic.startsWith(REFUSED_FILTER)) {
-        done(null, null)
-        return
-      }
-      if (subscription.topic.startsWith(REPEATED_FILTER)) {
-        done(null, subscription)
-        return
-      }
-      broker.subscribe(session, subscription.topic, subscription.qos as QoS, { mayShare: true }).then((qos) => {
-        done(null, { ...subscription, qos })
-      }, (error: HoldfastError) => {
-        refusals.filter(toldOf(client as InnerClient), subscription.topic, error)
-        if (error.retriable) done(error)
-        else done(null, null) // 0x80 (3.9.3)
-      })
-    },
-
-    authorizePublish (client, packet, done) {
-      const inner = client as InnerClient | null
-      const publish = packet as unknown as ContractPacket
-      const connection = inner === null ? undefined : connectionOf(inner)
-      const session = connection?.session
-      if (inner === null || connection === undefined || session === undefined) {
-        done(new Error('nobody may publish before CONNACK')) // the gate is there so that nobody does
-        return
-      }
-      if (inner.closed) { // its will: it stays owed until it is durable, which Aedes would not wait for
-        if (inner.will !== null) broker.wills.publish(willMessage(session, publish, broker))
-        done(new Error('published as a will'))
-        return
-      }
-      const { topic, payload, qos, retain, messageId } = publish
-      publish.qos = 0
-      publish.retain = false
-      const copy = Buffer.from(payload) // as in takeDirectly()
-      accept(inner, connection, { topic, payload: copy, qos, retain, id: '' }, messageId!, done)
+function subscribeHook ({ refusals }: Verbs): Required<EngineOptions>['authorizeSubscribe'] {
+  return (client, subscription, done) => {
+    const peer = connectionOf(client)?.peer
+    if (peer === undefined || subscription.topic === PRESENT_MARKER[0].topic ||
+      subscription.topic.startsWith(REFUSED_FILTER)) {
+      done(null, null)
+      return
     }
-  })
-
-  async function connect (client: InnerClient, connection: MqttConnection, username: string | undefined,
-    password: Buffer | undefined): Promise<boolean> {
-    if (connection.refusal !== undefined) {
-      throw new HoldfastError('CLIENT_ID_INVALID',
-        `it is empty with CleanSession 0, begins with ${BRIDGE_PREFIX}, or its will has a topic that is not allowed`)
+    if (subscription.topic.startsWith(REPEATED_FILTER)) {
+      done(null, subscription)
+      return
     }
-    const clientId = client.id as ClientId
-    const { via, remoteAddress, certificate } = connection.wire
-    const principal = await broker.auth.authenticate({ clientId, username, password, via, remoteAddress, certificate })
-    if (principal === undefined) {
-      connection.refusal = username === undefined ? REFUSED.notAuthorized : REFUSED.credentials
-      throw new HoldfastError('NOT_AUTHORIZED', 'unknown user or wrong password')
-    }
-    if (connection.isClosed) throw new HoldfastError('CLOSED', 'the connection is gone') // nothing is made for nobody
-    await checkWill(client, principal)
-    const last = latest.get(clientId)
-    if (connection.isClosed || (last !== undefined && last[CONNECTION].order > connection.order)) {
-      throw new HoldfastError('CLOSED', 'the client has gone, or has a later connection') // [MQTT-3.1.4-2]
-    }
-    const { clean } = connection
-    const connected = await broker.connect({
-      clientId, principal, clean, expiryMs: sessionExpiryMs(via), remoteAddress, isWanted: () => !connection.isClosed
+    peer.subscribe(subscription.topic, subscription.qos as QoS, { mayShare: true }).then((qos) => {
+      done(null, { ...subscription, qos })
+    }, (error: HoldfastError) => {
+      refusals.filter(toldOf(client as InnerClient), subscription.topic, error)
+      if (error.retriable) done(error)
+      else done(null, null) // 0x80 (3.9.3)
     })
-    connection.session = connected.session
-    return connected.present
   }
+}
 
-  /** A will that can never be published is taken off, or its client is refused. */
-  async function checkWill (client: InnerClient, principal: Principal): Promise<void> {
-    const will = client._will
-    if (will == null) return
-    const clientId = client.id as ClientId
-    try {
-      broker.checkMessage(will.topic, will.payload.length)
-      if (!(await broker.auth.mayPublish(principal, clientId, will.topic))) {
-        throw new HoldfastError('NOT_AUTHORIZED', `a will on ${show(will.topic)}`)
-      }
-    } catch (error) {
-      const refusal = error as HoldfastError
-      if (refusal.retriable) throw refusal
-      if (!isBridgeNotice(will.topic)) {
-        broker.refuse(clientId, will.topic, refusal, () => {})
-        if (!refusals.will(toldOf(client), will.topic, refusal)) {
-          throw new HoldfastError('NOT_AUTHORIZED', `its will: ${refusal.message}`)
-        }
-      }
-      client._will = undefined
+function publishHook ({ broker, incoming }: Verbs): Required<EngineOptions>['authorizePublish'] {
+  return (client, packet, done) => {
+    const inner = client as InnerClient | null
+    const publish = packet as unknown as ContractPacket
+    const peer = inner === null ? undefined : connectionOf(inner)?.peer
+    if (inner === null || peer === undefined) {
+      done(new Error('nobody may publish before CONNACK')) // the gate is there so that nobody does
+      return
     }
-  }
-
-  /**
-   * PUBLISH, of any QoS: appended, then its receipt [G1].
-   * @param done called when it is done with; with an error the connection ends
-   */
-  function accept (client: InnerClient, connection: MqttConnection, request: PublishRequest, packetId: number,
-    done: Callback): void {
-    const { topic, payload, qos } = request
-    const bytes = topic.length + payload.length + MESSAGE_OVERHEAD_BYTES
-    const receipt = receiptOf(client, { topic, qos, packetId, bytes }, done)
-    if (qos === 2) broker.publishOnce(connection.session!, packetId as PacketId, request, receipt)
-    else broker.publish(connection.session!, qos === 0 && keepsQos0 ? { ...request, qos: 1 } : request, receipt)
-  }
-
-  /** A message of so many bytes in memory is on its way; what is done when it has arrived, or was refused. */
-  function receiptOf (client: InnerClient, { topic, qos, packetId, bytes }: Expected, done: Callback): Receipt {
-    const connection = client[CONNECTION]
-    connection.took(bytes)
-    return (error) => {
-      if (error !== undefined && !refusals.message(toldOf(client), topic, error)) {
-        done(error)
-        return
-      }
-      if (qos > 0) connection.receipt(packetId, qos)
-      connection.gave(bytes)
-      done(null)
+    if (inner.closed) { // its will: it stays owed until it is durable, which Aedes would not wait for
+      if (inner.will !== null) broker.wills.publish(willMessage(peer, publish, broker))
+      done(new Error('published as a will'))
+      return
     }
+    const { topic, payload, qos, retain, messageId } = publish
+    publish.qos = 0
+    publish.retain = false
+    const copy = Buffer.from(payload) // as in takeDirectly()
+    incoming.accept(inner, { topic, payload: copy, qos, retain, id: '' }, messageId!, done)
   }
+}
 
-  // Its own bound disconnects; ours is behind authorizePublish, or answers 0x80. As an option it is 150 at most.
-  ;(aedes as unknown as { maxTopicLevels: number }).maxTopicLevels = Infinity
-
+function listen (aedes: Aedes, { broker, log, refusals }: AedesOptions): void {
+  const { limits } = broker
   aedes.on('connackSent', (connack, client) => {
     const connection = connectionOf(client)!
-    if (connack.returnCode !== 0 || connection.isClosed || connection.session === undefined) return
+    if (connack.returnCode !== 0 || connection.isClosed || connection.peer === undefined) return
     connection.guard.packetBytesMax = limits.packetBytesMax
     // One that can't be told anything follows nothing; what it sent is carried out all the same.
-    if (!connection.isDead) connection.attach(broker, connection.session)
+    if (!connection.isDead) connection.attach(connection.peer)
     queueMicrotask(() => { connection.gate?.open() }) // when Aedes has noted it, before anything else is read
   })
   // What is refused has its line already, and anybody can have a connection that breaks.
@@ -306,50 +232,9 @@ export async function createAedes (
   ;(aedes as unknown as NodeJS.EventEmitter).on('error', (error: Error) => {
     log.error({ error: error.message }, 'MQTT engine')
   })
-
-  const clients = new Set<InnerClient>()
-  const options: EngineClientOptions = {
-    aedes,
-    broker,
-    log,
-    turns,
-    publish (client, packet, packetId) {
-      accept(client, client[CONNECTION], packet, packetId, (error) => {
-        if (error != null) client.emit('error', error)
-      })
-    },
-    refuse (client, { qos, bytes }, topic, packetId) {
-      const error = new HoldfastError('MESSAGE_TOO_LARGE',
-        `${bytes} bytes on ${show(topic)}; packetBytesMax = ${limits.packetBytesMax}`)
-      broker.refuse(client.id as ClientId, topic, error,
-        receiptOf(client, { topic, qos, packetId, bytes: MESSAGE_OVERHEAD_BYTES }, (error) => {
-          if (error != null) client.emit('error', error)
-        }))
-    },
-    skippedBytesMax: refusals.isAcknowledging ? limits.skippedPacketBytesMax : 0,
-    over (client) {
-      clients.delete(client)
-      if (latest.get(client.id) === client) latest.delete(client.id)
-    }
-  }
-  return {
-    handle (connection) { clients.add(openClient(connection, options)) },
-    pause () { for (const client of clients) client[CONNECTION].intake?.stop() },
-    async close () {
-      await new Promise<void>((resolve) => { aedes.close(() => { resolve() }) })
-      for (const client of clients) {
-        client.close()
-        client[CONNECTION].wire.stream.destroy() // whatever it has not taken
-      }
-    }
-  }
 }
 
-function toldOf (client: InnerClient): Who {
-  return { ...client[CONNECTION].who, clientId: client.id }
-}
-
-/** Carries nothing: Aedes's own topics ($SYS) would tell everybody who is connected and what he subscribes to. */
+/** Carries nothing: Aedes's own topics ($SYS) would tell everybody who is connected and what they subscribe to. */
 const silentEmitter = {
   on (_topic: string, _listener: unknown, done?: () => void) { done?.() },
   removeListener (_topic: string, _listener: unknown, done?: () => void) { done?.() },

@@ -21,6 +21,7 @@ import { copyUnits, Intake } from '../../system/intake.ts'
 import type { Limits } from '../../model/limits.ts'
 import type { Logger } from '../../system/logger.ts'
 import type { PacketId } from '../../model/message.ts'
+import type { Who } from '../../system/refusals.ts'
 import { checkFilter } from '../../model/topics.ts'
 import type { Turns } from '../../system/turns.ts'
 import type { MqttConnection } from '../connection.ts'
@@ -29,7 +30,7 @@ import { Ending } from '../ending.ts'
 import { EngineStream } from './stream.ts'
 import { FirstBytes } from '../foreign.ts'
 import { PacketGate, type GatedPacket, type GateOptions } from '../wire/packet-gate.ts'
-import type { ContractPacket } from './persistence.ts'
+import type { ContractPacket } from './contract.ts'
 import { SkippedPublish, headerEnd } from '../wire/skipped-publish.ts'
 import { TopicReader } from '../wire/topic-reader.ts'
 import { WholePackets } from '../wire/whole-packets.ts'
@@ -50,6 +51,15 @@ export interface InnerClient extends Client {
   will: ContractPacket | null
   /** As CONNECT brought it; `will` is set later. */
   _will: ContractPacket | null | undefined
+}
+
+/** As CONNECT brought it. */
+export function askedWill (client: InnerClient): ContractPacket | undefined { return client._will ?? undefined }
+export function dropWill (client: InnerClient): void { client._will = undefined }
+
+/** As the log names it. */
+export function toldOf (client: InnerClient): Who {
+  return { ...client[CONNECTION].who, clientId: client.id }
 }
 
 export type Callback = (error?: Error | null) => void

@@ -1,88 +1,103 @@
 /**
- * The persistence that Aedes is given: the contract of broker-persistence.ts, without what the session and the hooks of
- * aedes.ts have done before Aedes asks for it. Every override says who does it.
+ * The persistence that Aedes is given. The peers and the hooks of aedes.ts have done nearly all of it before Aedes asks
+ * for it: each method says who does it. The contract itself, whole and over the broker, is tried by its abstract suite
+ * (test/conformance/aedes-persistence.test.ts).
  */
 import { Readable } from 'node:stream'
-import type { Broker } from '../../broker.ts'
+import type { Broker, Peer } from '../../broker.ts'
 import type { PacketId } from '../../model/message.ts'
-import type { Session } from '../../session/session.ts'
 import {
-  BrokerPersistence, willMessage, type ClientSubscription, type ContractClient, type ContractPacket,
+  willMessage, type ClientSubscription, type ContractBroker, type ContractClient, type ContractPacket,
   type ContractSubscription
-} from './broker-persistence.ts'
+} from './contract.ts'
 import { Resolved } from './resolved.ts'
 
-export { willMessage, type ContractClient, type ContractPacket, type ContractSubscription }
-
 const NOTHING = new Resolved<undefined>(undefined)
+const NOBODY: readonly ClientSubscription[] = []
 
-/** How the transport finds the session of a client, and what an acknowledgement does. */
+/** How the transport finds the peer of a client, and what an acknowledgement does. */
 export interface PersistenceOptions {
-  readonly broker: Broker
-  sessionOf (client: ContractClient): Session | undefined
+  readonly broker: Pick<Broker, 'clock' | 'wills'>
+  peerOf (client: ContractClient): Peer | undefined
+  /** For the one call that follows in the turn in which a client was let in. */
+  presence (): readonly ContractSubscription[]
+  /** Of two connections under one identifier, is this the one whose will counts? */
+  isLatest (client: ContractClient): boolean
   acknowledge (client: ContractClient, packetId: PacketId): void
   received (client: ContractClient, packetId: PacketId): Promise<void>
   /** The store could not forget an identifier: PUBCOMP must not be sent. */
   failed (client: ContractClient): void
 }
 
-export class SessionPersistence extends BrokerPersistence {
+export class SessionPersistence {
   readonly #options: PersistenceOptions
+  broker: ContractBroker | undefined
 
   constructor (options: PersistenceOptions) {
-    super(options.broker)
     this.#options = options
   }
 
+  async setup (broker: ContractBroker): Promise<void> { this.broker = broker }
+  async destroy (): Promise<void> {}
+
   // --- subscriptions: the session restores and routes by itself; for Aedes there are none
 
-  override async subscriptionsByClient (): Promise<readonly ContractSubscription[]> { return [] }
-  override async subscriptionsByTopic (): Promise<readonly ClientSubscription[]> { return [] }
+  subscriptionsByClient (): Promise<readonly ContractSubscription[]> {
+    return Promise.resolve(this.#options.presence())
+  }
+
+  async subscriptionsByTopic (): Promise<readonly ClientSubscription[]> { return NOBODY }
 
   /** authorizeSubscribe has made them, where it is known which are refused. */
-  override async addSubscriptions (): Promise<void> {}
+  async addSubscriptions (): Promise<void> {}
 
   /** Of the session that the connection follows, which may be a clean one. */
-  override async removeSubscriptions (client: ContractClient, filters: readonly string[]): Promise<void> {
-    const session = this.#options.sessionOf(client)
-    if (session === undefined) return
-    await Promise.all(filters.map(async (filter) => { await this.#options.broker.unsubscribe(session, filter) }))
+  async removeSubscriptions (client: ContractClient, filters: readonly string[]): Promise<void> {
+    const peer = this.#options.peerOf(client)
+    if (peer === undefined) return
+    await Promise.all(filters.map(async (filter) => { await peer.unsubscribe(filter) }))
   }
 
   /** A clean session begins without any. */
-  override async cleanSubscriptions (): Promise<void> {}
+  async cleanSubscriptions (): Promise<void> {}
 
   // --- retained messages: authorizePublish has stored them, the session sends them
 
-  override async storeRetained (): Promise<void> {}
-  override createRetainedStreamCombi (): Readable { return Readable.from([]) }
+  async storeRetained (): Promise<void> {}
+  createRetainedStreamCombi (): Readable { return Readable.from([]) }
 
   // --- the window of the session stands for the outgoing queue
 
+  outgoingEnqueue (): PromiseLike<unknown> { return NOTHING }
+  outgoingEnqueueCombi (): PromiseLike<unknown> { return NOTHING }
+  outgoingStream (): Readable { return Readable.from([]) }
+
   /** PUBREC: PUBREL follows when it resolves. */
-  override outgoingUpdate (client: ContractClient, packet: ContractPacket): PromiseLike<unknown> {
+  outgoingUpdate (client: ContractClient, packet: ContractPacket): PromiseLike<unknown> {
     return this.#options.received(client, packet.messageId as PacketId)
   }
 
   /** PUBACK and PUBCOMP. */
-  override outgoingClearMessageId (client: ContractClient, packet: ContractPacket): PromiseLike<unknown> {
+  outgoingClearMessageId (client: ContractClient, packet: ContractPacket): PromiseLike<unknown> {
     this.#options.acknowledge(client, packet.messageId as PacketId)
     return NOTHING
   }
 
   // --- incoming QoS 2: authorizePublish has stored it, in the session that the connection follows
 
-  override async incomingGetPacket (client: ContractClient, packet: ContractPacket): Promise<Partial<ContractPacket>> {
-    const session = this.#options.sessionOf(client)
-    if (session !== undefined && this.#options.broker.hasIncoming(session, packet.messageId as PacketId)) return packet
+  async incomingStorePacket (): Promise<void> {}
+  async cleanIncoming (): Promise<void> {}
+
+  async incomingGetPacket (client: ContractClient, packet: ContractPacket): Promise<Partial<ContractPacket>> {
+    if (this.#options.peerOf(client)?.hasIncoming(packet.messageId as PacketId) === true) return packet
     throw new Error('no such packet')
   }
 
-  override async incomingDelPacket (client: ContractClient, packet: ContractPacket): Promise<void> {
-    const session = this.#options.sessionOf(client)
-    if (session === undefined) throw new Error('no such packet')
+  async incomingDelPacket (client: ContractClient, packet: ContractPacket): Promise<void> {
+    const peer = this.#options.peerOf(client)
+    if (peer === undefined) throw new Error('no such packet')
     try {
-      await this.#options.broker.releaseIncoming(session, packet.messageId as PacketId)
+      await peer.releaseIncoming(packet.messageId as PacketId)
     } catch (error) {
       this.#options.failed(client)
       throw error
@@ -91,17 +106,22 @@ export class SessionPersistence extends BrokerPersistence {
 
   // --- wills
 
-  /** With the principal of the session. */
-  override async putWill (client: ContractClient, packet: ContractPacket): Promise<void> {
-    const session = this.#options.sessionOf(client)
-    if (session !== undefined) await this.#options.broker.wills.put(willMessage(session, packet, this.#options.broker))
+  async putWill (client: ContractClient, packet: ContractPacket): Promise<void> {
+    const peer = this.#options.peerOf(client)
+    const { wills } = this.#options.broker
+    if (peer !== undefined) await wills.put(willMessage(peer, packet, this.#options.broker))
   }
 
-  override async delWill (client: ContractClient): Promise<ContractPacket | void> {
-    const session = this.#options.sessionOf(client)
-    if (session !== undefined) await this.#options.broker.wills.remove(session.clientId)
+  /**
+   * Aedes forgets the will of a client when it connects and again when its connection has ended. In a takeover the
+   * latter comes after the new connection has put its own will, which must stay.
+   */
+  async delWill (client: ContractClient): Promise<void> {
+    const { broker, peerOf, isLatest } = this.#options
+    const clientId = peerOf(client)?.clientId
+    if (clientId !== undefined && isLatest(client)) await broker.wills.remove(clientId)
   }
 
   /** Wills of clients that a crash took are published by the broker when it opens. */
-  override streamWill (): Readable { return Readable.from([]) }
+  streamWill (): Readable { return Readable.from([]) }
 }

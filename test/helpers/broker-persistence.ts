@@ -1,37 +1,23 @@
 /**
  * The aedes-persistence contract over the broker, whole: what is stored through it is in the sessions and the log, and
- * what they hold is found through it. persistence.ts is what Aedes is given, where most of this has been done already.
+ * what they hold is found through it. So the abstract suite of that contract is about our sessions. What Aedes is given
+ * in a server is broker/mqtt/engine/persistence.ts, where most of this has been done already.
  *
  * There is no outgoing queue: a session follows its cursor by itself. Enqueueing has happened when the message was
  * appended, updating is nothing, clearing a packet identifier is the acknowledgement, the stream is empty.
  */
 import { Readable } from 'node:stream'
-import { ANONYMOUS } from '../../auth/anonymous.ts'
-import type { Broker, PublishRequest, SessionInfo } from '../../broker.ts'
-import type { ClientId, Message, PacketId, QoS } from '../../model/message.ts'
-import type { Session } from '../../session/session.ts'
-import { hasWildcard, matches } from '../../model/topics.ts'
-import { Resolved } from './resolved.ts'
-
-/** What the contract passes as a client: Aedes's Client, or just its id. */
-export interface ContractClient { readonly id: string, readonly closed?: boolean, readonly brokerId?: string }
-/** `rh`, `rap` and `nl` are of MQTT 5, which no client of ours speaks: they are not kept. */
-export interface ContractSubscription { topic: string, qos: QoS, rh?: number, rap?: boolean, nl?: boolean }
-export interface ClientSubscription extends ContractSubscription { clientId: string }
-export interface ContractPacket {
-  cmd?: string
-  topic: string
-  payload: Buffer | string
-  qos: QoS
-  retain: boolean
-  dup?: boolean
-  id?: string
-  messageId?: number
-  brokerId?: string
-  clientId?: string
-}
-/** The Aedes that the persistence works for. */
-export interface ContractBroker { readonly id: string }
+import { ANONYMOUS } from '../../broker/auth/anonymous.ts'
+import type { PublishRequest, SessionInfo } from '../../broker/broker.ts'
+import type { Core } from '../../broker/core.ts'
+import type { ClientId, Message, PacketId } from '../../broker/model/message.ts'
+import { hasWildcard, matches } from '../../broker/model/topics.ts'
+import {
+  willMessage, type ClientSubscription, type ContractBroker, type ContractClient, type ContractPacket,
+  type ContractSubscription
+} from '../../broker/mqtt/engine/contract.ts'
+import { Resolved } from '../../broker/mqtt/engine/resolved.ts'
+import type { Session } from '../../broker/session/session.ts'
 
 /** How long a session is kept that nobody but the contract has asked for. */
 const SESSION_EXPIRY_MS = 86_400_000
@@ -39,7 +25,7 @@ const PUBLISHER = { clientId: '$persistence' as ClientId, principal: ANONYMOUS }
 const NOTHING = new Resolved<undefined>(undefined)
 
 export class BrokerPersistence {
-  readonly #holdfast: Broker
+  readonly #holdfast: Core
   readonly #sessions = new Map<string, Session>()
   /** Incoming packets by client and identifier: durable is the identifier, the packet is for whoever asks for it. */
   readonly #incoming = new Map<string, Map<number, ContractPacket>>()
@@ -47,7 +33,7 @@ export class BrokerPersistence {
   readonly #brokerIds = new Map<string, string>()
   #broker: ContractBroker | undefined
 
-  constructor (broker: Broker) {
+  constructor (broker: Core) {
     this.#holdfast = broker
   }
 
@@ -248,28 +234,4 @@ function willPacket ({ topic, payload, qos, retain }: Message): ContractPacket {
 
 function noSuchPacket (messageId: number | undefined): Error {
   return new Error(`packet identifier ${messageId} is not out`)
-}
-
-const willMessages = new WeakMap<ContractPacket, Message>()
-
-/** Aedes hands over the same packet when the will is put and when it is published: then it is the same message. */
-export function willMessage (owner: { readonly clientId: ClientId, readonly principal: Session['principal'] },
-  packet: ContractPacket, broker: Broker): Message {
-  let message = willMessages.get(packet)
-  if (message === undefined) {
-    message = {
-      topic: packet.topic,
-      payload: Buffer.from(packet.payload),
-      qos: packet.qos,
-      retain: packet.retain,
-      publisher: owner.clientId,
-      principal: owner.principal,
-      time: broker.clock.now(),
-      id: '',
-      extension: undefined,
-      encodings: undefined
-    }
-    willMessages.set(packet, message)
-  }
-  return message
 }
