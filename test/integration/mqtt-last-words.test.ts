@@ -1,12 +1,11 @@
 /** What a client sent before its connection ended is carried out before the end is, whichever way it ends. */
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { connect as connectTcp, type AddressInfo } from 'node:net'
+import { connect as connectTcp } from 'node:net'
 import { generate, type Packet } from 'mqtt-packet'
 import t, { type Test } from 'tap'
-import WebSocket from 'ws'
 import { anonymous, type ProgramAuth, type Logger } from '../../broker/index.ts'
 import { startInProcess, type InProcess, type InProcessOptions } from '../helpers/in-process.ts'
+import { openMqttWebsocket } from '../helpers/mqtt-websocket.ts'
 import {
   connectPacket, connectWire, openWire, publishPacket, subscribe, take, text, uniqueId, type WireClient
 } from '../helpers/mqtt-wire.ts'
@@ -41,29 +40,17 @@ const WAYS = {
     await once(socket, 'close')
   },
   async 'WebSocket, the close frame right behind it' (t, server, bytes) {
-    const socket = await openSocket(t, server)
+    const socket = await openMqttWebsocket(t, server)
     socket.send(bytes)
     socket.close()
     await once(socket, 'close')
   },
   async 'WebSocket, closed without a close frame' (t, server, bytes) {
-    const socket = await openSocket(t, server)
+    const socket = await openMqttWebsocket(t, server)
     await new Promise((resolve) => { socket.send(bytes, resolve) })
     socket.terminate()
   }
 } satisfies Record<string, (t: Test, server: InProcess, bytes: Buffer) => Promise<void>>
-
-async function openSocket (t: Test, { server }: InProcess): Promise<WebSocket> {
-  const http = createServer()
-  http.on('upgrade', (request, socket, head) => server.upgrade(request, socket, head))
-  http.listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  t.teardown(() => { http.closeAllConnections(); http.close() })
-  const socket = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/mqtt`, ['mqtt'])
-  t.teardown(() => socket.terminate())
-  await once(socket, 'open')
-  return socket
-}
 
 function bytes (...packets: Packet[]): Buffer {
   return Buffer.concat(packets.map((packet) => generate(packet)))

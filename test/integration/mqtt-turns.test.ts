@@ -1,19 +1,17 @@
 /** Connections take turns: what one sends at once is taken part by part, and the others come in between. */
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { generate } from 'mqtt-packet'
 import t, { type Test } from 'tap'
-import WebSocket, { createWebSocketStream } from 'ws'
+import { createWebSocketStream } from 'ws'
 import { anonymous, type ProgramAuth } from '../../broker/index.ts'
 import { ROUND_UNITS } from '../../broker/system/turns.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { startInProcess, type InProcess } from '../helpers/in-process.ts'
+import { openMqttWebsocket } from '../helpers/mqtt-websocket.ts'
 import {
   connectPacket, connectWire, openWire, publish1, publishPacket, subscribe, take, text, wireClient, type WireClient
 } from '../helpers/mqtt-wire.ts'
 import { createStoreDouble } from '../helpers/store-double.ts'
-import { until, within } from '../helpers/wait.ts'
+import { until } from '../helpers/wait.ts'
 
 /** Counts the messages that are taken in, and how many of them in one turn of the event loop. */
 function counter (): { auth: ProgramAuth, taken: number, mostInTurn: number } {
@@ -35,15 +33,8 @@ function counter (): { auth: ProgramAuth, taken: number, mostInTurn: number } {
   return counts
 }
 
-async function viaWebsocket (t: Test, { server }: InProcess, clientId: string): Promise<WireClient> {
-  const http = createServer()
-  http.on('upgrade', (request, socket, head) => server.upgrade(request, socket, head))
-  http.listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  t.teardown(() => { http.closeAllConnections(); http.close() })
-  const socket = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/mqtt`, ['mqtt'])
-  t.teardown(() => socket.terminate())
-  await within(once(socket, 'open'), 'the WebSocket to open')
+async function viaWebsocket (t: Test, server: InProcess, clientId: string): Promise<WireClient> {
+  const socket = await openMqttWebsocket(t, server)
   const client = wireClient(t, createWebSocketStream(socket))
   client.send(connectPacket({ clientId, will: { topic: 'will', payload: Buffer.from('gone'), qos: 1, retain: false } }))
   await client.expect('connack')

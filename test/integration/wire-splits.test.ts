@@ -1,11 +1,10 @@
 /** The same bytes over TCP and over WebSocket, however they are cut into segments and frames: it comes to the same. */
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { generate, type Packet } from 'mqtt-packet'
 import t, { type Test } from 'tap'
-import WebSocket, { createWebSocketStream } from 'ws'
+import { createWebSocketStream } from 'ws'
 import { startInProcess, type InProcess } from '../helpers/in-process.ts'
+import { openMqttWebsocket } from '../helpers/mqtt-websocket.ts'
 import {
   connectPacket, connectWire, openWire, publishPacket, subscribe, take, wireClient, type WireClient
 } from '../helpers/mqtt-wire.ts'
@@ -14,16 +13,8 @@ import { chooseSeed, createRandom, type Random } from '../helpers/random.ts'
 /** Of a message or a packet: about the bounds of streams, turns and frames, and far from them. */
 const SIZES = [0, 1, 125, 126, 1_000, 16_383, 16_384, 16_385, 65_535, 65_536, 100_000]
 
-async function viaWebsocket (t: Test, { server }: InProcess): Promise<WireClient> {
-  const http = createServer()
-  http.on('upgrade', (request, socket, head) => server.upgrade(request, socket, head))
-  http.listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  t.teardown(() => { http.closeAllConnections(); http.close() })
-  const socket = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}/mqtt`, ['mqtt'])
-  t.teardown(() => socket.terminate())
-  await once(socket, 'open')
-  return wireClient(t, createWebSocketStream(socket)) // a write is a message
+async function viaWebsocket (t: Test, server: InProcess): Promise<WireClient> {
+  return wireClient(t, createWebSocketStream(await openMqttWebsocket(t, server))) // a write is a message
 }
 
 /** Packets that are all answered but QoS 0, which the reader counts. */
