@@ -126,6 +126,8 @@ t.test('users, tokens and the application are asked over every transport; nobody
     t.equal(await overSocketio(server, { auth: { token: good } }), 'in')
     t.equal(await overSocketio(server, { query: { token: good } }), 'in')
     t.equal(await overSocketio(server, { extraHeaders: { authorization: `Bearer ${good}` } }), 'in')
+    t.equal(await overSocketio(server, { extraHeaders: { cookie: `a=b; session=${good}` } }), 'in')
+    t.equal(await overSocketio(server, { extraHeaders: { cookie: `session=${good}x` } }), 'NOT_AUTHORIZED')
     const none = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${good.split('.')[1]}.`
     for (const token of [
       none, `${good.slice(0, -3)}AAA`, await sign({ sub: 'u2', exp: 1 }), await sign({ sub: 'u2', aud: 'shop' }),
