@@ -31,7 +31,9 @@ import { until, within } from '../helpers/wait.ts'
 import { connectClient, connected, newClient, refused } from './socketio-harness.ts'
 
 const all = samples()
-const of = (...languages: string[]): Sample[] => all.filter(({ language }) => languages.includes(language))
+/** docs/deploying.md is followed as a whole, by deploying.test.ts. */
+const of = (...languages: string[]): Sample[] =>
+  all.filter(({ language, page }) => languages.includes(language) && page !== 'docs/deploying.md')
 
 t.test('every fence says what is in it', async t => {
   for (const { at, language } of all) {

@@ -186,3 +186,26 @@ t.test('Caddy hands on what Holdfast serves', async (t) => {
   t.match(packaged('Caddyfile'), `@holdfast path ${socketioPath.default}/* ${mqttPath.default}\n` +
     `\treverse_proxy @holdfast 127.0.0.1:${httpPort.default} {`)
 })
+
+// --- Kubernetes
+
+t.test('the manifest is one replica with its volume, and its names fit each other', async (t) => {
+  const manifest = packaged('kubernetes.yaml')
+  const all = (pattern: RegExp): string[] => [...manifest.matchAll(pattern)].map(([, one]) => one)
+  t.same(all(/^kind: (\w+)$/gm), ['ConfigMap', 'Service', 'StatefulSet'])
+  t.same(all(/^ *replicas: (.*)$/gm), ['1'])
+  t.match(manifest, /runAsNonRoot: true\n +runAsUser: 10001\n +runAsGroup: 10001\n +fsGroup: 10001\n/)
+  t.match(manifest, /allowPrivilegeEscalation: false\n +readOnlyRootFilesystem: true\n/)
+  const mounts = [...manifest.matchAll(/\{ name: (\w+), mountPath: ([^,} ]+)/g)]
+  const tail = manifest.slice(manifest.indexOf('      volumes:\n'))
+  const volumes = [...tail.matchAll(/(?:^ {8}- name: |metadata:\n +name: )(\w+)/gm)].map(([, name]) => name)
+  t.same(mounts.map(([, name]) => name).sort(), volumes.sort())
+  t.ok(mounts.some(([, , path]) => packaged('Dockerfile').includes(`HOLDFAST_DATA=${path} `)), 'data is on the volume')
+  t.same(all(/targetPort: (\w+)/g), all(/name: (\w+), containerPort/g))
+  t.same(all(/containerPort: (\d+)/g), [OPTIONS.mqttsPort.default, OPTIONS.httpsPort.default].map(String))
+  t.same(new Set(all(/port: ([a-z]+),/g)), new Set(['https']), 'what probes ask')
+  const [config] = all(/holdfast\.json: \|\n((?: {4}.*\n)+)/g)
+  t.same(Object.keys(JSON.parse(config) as object).filter((name) => !(name in OPTIONS)), [])
+  t.equal(Number(/terminationGracePeriodSeconds: (\d+)/.exec(manifest)?.[1]) * 1_000 > OPTIONS.shutdownGraceMs.default,
+    true)
+})
