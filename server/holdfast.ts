@@ -56,8 +56,8 @@ export interface Holdfast {
    */
   disconnect (who: string | { readonly principal: string }): number
   /**
-   * Reads users, keys and secrets anew, as SIGHUP does. Resolves when they are in force. Rejects with an Error that
-   * says what is wrong with a file; then what was there before stays in force.
+   * Reads users, keys, secrets and the files of TLS anew, as SIGHUP does. Resolves when they are in force. Rejects with
+   * an Error that says what is wrong with a file; then what was there before stays in force.
    */
   reload (): Promise<void>
   /**

@@ -129,8 +129,12 @@ function handleOf (
       ? { clientId: who as ClientId }
       : { principal: who.principal as Principal }),
     async reload () {
-      await authentication?.reload()
-      await broker.refresh()
+      const access = async (): Promise<void> => {
+        await authentication?.reload()
+        await broker.refresh()
+      }
+      const all = await Promise.allSettled([access(), network.reload()]) // one does not stop the other
+      for (const one of all) if (one.status === 'rejected') throw one.reason
     },
     listSetAside: (clientId) => broker.listSetAside(clientId as ClientId),
     dropSetAside: (clientId, id) => broker.dropSetAside(clientId as ClientId, id),

@@ -1,4 +1,5 @@
 /** The files of TLS: what is wrong with them, and what becomes of a renewed certificate. */
+import { X509Certificate } from 'node:crypto'
 import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
@@ -101,4 +102,16 @@ t.test('what is wrong with the files is said before the start, by option and fil
   t.match(await saying({ ...pair, tlsClientCertificate: 'required' }), 'name the authorities of client certificates')
   t.match(await saying({ trustedProxies: ['10.0.0.0/33'] }), '10.0.0.0/33 is no IP address and no network')
   t.match(await saying({ proxyProtocol: 'v1v2' }), 'name the proxies that send it in trustedProxies')
+})
+
+t.test('a reload takes a renewed certificate at once, and rejects with what is wrong', async t => {
+  const { holdfast, authority, server } = await startTls(t, { tlsWatchMs: 3_600_000 })
+  const renewed = authority.issue('renewed', '/CN=localhost')
+  cpSync(renewed.certFile, server.certFile)
+  await t.rejects(holdfast.reload(), { message: /is not the key of the certificate/ })
+  cpSync(renewed.keyFile, server.keyFile)
+  await holdfast.reload()
+  const socket = await shake(t, holdfast.addresses.mqtts!.port, { ca: authority.cert }) as TLSSocket
+  t.same(socket.getPeerX509Certificate()!.raw, new X509Certificate(renewed.cert).raw)
+  socket.destroy()
 })
