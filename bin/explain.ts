@@ -1,5 +1,4 @@
 /** `holdfast check --as NAME`: may somebody do something, and by which rule. Starts nothing. */
-import { readFile } from 'node:fs/promises'
 import {
   BY_ANONYMOUS, ANONYMOUS, HoldfastError, checkFilter, checkTopic, filterBehind, showFilter,
   type ClientId, type RuleFilter, type Principal, type RightsRule, type SubscribeDecision, type TopicDecision
@@ -35,7 +34,7 @@ export async function explain (line: CommandLine): Promise<Explained> {
   const asked = readAsked(line.args)
   const { config } = loadConfig({ ...line, args: asked.args })
   checkTopics(asked, config)
-  const access = await Access.open(config, (file) => readFile(file, 'utf8'))
+  const access = await Access.open(config)
   const { principal, groups, clientId, question, topic } = asked
   const rights = access.rightsOf({
     principal: principal as Principal,

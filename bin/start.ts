@@ -1,5 +1,6 @@
 /** `holdfast start`: runs the server until a signal ends it. With `--quiet` it prints the ready line alone. */
 import { systemClock } from '../broker/index.ts'
+import type { AccessOption } from '../config/access-rule.ts'
 import type { CommandLine } from '../config/load.ts'
 import { loadConfig } from '../config/load.ts'
 import { EXIT, complain, explain } from './failure.ts'
@@ -25,7 +26,8 @@ export async function start (line: CommandLine): Promise<void> {
   process.stderr.on('error', () => {})
 
   let stopping = false
-  const starting = createHoldfast({ ...config, logger: log })
+  const readAccess = (): AccessOption => loadConfig({ ...line, switches: ['quiet'] }).config.access
+  const starting = createHoldfast({ ...config, logger: log, readAccess })
   function onSignal (signal: NodeJS.Signals): void {
     if (stopping) return force('a second signal came')
     stopping = true
@@ -48,7 +50,7 @@ export async function start (line: CommandLine): Promise<void> {
   starting.then((holdfast) => holdfast.events.on('store-broken', () => process.exit(EXIT.disk)), () => {})
   process.on('SIGHUP', () => {
     starting.then((holdfast) => holdfast.reload()).then(
-      () => log.info({}, 'users and keys were read anew'),
+      () => log.info({}, 'users, keys and rules were read anew'),
       ({ message }: Error) => log.error({ why: message }, 'something could not be read anew, and stays as it was'))
   })
   process.on('SIGTERM', onSignal)

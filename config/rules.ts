@@ -1,4 +1,5 @@
 /** What options must hold together: contradictions between values that are each allowed. */
+import { ACCESS_CONTRADICTIONS } from './access-contradictions.ts'
 import { AUTH_CONTRADICTIONS, authenticates } from './auth-contradictions.ts'
 import type { Circumstances, Contradiction } from './contradiction.ts'
 import { isLoopback } from './loopback.ts'
@@ -12,6 +13,7 @@ export const SESSION_KEY_BYTES_MAX = 1_899
 
 const RULES: readonly Contradiction[] = [
   ...AUTH_CONTRADICTIONS,
+  ...ACCESS_CONTRADICTIONS,
   ...NET_CONTRADICTIONS,
   {
     options: ['mqttPath', 'socketioPath'],

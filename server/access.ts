@@ -14,22 +14,29 @@ export type AccessConfig = Pick<Config, 'access' | 'aclFile' | 'adminGroup'>
 /** As text; throws as node:fs does. An argument so that the command reads as the server does. */
 export type ReadText = (file: string) => Promise<string>
 
+/** The rules of `access` as they are now. */
+export type ReadAccess = () => AccessOption
+
 const readText: ReadText = async (file) => await readFile(file, 'utf8')
 
 export class Access {
   readonly #config: AccessConfig
+  readonly #readAccess: ReadAccess | undefined
   readonly #read: ReadText
   #rules: RightsRules
 
-  private constructor (config: AccessConfig, read: ReadText, rules: RightsRules) {
+  private constructor (
+    config: AccessConfig, readAccess: ReadAccess | undefined, read: ReadText, rules: RightsRules
+  ) {
     this.#config = config
+    this.#readAccess = readAccess
     this.#read = read
     this.#rules = rules
   }
 
   /** @throws ConfigError where the ACL file can't be used, with each of its lines that is wrong */
-  static async open (config: AccessConfig, read = readText): Promise<Access> {
-    return new Access(config, read, await load(config, config.access, read))
+  static async open (config: AccessConfig, readAccess?: ReadAccess, read = readText): Promise<Access> {
+    return new Access(config, readAccess, read, await load(config, config.access, read))
   }
 
   /** By the rules of now: what it gave before does not change. */
@@ -37,17 +44,12 @@ export class Access {
     this.#rules.rightsOf(known)
 
   /**
-   * Reads the ACL file anew, and takes these rules, if any are given.
+   * Takes the rules and the ACL file anew.
    * @throws ConfigError: then what was in force stays in force
    */
-  async reload (access: AccessOption = this.#config.access): Promise<void> {
-    this.#rules = await load(this.#config, access, this.#read)
+  async reload (): Promise<void> {
+    this.#rules = await load(this.#config, this.#readAccess?.() ?? this.#config.access, this.#read)
   }
-}
-
-/** Is there anything that says who may do what? */
-export function hasRules ({ access, aclFile }: AccessConfig): boolean {
-  return access.length > 0 || aclFile !== ''
 }
 
 async function load (config: AccessConfig, access: AccessOption, read: ReadText): Promise<RightsRules> {

@@ -3,20 +3,21 @@ import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import {
-  ALL_RIGHTS, AddressDelays, Application, CertificateNames, Chain, FairWork, KeyFile, KeyUrl, Seldom, Tokens,
-  UsersFile, systemClock, type Auth, type Authenticator, type KeySource, type Known, type Logger, type Refusals,
-  type Rights
+  AddressDelays, Application, CertificateNames, Chain, FairWork, KeyFile, KeyUrl, Seldom, Tokens,
+  UsersFile, systemClock, type Auth, type Authenticator, type KeySource, type Logger, type Refusals
 } from '../broker/index.ts'
 import { authenticates } from '../config/auth-contradictions.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Config, OptionName } from '../config/schema.ts'
+import type { Access } from './access.ts'
 import { request } from './outgoing.ts'
 
 export interface AuthenticationOptions {
   readonly config: Config
   /** The program's own, asked first; undefined where it has none. */
   readonly program: Auth | undefined
-  readonly rightsOf: (known: Known) => Rights
+  /** What people may do. */
+  readonly access: Access
   readonly refusals: Refusals
   readonly log: Logger
 }
@@ -32,9 +33,6 @@ export interface Authentication {
   reload (): Promise<void>
 }
 
-/** Until rules say more: who came in may do all. */
-export function everybodyMayDoAll (): Rights { return ALL_RIGHTS }
-
 /**
  * Undefined where the configuration names no authenticator. Reads every file; a URL is asked meanwhile.
  * @throws ConfigError where a file can't be used
@@ -46,7 +44,7 @@ export async function createAuthentication (options: AuthenticationOptions): Pro
 }
 
 async function chainOf (options: AuthenticationOptions): Promise<Chain | undefined> {
-  const { config, program, rightsOf, refusals, log } = options
+  const { config, program, access, refusals, log } = options
   if (!authenticates(config)) return undefined
   const secret = randomBytes(32)
   const passwords = new FairWork({
@@ -60,7 +58,11 @@ async function chainOf (options: AuthenticationOptions): Promise<Chain | undefin
     what: 'too many requests wait for the application (authUrlWaitingMax)'
   })
   const files = new Files(log)
-  const authenticators: Authenticator[] = []
+  // it knows nobody; with the others it is taken anew
+  const rights: Authenticator = {
+    name: 'access', authenticate: async () => ({ kind: 'pass' }), reload: () => access.reload()
+  }
+  const authenticators: Authenticator[] = [rights]
   const { certificatePrincipal, usersFile, authUrl } = config
   if (certificatePrincipal !== 'off') authenticators.push(new CertificateNames(certificatePrincipal))
   // a token is told by its form at once, and a password takes long: so tokens come first
@@ -78,7 +80,7 @@ async function chainOf (options: AuthenticationOptions): Promise<Chain | undefin
     program,
     authenticators,
     allowAnonymous: config.allowAnonymous,
-    rightsOf,
+    rightsOf: access.rightsOf,
     clock: systemClock,
     delays: new AddressDelays({ clock: systemClock, limits: config }),
     refusalMs: config.authDelayMs,

@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import type { Server as SocketioServer } from 'socket.io'
 import { foreignAdapter, optionsOf, type Durable, type Identify } from '../bridge/socketio/index.ts'
 import { type ProgramAuth, DEFAULT_LIMITS, type Limits, type Logger, type Store } from '../broker/index.ts'
+import type { AccessOption } from '../config/access-rule.ts'
 import { programConfig } from '../config/load.ts'
 import { ConfigError, type Problem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
@@ -43,6 +44,8 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
    * it leaves open is taken from what the client says. An exception refuses the client.
    */
   readonly identify?: Identify
+  /** The rules of `access` as they are now, asked for at each `reload()`. Default: those of the start. */
+  readonly readAccess?: () => AccessOption
   /** Default: pino to standard error, by logLevel and logFormat. */
   readonly logger?: Logger
   /** Default: the embedded store in the folder `data`. */
@@ -51,7 +54,7 @@ export interface HoldfastOptions extends Partial<Omit<Config, 'config' | 'mqttPo
 
 /** @throws ConfigError */
 export function configOf (
-  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'durable' | 'identify' | 'logger' | 'store'>,
+  options: Omit<HoldfastOptions, 'auth' | 'http' | 'io' | 'durable' | 'identify' | 'logger' | 'readAccess' | 'store'>,
   auth: Pick<ProgramAuth, 'anonymous'>, http: Server | undefined, doors: Doors
 ): Config {
   if (http !== undefined && options.httpPort !== undefined) {
@@ -77,9 +80,9 @@ export function configOf (
  * What is to be called is a function: types don't say so to every program, and it would show with the first client.
  * @throws ConfigError with all that is wrong
  */
-export function checkFunctions (options: Pick<HoldfastOptions, 'auth' | 'identify'>): void {
+export function checkFunctions (options: Pick<HoldfastOptions, 'auth' | 'identify' | 'readAccess'>): void {
   if (options === null || typeof options !== 'object') throw wrong('createHoldfast()', 'options must be an object')
-  const { auth, identify } = options
+  const { auth, identify, readAccess } = options
   const problems: Problem[] = []
   if (auth === null || (auth !== undefined && typeof auth !== 'object')) {
     problems.push(problem('auth', 'it must be an object with authenticate, mayPublish and maySubscribe'))
@@ -90,6 +93,9 @@ export function checkFunctions (options: Pick<HoldfastOptions, 'auth' | 'identif
   }
   if (identify !== undefined && typeof identify !== 'function') {
     problems.push(problem('identify', 'it must be a function of a handshake'))
+  }
+  if (readAccess !== undefined && typeof readAccess !== 'function') {
+    problems.push(problem('readAccess', 'it must be a function that returns the rules of access'))
   }
   if (problems.length > 0) throw new ConfigError(problems)
 }

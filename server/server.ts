@@ -130,8 +130,8 @@ function handleOf (
       : { principal: who.principal as Principal }),
     async reload () {
       const access = async (): Promise<void> => {
-        await authentication?.reload()
-        await broker.refresh()
+        // what could be read counts at once, whatever else could not
+        await authentication?.reload().finally(() => broker.refresh())
       }
       const all = await Promise.allSettled([access(), network.reload()]) // one does not stop the other
       for (const one of all) if (one.status === 'rejected') throw one.reason

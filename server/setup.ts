@@ -5,7 +5,8 @@ import { anonymous, authOf, everybody, Refusals, systemClock, type Auth, type Lo
 import type { RuleSet } from '../config/rule.ts'
 import { authenticates } from '../config/auth-contradictions.ts'
 import { defaults, type Config } from '../config/schema.ts'
-import { createAuthentication, everybodyMayDoAll, type Authentication } from './authentication.ts'
+import { Access } from './access.ts'
+import { createAuthentication, type Authentication } from './authentication.ts'
 import { doorsOf, type Doors } from './doors.ts'
 import { checkLibraries } from './libraries.ts'
 import { createLog } from './log.ts'
@@ -33,19 +34,20 @@ export interface Setup extends Pick<HoldfastOptions, 'durable' | 'identify' | 'i
 /** @throws ConfigError */
 export async function setUp (options: HoldfastOptions): Promise<Setup> {
   checkFunctions(options)
-  const { auth = anonymous, logger, store, http: _http, io, durable, identify, ...rest } = options
+  const { auth = anonymous, logger, store, http: _http, io, durable, identify, readAccess, ...rest } = options
   const programs = programsHttp(options)
   checkLibraries(io)
   const gate = { anonymous: auth.anonymous && !authenticates({ ...defaults(), ...rest }) }
   const doors = doorsOf({ ...options, auth: gate, programs })
   const config = configOf(rest, gate, programs, doors)
   const rules = await rulesOf(config)
+  const access = await Access.open(config, readAccess)
   const log = logger === undefined ? createLog(config) : safeLogger(logger)
   const refusals = new Refusals({ clock: systemClock, log })
   const isClosed = programs !== undefined && !doors.mqtt
   const network = await Network.create({ config, isClosed, clock: systemClock, log, refusals })
   const authentication = await createAuthentication({
-    config, program: auth.anonymous ? undefined : authOf(auth), rightsOf: everybodyMayDoAll, refusals, log
+    config, program: auth.anonymous ? undefined : authOf(auth), access, refusals, log
   }).catch((error: unknown) => {
     network.close()
     throw error

@@ -34,7 +34,7 @@ t.test('the first rule decides that is for the person and the topic', async t =>
     { principal: 'boss', allow: 'all', topics: 'plans/#' },
     { everybody: true, deny: 'all', topics: 'plans/secret/#' },
     { group: 'staff', allow: ['subscribe'], topics: ['plans/#'] },
-    { principal: ['u1', 'sensor-*'], allow: 'publish', topics: 'data/{principal}/+' }
+    { principal: ['u1', 'sensor-*', 'aba*ba'], allow: 'publish', topics: 'data/{principal}/+' }
   ])
   const boss = rules.rightsOf(person('boss'))
   const staff = rules.rightsOf(person('u7', { groups: ['staff'] }))
@@ -48,7 +48,11 @@ t.test('the first rule decides that is for the person and the topic', async t =>
   const sensor = rules.rightsOf(person('sensor-7'))
   t.ok(publishes(sensor, 'data/sensor-7/t'))
   t.notOk(publishes(sensor, 'data/sensor-8/t'))
-  t.notOk(publishes(rules.rightsOf(person('xsensor-7')), 'data/xsensor-7/t'))
+  for (const [name, fits] of [
+    ['xsensor-7', false], ['sensor-', true], ['aba', false], ['ababa', true], ['aba7ba', true]
+  ]) {
+    t.equal(publishes(rules.rightsOf(person(String(name))), `data/${name}/t`), fits, String(name))
+  }
   t.equal(staff.mayRead, undefined, 'nothing to be asked at delivery')
 })
 
@@ -99,6 +103,8 @@ t.test('with a read rule a wide filter is granted, and delivery asks', async t =
     ['data/1/t', true], ['data/secret/t', false], ['news/x', true], ['other', false], ['io/_/user/v/x', true],
     ['io/_/user/w/x', false]
   ] as const) t.equal(reads(viewer, topic), expected, topic)
+  const all = rulesOf([{ everybody: true, allow: 'read', topics: ['#', '+/x'] }]).rightsOf(person('u'))
+  t.same(['a/x', '$SYS/x'].map(topic => reads(all, topic)), [true, false], 'no wildcard matches $')
   const both = rulesOf([{ everybody: true, allow: ['subscribe', 'read'], topics: 'a/#' }]).rightsOf(person('u'))
   t.equal(both.mayRead, undefined, 'read beside subscribe says nothing more')
   t.notOk(subscribes(both, '#'))
