@@ -191,7 +191,10 @@ t.test('SIGHUP takes the rules of the file and the ACL file anew; a line that is
   const aclFile = join(folder, 'acl')
   const access = (topics: string): void => {
     writeFileSync(file, JSON.stringify({
-      aclFile, usersFile: join(folder, 'users'), allowAnonymous: true, access: [{ everybody: true, allow: 'publish', topics }]
+      aclFile,
+      usersFile: join(folder, 'users'),
+      allowAnonymous: true,
+      access: [{ everybody: true, allow: 'publish', topics }]
     }))
   }
   writeFileSync(join(folder, 'users'), '')
