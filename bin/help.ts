@@ -3,6 +3,7 @@ import { didYouMean } from '../config/suggest.ts'
 import { flagOf, variableOf } from '../config/option.ts'
 import { GROUPS, OPTIONS, OPTION_NAMES, type OptionName, allowedOf, kindOf } from '../config/schema.ts'
 import { human } from '../config/units.ts'
+import { OPERATE_COMMANDS, OPERATE_HELP, OPERATE_LIST } from './operate-help.ts'
 import { UsageError } from './usage.ts'
 
 const HELP = `Usage: holdfast COMMAND [--option value ...]
@@ -11,7 +12,7 @@ const HELP = `Usage: holdfast COMMAND [--option value ...]
   check          validates the configuration and says what it means
   sessions       lists the sessions of a data folder, also beside a running server; sessions add makes one
   user           adds, removes, lists and checks users of a users file
-  help           this text
+${OPERATE_LIST}  help           this text
   help COMMAND   one command with what it takes besides options
   help options   every option with its default
   help OPTION    one option, by its name, flag or variable
@@ -28,7 +29,7 @@ Each option is also an environment variable: --mqtt-port is HOLDFAST_MQTT_PORT. 
 before the file, the file before the defaults.
 `
 
-export const COMMANDS = ['start', 'check', 'sessions', 'user', 'help'] as const
+export const COMMANDS = ['start', 'check', 'sessions', 'user', ...OPERATE_COMMANDS, 'help'] as const
 export type Command = typeof COMMANDS[number]
 
 const COMMAND_HELP: { readonly [Name in Command]: string } = {
@@ -62,10 +63,15 @@ it takes no lock and writes nothing.
   --client ID   shows one session (io:_:U1 is the Socket.IO client U1), with what was set aside for it
   --payload     prints the payloads of those messages too
 
+Usage: holdfast sessions end --client ID
+       holdfast sessions disconnect --client ID
+
+Ends a session for good, with what waits for it; or closes its connection, and the session goes on. A server runs on the
+folder.
+
 Usage: holdfast sessions add --client ID [--namespace NAME] [--filter FILTER ...] [--option value ...]
 
-Makes a session for a client that has not come yet, so that messages wait for it. No server may run on the folder
-meanwhile: it alone can make one then, by createSession() of its program.
+Makes a session for a client that has not come yet, so that messages wait for it; also beside a running server.
 
   --client ID        as the client will give it (U1, not io:_:U1)
   --namespace NAME   for a client of Socket.IO: the namespace that it will open, / is the first; what it gets by name
@@ -83,6 +89,7 @@ mode 0600 if it is new; lines that are no users, and users made by mosquitto_pas
   --password-stdin   reads the password from standard input; else it is asked for, and not shown
   --groups A,B       with add: the groups of the user, for the rules; without it an older one keeps theirs
 `,
+  ...OPERATE_HELP,
   help: HELP
 }
 

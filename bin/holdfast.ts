@@ -23,10 +23,25 @@ async function run (command: string | undefined, args: readonly string[]): Promi
       if (args[0] === 'add') {
         return print(await (await import('./sessions-add.ts')).addSession({ ...line, args: args.slice(1) }))
       }
+      if (args[0] === 'end' || args[0] === 'disconnect') {
+        const { endSession, disconnectSession } = await import('./operate.ts')
+        return print(await (args[0] === 'end' ? endSession : disconnectSession)({ ...line, args: args.slice(1) }))
+      }
       return print(await (await import('./sessions.ts')).sessions(line, Date.now()))
     case 'user':
       if (asksForHelp) return print(help(command))
       return print(await (await import('./user.ts')).user(line, process))
+    case 'backup':
+    case 'compact': {
+      if (asksForHelp) return print(help(command))
+      const { backup, compact } = await import('./backup.ts')
+      const tell = (says: string): void => { process.stderr.write(`${says}\n`) }
+      return print(await (command === 'backup' ? backup(line, tell) : compact(line)))
+    }
+    case 'aside':
+    case 'publish':
+    case 'reload':
+    case 'stats': return print(asksForHelp ? help(command) : await (await import('./operate.ts'))[command](line))
     case undefined:
     case 'help':
     case '--help':

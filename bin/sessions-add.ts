@@ -1,10 +1,11 @@
-/** `holdfast sessions add`: makes a session for a client that has not come yet, in the folder of a stopped server. */
+/** `holdfast sessions add`: makes a session for a client that has not come yet, by the server that runs, or alone. */
 import { createServer } from 'node:http'
 import { resolve } from 'node:path'
 import { HoldfastError, type SessionInfo } from '../broker/index.ts'
 import { type CommandLine, loadConfig } from '../config/load.ts'
 import { duration } from '../config/units.ts'
 import { type NewSession, createHoldfast, createLog } from '../server/index.ts'
+import { ask, NoServerError } from './control.ts'
 import { FailedError, UsageError } from './usage.ts'
 
 /** As they stand on the command line; each may be given once but filter. */
@@ -17,12 +18,22 @@ const FLAGS = ['client', 'namespace', 'principal', 'filter'] as const
 export async function addSession (line: CommandLine): Promise<string> {
   const { session, args } = readAsked(line.args)
   const { config: { config: _file, httpPort: _port, ...config }, from } = loadConfig({ ...line, args })
+  const folder = resolve(config.data)
+  try {
+    const { created } = await ask(folder, 'POST', '/sessions', session) as { created: boolean }
+    if (!created) return nothingDone(session, folder)
+    return `${folder}: made the session of ${JSON.stringify(session.clientId)}; from now on messages wait for it.\n`
+  } catch (error) {
+    if (!(error instanceof NoServerError)) throw error
+  }
   const logLevel = from.logLevel.kind === 'default' ? 'warn' : config.logLevel
   const holdfast = await createHoldfast({
     ...config,
     http: createServer(), // which never listens
     mqttPort: false,
     mqttWebsocket: false,
+    metricsPort: false,
+    adminTokenFile: '',
     logger: createLog({ ...config, logLevel })
   }).catch((error: unknown) => { throw explained(error) })
   try {

@@ -9,6 +9,7 @@ import type { Clock, TimeSource } from './system/clock.ts'
 import type { BrokerEvents } from './system/events.ts'
 import type { HoldfastError } from './model/errors.ts'
 import type { Heap } from './system/heap.ts'
+import type { Meters } from './system/meters.ts'
 import type { HeapUsage } from './system/heap-guard.ts'
 import type { Limits } from './model/limits.ts'
 import type { SetAsideMessage, ClientId, Message, Offset, PacketId, Principal, QoS, TimeMs } from './model/message.ts'
@@ -237,6 +238,8 @@ export interface BrokerStats {
   readonly authFailures: number
   /** Messages that were passed over at delivery since start, as their client may not read them. */
   readonly withheld: number
+  /** How long the oldest message of the log has been waiting, to the second; 0 where none is. */
+  readonly oldestMessageAgeMs: number
   readonly storeFailing: boolean
   /** For how long the log has owed an answer, a yes or a no; 0 while it owes none. Grows where the disk hangs. */
   readonly logSilentMs: number
@@ -296,6 +299,12 @@ export interface Broker {
   publish (publisher: Publisher, request: PublishRequest,
     receipt: (error?: HoldfastError, keepers?: number) => void): void
 
+  /**
+   * Says something of the server itself, at QoS 0, to whoever listens now: it is kept nowhere, and access control is
+   * asked for those who subscribe alone. The topic is one of those that nobody may publish to.
+   */
+  announce (publisher: Publisher, topic: string, payload: Buffer): void
+
   /** Messages to be published if their client goes away without saying so (MQTT 3.1.2.5); they survive a crash. */
   readonly wills: Wills
 
@@ -329,11 +338,20 @@ export interface Broker {
   sessions (): IterableIterator<SessionInfo>
   session (clientId: ClientId): SessionInfo | undefined
   stats (): BrokerStats
+  /** What it counts of its own work. */
+  readonly meters: Meters
   /** How often a message was offered to a session, so far: what publishing one costs besides the message itself. */
   readonly offered: number
 
   /** Resolves when everything handed over so far is durable and has its receipt. */
   settled (): Promise<void>
+
+  /**
+   * Puts a copy of the log and of all sessions, as they are now, into an empty folder of this machine (see copy.ts):
+   * all that has its receipt when this is called is in it [G2]. Others go on meanwhile. Throws STORE_UNAVAILABLE,
+   * CLOSED.
+   */
+  copyTo (folder: string): Promise<void>
 
   /** Finishes and syncs what was accepted; links are closed with 'shutdown' first. */
   close (): Promise<void>

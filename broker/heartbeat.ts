@@ -40,7 +40,7 @@ export class Heartbeat {
       const isLost = recovery.damagedRecords.some(({ table }) => (table ?? 'meta') === 'meta')
       return { aliveAt: time.now(), isClean: !isLost }
     }
-    const why = time.resume(alive)
+    const why = time.resume(alive, recovery.isCopy)
     if (why !== undefined) events.emit('clock-doubted', { why, wall: time.wall(time.now()), lastWall: alive.wall })
     return { aliveAt: Math.min(time.now(), alive.own + ALIVE_MS) as TimeMs, isClean: alive.isStopped }
   }

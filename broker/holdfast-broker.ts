@@ -16,16 +16,15 @@ import { InOrder } from './system/in-order.ts'
 import { LogIndex } from './log/log-index.ts'
 import { Log, type Receipt } from './log/log.ts'
 import { Timeline } from './log/timeline.ts'
-import {
-  ORIGIN, type ClientId, type Message, type PacketId, type Principal, type QoS, type SetAsideMessage
-} from './model/message.ts'
+import type { ClientId, Message, PacketId, Principal, QoS, SetAsideMessage } from './model/message.ts'
+import { Meters } from './system/meters.ts'
 import { OwnTime } from './system/own-time.ts'
 import { provision } from './sessions/provision.ts'
 import { createInboxes, type Inboxes } from './messages/inboxes.ts'
 import { Publishing, checkSize } from './messages/publishing.ts'
 import { Retained } from './messages/retained.ts'
 import { Follower } from './session/follower.ts'
-import type { CloseReason, Delivery, Following, Link } from './session/link.ts'
+import { DETACHED, type CloseReason, type Delivery, type Following, type Link } from './session/link.ts'
 import type { Session } from './session/session.ts'
 import { setAsideByWall, infoOf } from './sessions/session-info.ts'
 import { loadSecret, randomSecret } from './secret.ts'
@@ -39,6 +38,7 @@ import { Timers } from './system/timers.ts'
 import { Takeovers } from './sessions/takeovers.ts'
 import { checkTopic, isShared } from './model/topics.ts'
 import { Wills } from './messages/wills.ts'
+import { copyLog, restoreLog } from './whole-log.ts'
 import type {
   Broker, BrokerOptions, BrokerStats, ConnectRequest, EnterRequest, Peer, Provision, Publisher, PublishRequest,
   SessionInfo
@@ -55,12 +55,6 @@ const TURN_UNITS = 8_000
 export function createBroker (options: BrokerOptions): Broker { return createCore(options) }
 /** With its sessions seen. */
 export function createCore (options: BrokerOptions): Core { return new HoldfastBroker(options) }
-
-/** For a link that comes when the broker is closing. */
-const DETACHED: Following = {
-  position: ORIGIN, isFollowing: false, acknowledge () {}, async received () {}, awaits () { return undefined },
-  drained () {}, detach () {}, cut () {}, allow () {}
-}
 
 class HoldfastBroker implements Core {
   readonly events: Events
@@ -97,6 +91,7 @@ class HoldfastBroker implements Core {
   #isClosing = false
   readonly #turnUnits: number
   #gapMessages = 0
+  readonly meters = new Meters()
 
   constructor (options: BrokerOptions) {
     this.limits = options.limits
@@ -129,7 +124,8 @@ class HoldfastBroker implements Core {
   async open (): Promise<Recovery> {
     const recovery = await this.#store.open()
     this.epoch = recovery.epoch
-    const { events, limits, clock } = this
+    const { events, limits, clock, meters } = this
+    meters.syncs = this.#store.syncs
     this.#log = new Log(this.#store, recovery.tail, limits.batchBytesMax, {
       deliver: (message, at) => { this.#delivering.deliver(message, at) },
       turn: () => this.#delivering.turn(),
@@ -140,10 +136,11 @@ class HoldfastBroker implements Core {
       recovered: () => {
         this.#heartbeat.beat() // the first one of all may have failed, and the stop before it counts as the last
         events.emit('store-recovered')
-      }
+      },
+      receipts: { now: () => clock.now(), note: (ms) => { meters.receipts.note(ms) } }
     })
     this.#heartbeat = new Heartbeat({ time: clock, log: this.#log, store: this.#store, events })
-    const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock, guard: this.#guard }
+    const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock, guard: this.#guard, meters }
     this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
     this.#follower = new Follower({
       ...shared,
@@ -213,13 +210,7 @@ class HoldfastBroker implements Core {
     this.#follower.tick(clock.now()) // as it counts from here on
     const pendingRetained = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
     for (const { subscription, notAfter } of pendingRetained) this.#subscribing.sendRetained(subscription, notAfter)
-    for await (const headers of this.#store.scan()) {
-      for (const { topic, offset, bytes, time } of headers) {
-        this.#index.restore(topic, offset, bytes)
-        this.#timeline.note(offset, time)
-      }
-      this.#guard.assertStartable()
-    }
+    await restoreLog({ ...shared, timeline: this.#timeline })
     this.#heartbeat.beat()
     await this.#shares.load()
     this.#inboxes?.load()
@@ -239,6 +230,10 @@ class HoldfastBroker implements Core {
   }
 
   async settled (): Promise<void> { await this.#log.settled() }
+  async copyTo (folder: string): Promise<void> {
+    this.#assertOpen()
+    await copyLog({ store: this.#store, log: this.#log, sessions: this.#sessions, heartbeat: this.#heartbeat }, folder)
+  }
 
   async close (): Promise<void> {
     if (this.#isClosing) return
@@ -377,6 +372,8 @@ class HoldfastBroker implements Core {
     return this.#publishing.releaseIncoming(session, packetId)
   }
 
+  announce (by: Publisher, topic: string, payload: Buffer): void { this.#publishing.announce(by, topic, payload) }
+
   retained (filter: string): AsyncIterableIterator<Message> { return this.#retained.messages(filter) }
 
   // --- looking in
@@ -394,7 +391,8 @@ class HoldfastBroker implements Core {
     return statsOf({
       sessions: this.#sessions, index: this.#index, retained: this.#retained, publishing: this.#publishing,
       follower: this.#follower, shares: this.#shares, setAside: this.#setAside, takeovers: this.#takeovers,
-      auth: this.#auth, log: this.#log, heartbeat: this.#heartbeat, guard: this.#guard, store: this.#store
+      auth: this.#auth, log: this.#log, heartbeat: this.#heartbeat, guard: this.#guard, store: this.#store,
+      timeline: this.#timeline, clock: this.clock
     }, this.#gapMessages)
   }
 }

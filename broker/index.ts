@@ -14,6 +14,8 @@ export { inTime } from './system/in-time.ts'
 export {
   printable, REFUSAL_KINDS, Refusals, toDoAbout, unready, type Refusal, type RefusalCounts, type RefusalKind, type Who
 } from './system/refusals.ts'
+export { CARRIERS, type ByQos, type Carrier, type Meters } from './system/meters.ts'
+export type { HistogramCounts } from './system/histogram.ts'
 export type { BrokerEvents } from './system/events.ts'
 export type { Auth, ClientCertificate, Credentials } from './auth/auth.ts'
 export { certificateOf, readAlternativeNames } from './auth/peer-certificate.ts'

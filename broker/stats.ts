@@ -3,6 +3,7 @@ import type { TimelyAuth } from './auth/timely.ts'
 import type { BrokerStats } from './broker.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import type { LogIndex } from './log/log-index.ts'
+import { ageOf, type Timeline } from './log/timeline.ts'
 import type { Log } from './log/log.ts'
 import type { Publishing } from './messages/publishing.ts'
 import type { Retained } from './messages/retained.ts'
@@ -13,6 +14,7 @@ import type { SetAside } from './sessions/set-aside.ts'
 import type { Takeovers } from './sessions/takeovers.ts'
 import type { Shares } from './shared/shares.ts'
 import type { Store } from './store/store.ts'
+import type { Clock } from './system/clock.ts'
 import type { HeapGuard } from './system/heap-guard.ts'
 
 export interface Counters {
@@ -29,6 +31,8 @@ export interface Counters {
   readonly heartbeat: Heartbeat
   readonly guard: HeapGuard
   readonly store: Store
+  readonly timeline: Timeline
+  readonly clock: Clock
 }
 
 export function statsOf (of: Counters, gapMessages: number): BrokerStats {
@@ -46,6 +50,7 @@ export function statsOf (of: Counters, gapMessages: number): BrokerStats {
     droppedQos0: of.follower.droppedQos0,
     ...of.takeovers.stats,
     authFailures: of.auth.failures,
+    oldestMessageAgeMs: ageOf(of.index.oldest, of.timeline, of.clock),
     storeFailing: of.log.failing,
     logSilentMs: of.heartbeat.silentMs,
     heap: of.guard.usage,

@@ -4,7 +4,8 @@ import { z } from 'zod'
 /** What a number counts. The unit also ends the option's name, but for ports. */
 export type Unit = 'none' | 'bytes' | 'ms' | 'count' | 'percent'
 
-export type OptionGroup = 'server' | 'tls' | 'access' | 'auth' | 'sessions' | 'incoming' | 'slow' | 'socketio' | 'log'
+export type OptionGroup = 'server' | 'tls' | 'access' | 'auth' | 'sessions' | 'incoming' | 'slow' | 'socketio' | 'log' |
+  'operation'
 
 export interface Option<T extends z.ZodType = z.ZodType> {
   readonly type: T
@@ -33,6 +34,7 @@ export const AGE_MS_MAX = 315_360_000_000
 /** 1 PiB, well inside what a JavaScript number counts exactly. */
 export const STORED_BYTES_MAX = 1_125_899_906_842_624
 
+export const PORT_MAX = 65_535
 export const LIST_ENTRIES_MAX = 1_000
 
 interface Range { readonly min: number, readonly max: number }
@@ -42,7 +44,12 @@ function integer (unit: Unit, group: OptionGroup, range: Range, fallback: number
 }
 
 export function port (group: OptionGroup, fallback: number, says: string): Option<z.ZodInt> {
-  return integer('none', group, { min: 0, max: 65_535 }, fallback, says)
+  return integer('none', group, { min: 0, max: PORT_MAX }, fallback, says)
+}
+
+/** A port that need not be: false, which is the default, or a port as above. */
+export function optionalPort (group: OptionGroup, says: string): Option<z.ZodUnion<[z.ZodLiteral<false>, z.ZodInt]>> {
+  return { type: z.union([z.literal(false), z.int().min(0).max(PORT_MAX)]), default: false, unit: 'none', group, says }
 }
 
 export function bytes (group: OptionGroup, range: Range, fallback: number, says: string): Option<z.ZodInt> {

@@ -16,6 +16,13 @@ const RULES: readonly Contradiction[] = [
   ...ACCESS_CONTRADICTIONS,
   ...NET_CONTRADICTIONS,
   {
+    options: ['metricsPort', 'mqttPort', 'httpPort'],
+    broken: ({ metricsPort, mqttPort, httpPort }) => metricsPort !== false && metricsPort !== 0 &&
+      (metricsPort === mqttPort || metricsPort === httpPort)
+      ? `metrics need a port of their own, and ${metricsPort} is another's; choose two`
+      : undefined
+  },
+  {
     options: ['mqttPath', 'socketioPath'],
     broken: ({ mqttPath, socketioPath }) => `${mqttPath}/`.startsWith(`${socketioPath}/`)
       ? `${mqttPath} is below ${socketioPath}, which belongs to Socket.IO; choose two`
@@ -23,8 +30,8 @@ const RULES: readonly Contradiction[] = [
   },
   {
     options: ['socketioPath'],
-    broken: ({ socketioPath }) => ['/healthz', '/readyz'].includes(socketioPath)
-      ? `${socketioPath} says how the server is; choose another`
+    broken: ({ socketioPath }) => ['/healthz', '/readyz', '/metrics', '/admin'].includes(socketioPath)
+      ? `${socketioPath} is for whoever looks after the server; choose another`
       : undefined
   },
   {

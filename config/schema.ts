@@ -4,13 +4,15 @@ import { ACCESS_OPTIONS } from './access-options.ts'
 import { AUTH_OPTIONS } from './auth-options.ts'
 import { EDGE_LIMITS } from './edge-limits.ts'
 import { LIMIT_OPTIONS } from './limit-options.ts'
-import { LIST_ENTRIES_MAX, type InnerProblem, type Option, type OptionGroup } from './option.ts'
+import { OPERATION_OPTIONS } from './operation-options.ts'
+import { LIST_ENTRIES_MAX, PORT_MAX, type InnerProblem, type Option, type OptionGroup } from './option.ts'
 import { SERVER_OPTIONS } from './server-options.ts'
 import { TLS_OPTIONS } from './tls-options.ts'
 import { count } from './units.ts'
 
 export const OPTIONS = {
-  ...SERVER_OPTIONS, ...TLS_OPTIONS, ...ACCESS_OPTIONS, ...AUTH_OPTIONS, ...LIMIT_OPTIONS, ...EDGE_LIMITS
+  ...SERVER_OPTIONS, ...TLS_OPTIONS, ...ACCESS_OPTIONS, ...AUTH_OPTIONS, ...OPERATION_OPTIONS, ...LIMIT_OPTIONS,
+  ...EDGE_LIMITS
 } as const
 
 export type OptionName = keyof typeof OPTIONS
@@ -27,7 +29,8 @@ export const GROUPS: Readonly<Record<OptionGroup, string>> = {
   incoming: 'What may come in',
   slow: 'Slow connections',
   socketio: 'Socket.IO',
-  log: 'Log'
+  log: 'Log',
+  operation: 'Operation'
 }
 
 /** Safe for names from outside: `__proto__` and the like are no options. */
@@ -43,7 +46,7 @@ export type Kind = 'number' | 'boolean' | 'choice' | 'list' | 'text' | 'object'
 
 export function kindOf (name: OptionName): Kind {
   const { type } = OPTIONS[name]
-  if (type instanceof z.ZodNumber) return 'number'
+  if (type instanceof z.ZodNumber || type instanceof z.ZodUnion) return 'number'
   if (type instanceof z.ZodBoolean) return 'boolean'
   if (type instanceof z.ZodEnum) return 'choice'
   if (type instanceof z.ZodCustom) return 'object'
@@ -58,6 +61,7 @@ export function allowedOf (name: OptionName): string {
     const word = unit === 'ms' ? 'milliseconds' : unit
     return unit === 'none' || unit === 'count' ? range : `${range} (${word})`
   }
+  if (type instanceof z.ZodUnion) return `false, or a whole number from 0 to ${count(PORT_MAX)}`
   if (type instanceof z.ZodBoolean) return 'true or false'
   if (type instanceof z.ZodEnum) return `one of ${type.options.join(', ')}`
   if (type instanceof z.ZodReadonly) return `a list of at most ${count(LIST_ENTRIES_MAX)}, each ${allowed}`

@@ -171,7 +171,7 @@ function unknown (name: string, what: string, known: readonly string[]): Problem
 function fromText (name: OptionName, value: string | boolean): unknown {
   if (typeof value === 'boolean') return value
   switch (kindOf(name)) {
-    case 'number': return /^-?\d{1,16}$/.test(value) ? Number(value) : value
+    case 'number': return /^-?\d{1,16}$/.test(value) ? Number(value) : value === 'false' ? false : value
     case 'boolean': return BOOLEANS.get(value) ?? value
     case 'list': return value === '' ? [] : value.split(',').map((entry) => entry.trim())
     default: return value

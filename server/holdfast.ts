@@ -1,14 +1,19 @@
 /** A server, to the program that started it. */
 import type { Tallies } from '../bridge/socketio/index.ts'
 import type { Broker, BrokerStats, RefusalCounts, SessionInfo, SetAsideMessage } from '../broker/index.ts'
+import type { Address } from './listen.ts'
 import type { Addresses } from './net/network.ts'
 import type { NewSession, PublishOptions, Published } from './program.ts'
 import type { Subscribe } from './subscription.ts'
 
-export type { Addresses as HoldfastAddresses } from './net/network.ts'
+export interface HoldfastAddresses extends Addresses {
+  /** Of metricsPort. */
+  readonly metrics?: Address
+}
 
 export interface HoldfastStats extends BrokerStats {
-  readonly connections: { readonly mqtt: number, readonly socketio: number }
+  /** Those that are open; `mqtt` counts those over WebSocket, too, which `websocket` counts. */
+  readonly connections: { readonly mqtt: number, readonly websocket: number, readonly socketio: number }
   /** What was refused since the start, by kind; the log tells of it once in a while (docs/errors.md). */
   readonly refusals: RefusalCounts
   /** What happened on the side of Socket.IO since start, and is logged once in a while. */
@@ -17,7 +22,7 @@ export interface HoldfastStats extends BrokerStats {
 
 export interface Holdfast {
   /** Where it can be reached now. */
-  readonly addresses: Addresses
+  readonly addresses: HoldfastAddresses
   readonly events: Broker['events']
   /**
    * Resolves when the message is durable [G1] (QoS 0: passed on), with for how many sessions. Rejects with
@@ -34,6 +39,8 @@ export interface Holdfast {
   readonly subscribe: Subscribe
   stats (): HoldfastStats
   sessions (): IterableIterator<SessionInfo>
+  /** One of them, by the name that it has there. */
+  session (clientId: string): SessionInfo | undefined
   /**
    * Makes a session for a client that has not come yet, so that messages wait for it. It counts for sessionsMax and
    * expires like any other. Resolves to true when it is on disk, with its filters; to false, with nothing changed, if

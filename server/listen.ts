@@ -10,7 +10,7 @@ export interface Address {
 }
 
 /** The option that would have to change. */
-export type PortOption = 'mqttPort' | 'httpPort' | 'mqttsPort' | 'httpsPort'
+export type PortOption = 'mqttPort' | 'httpPort' | 'mqttsPort' | 'httpsPort' | 'metricsPort'
 
 /** An address could not be listened on. The message names it, the option, and what to do. */
 export class ListenError extends Error {
@@ -49,13 +49,14 @@ export function addressOf (server: Server): Address | undefined {
 }
 
 function reason (error: NodeJS.ErrnoException, option: PortOption): string {
+  const host = option === 'metricsPort' ? '--metrics-host (metricsHost)' : '--host (host)'
   const another = `choose another port with ${flagOf(option)} (${option})`
   switch (error.code) {
     case 'EADDRINUSE': return `the port is in use; stop the program that has it, or ${another}`
     case 'EACCES': return `this user may not use the port; ${another}, above 1023`
-    case 'EADDRNOTAVAIL': return 'this machine has no such address; correct --host (host)'
+    case 'EADDRNOTAVAIL': return 'this machine has no such address; correct ' + host
     case 'ENOTFOUND':
-    case 'EAI_AGAIN': return 'the host name is not known; correct --host (host)'
-    default: return `${error.code ?? error.message}; check --host (host) and ${flagOf(option)} (${option})`
+    case 'EAI_AGAIN': return 'the host name is not known; correct ' + host
+    default: return `${error.code ?? error.message}; check ${host} and ${flagOf(option)} (${option})`
   }
 }

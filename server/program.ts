@@ -84,6 +84,7 @@ export function publish (
     need('publish', 'id', isText(id), 'a text; leave it out for none') // null for all would be one id for all [G2]
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.copyBytesFrom(payload)
     const marked = id === '' ? '' : CLIENT_ID_MARK + id
+    broker.meters.cameIn('program', qos)
     broker.publish(PROGRAM, { topic, payload: bytes, qos, retain, id: marked },
       (error, sessions = 0) => error === undefined ? resolve({ sessions }) : reject(error))
   })

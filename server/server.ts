@@ -12,6 +12,7 @@ import type { Holdfast } from './holdfast.ts'
 import { makeHttp, type Http } from './http/http.ts'
 import { addressOf } from './listen.ts'
 import { makeBroker, notReady } from './open-broker.ts'
+import { Operation } from './operation.ts'
 import type { HoldfastOptions } from './options.ts'
 import { Parts } from './parts.ts'
 import { createSession, PROGRAM, PROGRAM_IDENTITY, publish } from './program.ts'
@@ -38,7 +39,10 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
   parts.add(async () => { network.close() })
   const closed = makeBroker(setup)
   const { broker } = closed
-  const http = makeHttp(setup, parts, () => notReady(broker))
+  const http = makeHttp(setup, parts, () => notReady(broker),
+    (origins, reason) => new Operation({
+      ...setup, broker, origins, notReady: reason, certificateEndsAt: () => network.certificateEndsAt
+    }))
   try {
     // first, so that health can be asked for while a large log is opened; the rest is refused until then
     await http.listen()
@@ -49,10 +53,13 @@ export async function createHoldfast (options: HoldfastOptions = {}): Promise<Ho
     if (setup.doors.mqtt) await network.listenMqtt(mqtt)
     const bridge = startSocketio(setup, parts, { broker, http, turns })
     network.proxies.watch(http.server, parts)
+    const holdfast = handleOf(setup, parts, { broker, http, mqtt, bridge })
+    parts.add(() => http.operation.close())
+    await http.operation.start(holdfast)
     http.front.open()
     sayDoors(setup, http.server)
     network.sayUnencrypted()
-    return handleOf(setup, parts, { broker, http, mqtt, bridge })
+    return holdfast
   } catch (error) {
     http.front.refuse('stopping')
     await parts.stop().catch(() => {}) // logged; what the caller needs to know is why the start failed
@@ -106,7 +113,10 @@ function handleOf (
   return {
     get addresses () {
       const program = programs === undefined ? undefined : addressOf(programs)
-      return { ...network.addresses, ...program !== undefined && { http: program } }
+      const metrics = http.operation.address
+      return {
+        ...network.addresses, ...program !== undefined && { http: program }, ...metrics !== undefined && { metrics }
+      }
     },
     events: broker.events,
     publish: (message) => publish(broker, message),
@@ -118,11 +128,12 @@ function handleOf (
     }),
     stats: () => ({
       ...broker.stats(),
-      connections: { mqtt: mqtt.connections, socketio: bridge.connections },
+      connections: { mqtt: mqtt.connections, websocket: mqtt.websockets, socketio: bridge.connections },
       refusals: refusals.counts,
       socketio: bridge.tallies
     }),
     sessions: () => broker.sessions(),
+    session: (clientId) => broker.session(clientId as ClientId),
     createSession: (session) => createSession(broker, bridge, config, session),
     endSession: (clientId) => broker.end(clientId as ClientId),
     disconnect: (who) => broker.disconnect(typeof who === 'string'

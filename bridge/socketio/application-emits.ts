@@ -225,6 +225,7 @@ export class ApplicationEmits {
     const { publisher, id, topics, payload } = emit
     const { broker, tally } = this.#options
     for (const topic of topics) {
+      broker.meters.cameIn('program', 1)
       broker.publish(publisher, { topic, payload, id, qos: 1, retain: false }, error => {
         if (error === undefined) return
         tally.note('notStored', { err: error, namespace: this.#namespace.name },

@@ -139,6 +139,7 @@ export class Inbound {
       case 'publish': {
         const { topic, payload, encodings, id, qos, retain, retryId } = command
         const message = { topic, payload, encodings, id, qos, retain }
+        broker.meters.cameIn('socketio', qos)
         const receipt: Receipt = (error, sessions = 0) => settle(error, new Stored(sessions))
         // One that is refused for its length needs no memory.
         if (retryId === undefined || topic.length > broker.limits.topicBytesMax) {

@@ -46,6 +46,7 @@ const batch: EncodedEvent[] = []
 const ON_PURPOSE: ReadonlySet<CloseReason> = new Set(['disconnected', 'expired', 'store-unavailable', 'shutdown'])
 
 export class SocketLink implements Link, Channel {
+  readonly carrier = 'socketio'
   readonly namespace: string
   connectSent = false
   readonly #socket: Socket

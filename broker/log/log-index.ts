@@ -53,6 +53,8 @@ export class LogIndex<S extends Subscriber> {
 
   get messages (): number { return this.#messages }
   get bytes (): number { return this.#bytes }
+  /** The offset of the oldest message. */
+  get oldest (): Offset | undefined { return this.#order.first }
   get topics (): number { return this.#topics.size }
 
   /** What all this takes of the heap, roughly. */

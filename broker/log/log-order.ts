@@ -85,6 +85,15 @@ export class LogOrder<T> {
 
   get blocks (): number { return this.#blocks.size }
 
+  /** The offset of the oldest entry that is there. */
+  get first (): Offset | undefined {
+    for (const block of this.#blocks.values()) {
+      const place = block.topics.findIndex((topic) => topic !== undefined)
+      if (place >= 0) return block.offsetAt(place)
+    }
+    return undefined
+  }
+
   block (number: number): Block<T> | undefined { return this.#blocks.get(number) }
 
   /** In the order of offsets. */

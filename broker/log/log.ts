@@ -9,7 +9,7 @@
  */
 import type { HoldfastError } from '../model/errors.ts'
 import { HoldfastError as StoreError } from '../model/errors.ts'
-import { messageBytes, type Entry, type Message, type Offset } from '../model/message.ts'
+import { messageBytes, type Entry, type Message, type Offset, type TimeMs } from '../model/message.ts'
 import type { Batch, Change, Store, Table } from '../store/store.ts'
 
 /** A change without its place in the batch, which the log gives. */
@@ -40,6 +40,8 @@ export interface LogEvents {
   mayTrim (): boolean
   failed (error: HoldfastError): void
   recovered (): void
+  /** From taking a message in to its receipt, of those that are stored. */
+  readonly receipts?: { now (): TimeMs, note (ms: number): void }
 }
 
 const PUBLISH = 0
@@ -203,7 +205,12 @@ export class Log {
     }
     this.#events.settle()
     this.#events.delivered()
-    for (const item of items) acknowledge(item, error)
+    const { receipts } = this.#events
+    const now = receipts?.now() ?? 0
+    for (const item of items) {
+      acknowledge(item, error)
+      if (item.kind === PUBLISH && item.keepers > 0 && error === undefined) receipts?.note(now - item.message.time)
+    }
   }
 
   /** @param entry what the store made of a message that it keeps; undefined where it could not */

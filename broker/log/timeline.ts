@@ -1,4 +1,5 @@
 /** Which offset was the last one at a time? One point a second is enough to find what is older than a bound. */
+import type { Clock } from '../system/clock.ts'
 import type { Offset, TimeMs } from '../model/message.ts'
 
 const STEP_MS = 1_000
@@ -29,6 +30,18 @@ export class Timeline {
     return (low === 0 ? 0 : this.#offsets[low - 1]) as Offset
   }
 
+  /** When an entry came, to the second; undefined where all that is known is older. */
+  timeOf (offset: Offset): TimeMs | undefined {
+    let low = 0
+    let high = this.#offsets.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#offsets[middle] < offset) low = middle + 1
+      else high = middle
+    }
+    return this.#times[low] as TimeMs | undefined
+  }
+
   /** Nobody will ask for a time before this one any more. */
   forgetBefore (time: TimeMs): void {
     let count = 0
@@ -37,4 +50,10 @@ export class Timeline {
     this.#times = this.#times.slice(count)
     this.#offsets = this.#offsets.slice(count)
   }
+}
+
+/** How long ago an entry came, to the second; 0 where there is none. */
+export function ageOf (offset: Offset | undefined, timeline: Timeline, clock: Pick<Clock, 'now'>): number {
+  const time = offset === undefined ? undefined : timeline.timeOf(offset)
+  return time === undefined ? 0 : Math.max(0, clock.now() - time)
 }

@@ -9,6 +9,7 @@ import type { Events } from '../system/events.ts'
 import type { HeapGuard } from '../system/heap-guard.ts'
 import type { InOrder } from '../system/in-order.ts'
 import type { Limits } from '../model/limits.ts'
+import type { Meters } from '../system/meters.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log, Receipt, RecordChange } from '../log/log.ts'
 import { messageBytes, type ClientId, type Message, type PacketId } from '../model/message.ts'
@@ -30,6 +31,7 @@ export interface PublishingOptions {
   readonly events: Events
   /** What has to be durable before a message on a topic is appended, if anything. */
   readonly inboxes: Pick<Inboxes, 'ready'> | undefined
+  readonly meters: Meters
   /** QoS 0: passes by the log, which promises nothing for it. */
   passOn (message: Message): void
 }
@@ -47,6 +49,7 @@ export class Publishing {
   readonly #inOrder
   readonly #events
   readonly #inboxes
+  readonly #meters
   #isClosed = false
   published = 0
   /** For good. */
@@ -62,6 +65,7 @@ export class Publishing {
     this.#inOrder = options.inOrder
     this.#events = options.events
     this.#inboxes = options.inboxes
+    this.#meters = options.meters
     this.#passOn = (message: Message): void => { options.passOn(message) }
   }
 
@@ -90,6 +94,7 @@ export class Publishing {
       }
       const incoming = session.incoming ??= new Map()
       const known = incoming.get(packetId)
+      if (known !== undefined) this.#meters.receivedAgain++
       if (known === null) inTurn(incoming.values(), receipt) // [MQTT-4.3.3-2]
       else if (known !== undefined) known.push(receipt)
       else if (incoming.size >= this.#limits.incomingMax) {
@@ -109,6 +114,11 @@ export class Publishing {
         }, changes)
       }
     })
+  }
+
+  /** Said to whoever listens now, and kept nowhere: it is the server's own, so that nothing is asked about it. */
+  announce (publisher: Publisher, topic: string, payload: Buffer): void {
+    this.#passOn(this.#message(publisher, { topic, payload, qos: 0, retain: false, id: '' }))
   }
 
   async releaseIncoming (session: Session, packetId: PacketId): Promise<void> {

@@ -4,6 +4,7 @@
 import type { Rights } from '../auth/rights.ts'
 import type { CoreSubscribeOptions } from '../core.ts'
 import { HoldfastError } from '../model/errors.ts'
+import type { Events } from '../system/events.ts'
 import type { HeapGuard } from '../system/heap-guard.ts'
 import type { InOrder } from '../system/in-order.ts'
 import type { Limits } from '../model/limits.ts'
@@ -30,6 +31,7 @@ export interface SubscribingOptions {
   readonly follower: Follower
   readonly limits: Limits
   readonly guard: HeapGuard
+  readonly events: Events
   readonly inOrder: InOrder
   /** Asked when it is needed, as it needs this. */
   shares (): Shares
@@ -46,6 +48,7 @@ export class Subscribing {
   readonly #follower
   readonly #limits
   readonly #guard
+  readonly #events
   readonly #inOrder
   readonly #shares
   readonly #inboxes
@@ -60,6 +63,7 @@ export class Subscribing {
     this.#follower = options.follower
     this.#limits = options.limits
     this.#guard = options.guard
+    this.#events = options.events
     this.#inOrder = options.inOrder
     this.#shares = () => options.shares()
     this.#inboxes = options.inboxes
@@ -165,6 +169,7 @@ export class Subscribing {
         if (subscription.from === PENDING || subscription.qos === 0) subscription.from = at
         this.#replace(subscription, qos)
         if (isShared(filter)) this.#shares().joined(session, filter, qos)
+        this.#events.emit('subscribed', { clientId: session.clientId, filter, qos })
         this.sendRetained(subscription, at) // [MQTT-3.3.1-6], [MQTT-3.8.4-3]
         // What is written must count from where the subscription does, which an earlier one may have begun.
         const isExact = session.clean || subscription.from === (from ?? at)

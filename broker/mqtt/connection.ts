@@ -115,6 +115,7 @@ export class MqttConnection implements Link {
 
   // --- from the session to the client
 
+  get carrier (): 'mqtt' | 'websocket' { return this.wire.via }
   get remoteAddress (): string { return this.wire.remoteAddress }
 
   /** Its name is known when CONNECT was accepted. */

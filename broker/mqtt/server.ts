@@ -47,6 +47,8 @@ export interface MqttServer {
   upgrade (request: IncomingMessage, socket: Duplex, head: Buffer): void
   /** Connections that are open now. */
   readonly connections: number
+  /** Those of them over WebSocket. */
+  readonly websockets: number
   /** Stops accepting; publishes in progress get their receipts; then closes the connections. */
   close (): Promise<void>
 }
@@ -137,6 +139,7 @@ export async function createMqttServer (options: MqttServerOptions): Promise<Mqt
       })
     },
     get connections () { return connections.size },
+    get websockets () { return [...connections].filter(({ carrier }) => carrier === 'websocket').length },
     async close () {
       isClosing = true
       aedes.pause()

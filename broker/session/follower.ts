@@ -11,6 +11,7 @@ import type { Log } from '../log/log.ts'
 import { messageBytes, ORIGIN, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
 } from '../model/message.ts'
 import type { HeapGuard } from '../system/heap-guard.ts'
+import type { Meters } from '../system/meters.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Store } from '../store/store.ts'
 import { matches } from '../model/topics.ts'
@@ -45,6 +46,7 @@ export interface FollowerOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly guard: HeapGuard
+  readonly meters: Meters
   readonly turnUnits: number
   readonly events: FollowerEvents
   readonly retained: RetainedSource
@@ -59,6 +61,7 @@ export class Follower {
   readonly #clock: Clock
   readonly #guard: HeapGuard
   readonly #events: FollowerEvents
+  readonly #meters: Meters
   readonly #damaged: ReadonlySet<Offset>
   readonly #outbox: Outbox
   readonly #puller: Puller
@@ -76,10 +79,12 @@ export class Follower {
     this.#clock = clock
     this.#guard = options.guard
     this.#events = events
+    this.#meters = options.meters
     this.#damaged = options.damaged
     this.#outbox = new Outbox({
       limits,
       clock,
+      meters: options.meters,
       turnUnits: options.turnUnits,
       fill: (session, live) => {
         this.#puller.fill(session, live)
@@ -367,8 +372,10 @@ export class Follower {
         if (flight.entry === undefined && flight.qos === 2) flight.state = FLIGHT_RELEASED
         flight.sentAt = flight.state === FLIGHT_RELEASED ? this.#clock.now() : NOT_SENT
         if (flight.state === FLIGHT_RELEASED) live.link.release(flight.packetId)
-        else if (flight.entry !== undefined) this.#outbox.post(live, flight)
-        else session.window!.acknowledge(flight.packetId)
+        else if (flight.entry !== undefined) {
+          this.#meters.redelivered++
+          this.#outbox.post(live, flight)
+        } else session.window!.acknowledge(flight.packetId)
         if (flight.entry === undefined && this.#damaged.has(flight.offset)) this.lose(session, 1, 'damaged')
       }
       this.wake(session)

@@ -2,6 +2,8 @@
  * The seam between a session and the connection that follows it: MQTT, WebSocket, Socket.IO.
  * The session decides what is sent and when; the link only writes, and says when it can't.
  */
+import type { LinkCarrier } from '../system/meters.ts'
+import { ORIGIN } from '../model/message.ts'
 import type { Entry, Message, Offset, PacketId, QoS, TimeMs } from '../model/message.ts'
 
 /** Of a client to a message (MQTT 3.3.4); it may answer PUBREC again once it has done so. */
@@ -34,6 +36,8 @@ export type CloseReason = typeof CLOSE_REASONS[number]
 export interface Link {
   /** Where its client is, as far as the transport knows; for the operator. */
   readonly remoteAddress?: string | undefined
+  /** How what it delivers travels; default: to the program. For metrics. */
+  readonly carrier?: LinkCarrier | undefined
   /** False while the connection does not take more; the transport calls Attachment.drained() afterwards. */
   readonly writable: boolean
   /**
@@ -101,4 +105,10 @@ export interface Following extends Attachment {
   cut (reason: CloseReason): void
   /** From now on, for what is on its way too; undefined: all. */
   allow (readable: Readable | undefined): void
+}
+
+/** For a link that comes when the broker is closing. */
+export const DETACHED: Following = {
+  position: ORIGIN, isFollowing: false, acknowledge () {}, async received () {}, awaits () { return undefined },
+  drained () {}, detach () {}, cut () {}, allow () {}
 }

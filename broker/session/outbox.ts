@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../system/clock.ts'
 import type { Limits } from '../model/limits.ts'
+import type { Meters } from '../system/meters.ts'
 import { messageBytes, type Entry, type Message, type Offset, type PacketId, type QoS, type TimeMs
 } from '../model/message.ts'
 import type { CloseReason, Delivery } from './link.ts'
@@ -18,6 +19,7 @@ const COMPACT_MIN = 1_024
 export interface OutboxOptions {
   readonly limits: Limits
   readonly clock: Clock
+  readonly meters: Meters
   /** Messages that are handed over before others have their turn; each write counts for some. */
   readonly turnUnits: number
   /** Puts into the outbox what the session may be sent now. */
@@ -214,7 +216,11 @@ export class Outbox {
         some = this.#options.readable(session, live, some)
         if (some.length === 0) continue
       }
-      for (const one of some) if (one.qos > 0) (one as Flight).sentAt = this.#now
+      const counts = this.#options.meters.delivered[live.link.carrier ?? 'program']
+      for (const one of some) {
+        counts[one.qos]++
+        if (one.qos > 0) (one as Flight).sentAt = this.#now
+      }
       this.delivered += some.length
       this.#options.sending()
       live.link.deliver(some)

@@ -35,6 +35,7 @@ export interface SharedLinkOptions {
 
 export class SharedLink implements Link {
   readonly inflightMax = INFLIGHT_MAX
+  readonly carrier = 'shared'
   /** It never stalls; a member that does is cut, and what that one had goes to another [G8]. */
   readonly waitingSince = Infinity as TimeMs
   attachment: Attachment | undefined

@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { HoldfastError } from '../model/errors.ts'
+import { Histogram } from '../system/histogram.ts'
 import { ORIGIN } from '../model/message.ts'
 import type { Entry, Offset } from '../model/message.ts'
 import { Block, blockFault } from './block.ts'
@@ -71,6 +72,7 @@ class EmbeddedStore implements Store {
   #writing: Promise<void> | undefined
   #closing: Promise<void> | undefined
   readonly #told = new Set<string>()
+  readonly syncs = new Histogram()
   #tail: Offset = ORIGIN
   #epoch = ''
   #blocks = new BlockTable()
@@ -125,8 +127,10 @@ class EmbeddedStore implements Store {
         this.#tail, group.map(({ batch }) => batch))
       const { operations, tail } = transaction
       if (transaction.losesTail) operations.push(...this.#state(tail, false))
+      const began = performance.now()
       try {
         await this.#engine.commit(operations, transaction.entries.length > 0)
+        this.syncs.note(performance.now() - began)
       } catch (cause) {
         const error = new HoldfastError('STORE_UNAVAILABLE', `${this.#folder}: ${sentenceOf(cause)}`, { cause })
         if (this.#engine.isBroken) this.#tellBroken()
@@ -278,6 +282,15 @@ class EmbeddedStore implements Store {
       messages: this.#live.messages,
       messageBytes: this.#live.bytes,
       storedBytes: this.#engine.usedBytes
+    }
+  }
+
+  async copyTo (folder: string): Promise<void> {
+    try {
+      await this.#engine.copyTo(folder)
+    } catch (cause) {
+      throw new HoldfastError('STORE_UNAVAILABLE', `${this.#folder} could not be copied (${sentenceOf(cause)})`,
+        { cause })
     }
   }
 

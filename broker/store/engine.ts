@@ -32,6 +32,7 @@ export class Engine {
   #lastPages: Pages
   #broken: string | undefined
   #isCommitting = false
+  #copying: Promise<void> | undefined
 
   private constructor (folder: string, db: RootDatabase<Buffer, Buffer>, reserve: Reserve) {
     this.#folder = folder
@@ -123,14 +124,34 @@ export class Engine {
     return this.#reopening
   }
 
+  /**
+   * A copy as of now, without what is free, as `data.mdb` in this folder, which has none. Another thread makes it, and
+   * writes go on; the pages that they set free are not used again meanwhile, so the file grows by as much. One at a
+   * time. Not synced. Rejects with what LMDB says.
+   */
+  async copyTo (folder: string): Promise<void> {
+    refuse(this.#broken ?? (this.#copying === undefined ? undefined : 'a copy is being made already'))
+    await this.#reopening
+    this.#copying = this.#environment().backup(folder, true)
+    try {
+      await this.#copying
+    } finally {
+      this.#copying = undefined
+    }
+  }
+
   async close (): Promise<void> {
     if (this.isBroken) return
     await this.#reopening
+    await this.#copied()
     const db = this.#db
     this.#db = undefined
     await db?.close()
     await this.#reserve.close()
   }
+
+  /** The environment must not be closed under the thread that copies it. */
+  async #copied (): Promise<void> { await this.#copying?.catch(() => {}) }
 
   /** Throws where the disk has no room for a transaction that may need it. */
   async #makeRoom (operations: readonly Operation[], growing: boolean): Promise<void> {
@@ -163,6 +184,7 @@ export class Engine {
 
   async #reopen (): Promise<void> {
     this.#reopening = (async () => {
+      await this.#copied()
       const db = this.#db
       this.#db = undefined
       await db?.close()

@@ -60,6 +60,9 @@ async function recover (folder: string, engine: Engine, notes: string[], makeEpo
 Promise<Omit<OpenFolder, 'lock' | 'engine'>> {
   const state = attempt(folder, 'DATA_DAMAGED', () => stateOf(folder, engine, notes)) ??
     { format: FORMAT, epoch: makeEpoch(), tail: ORIGIN, clean: true, run: undefined }
+  const isCopy = state.isCopy === true
+  // clients may know places that the log has come to after it was copied: they must mean nothing here [G2]
+  const epoch = isCopy ? makeEpoch() : state.epoch
   const records = await attemptLater(folder, 'DATA_DAMAGED', () => checkRecords(folder, engine))
   const move = async (moves: readonly Operation[]): Promise<void> => {
     if (moves.length > 0) await attemptLater(folder, 'DATA_NOT_WRITABLE', () => engine.commit(moves, false))
@@ -75,14 +78,19 @@ Promise<Omit<OpenFolder, 'lock' | 'engine'>> {
   }
   const tail = Math.max(state.tail, found.tail) as Offset
   const run = randomUUID()
-  const changes = [...records.changes, ...found.changes, ...stateOperations({ ...state, tail, clean: false, run })]
+  const opened = stateOperations({ format: FORMAT, epoch, tail, clean: false, run })
+  const changes = [...records.changes, ...found.changes, ...opened]
   await attemptLater(folder, 'DATA_NOT_WRITABLE', () => engine.commit(changes, false))
 
-  if (!state.clean) {
+  if (isCopy) {
+    notes.unshift(`${folder} is a copy that a backup made: what was acknowledged after it ` +
+      'comes again, what was published after it is gone. The time since then counts as none.')
+  } else if (!state.clean) {
     notes.unshift(`${folder} was not closed by its last server; the log is complete up to offset ${tail}.`)
   }
   const recovery = {
-    epoch: state.epoch,
+    epoch,
+    isCopy,
     tail,
     clean: state.clean,
     notes: [...notes, ...records.notes, ...found.notes],

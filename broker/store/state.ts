@@ -27,6 +27,8 @@ export interface State {
   readonly clean: boolean
   /** Differs each time the store is opened. */
   readonly run?: string | undefined
+  /** A backup made it, and no server has opened it yet: its epoch is not its own. */
+  readonly isCopy?: boolean | undefined
 }
 
 export function stateOperations (state: State): Operation[] {
@@ -34,8 +36,8 @@ export function stateOperations (state: State): Operation[] {
   return STATE_KEYS.map(key => ({ key, value }))
 }
 
-export function encodeState ({ format, epoch, tail, clean, run }: State): Buffer {
-  const text = JSON.stringify({ format, epoch, tail, clean, run }).slice(0, -1)
+export function encodeState ({ format, epoch, tail, clean, run, isCopy }: State): Buffer {
+  const text = JSON.stringify({ format, epoch, tail, clean, run, isCopy }).slice(0, -1)
   return Buffer.from(`${text},"crc":${crc32(text)}}`)
 }
 
@@ -67,10 +69,11 @@ function decodeState (value: Buffer): State | undefined {
   const crc = CRC.exec(text)
   if (crc !== null && crc32(text.slice(0, crc.index)) !== Number(crc[1])) return undefined
   try {
-    const { format, epoch, tail, clean, run } = JSON.parse(text) as Partial<State>
+    const { format, epoch, tail, clean, run, isCopy } = JSON.parse(text) as Partial<State>
     const isSound = Number.isInteger(format) && typeof epoch === 'string' && Number.isSafeInteger(tail) &&
-      typeof clean === 'boolean' && (run === undefined || typeof run === 'string') && (crc !== null || format === 1)
-    return isSound ? { format: format!, epoch, tail: tail!, clean, run } : undefined
+      typeof clean === 'boolean' && (run === undefined || typeof run === 'string') &&
+      (isCopy === undefined || typeof isCopy === 'boolean') && (crc !== null || format === 1)
+    return isSound ? { format: format!, epoch, tail: tail!, clean, run, isCopy } : undefined
   } catch {
     return undefined
   }

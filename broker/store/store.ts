@@ -3,6 +3,7 @@
  * `memory.ts` is the reference; `embedded.ts` keeps it on this machine's disk.
  * `test/conformance/store.ts` is the contract as a function of a factory.
  */
+import type { HistogramCounts } from '../system/histogram.ts'
 import type { Entry, Message, Offset } from '../model/message.ts'
 
 /** The tables beside the log; new ones come last (see layout.ts). Keys are made in keys.ts. */
@@ -54,6 +55,8 @@ export interface DamagedRecord {
 export interface Recovery {
   /** Made when the log was created; a position of another epoch means nothing here. */
   readonly epoch: string
+  /** A backup made it, and this is the first time that it is opened; the epoch is new. Left out: false. */
+  readonly isCopy?: boolean
   /** The highest offset ever given, ORIGIN for a new log. The next append continues after it. */
   readonly tail: Offset
   /** False after a crash: cursors may lag behind what clients have acknowledged, by at most the unsynced tail [G4]. */
@@ -94,6 +97,8 @@ export interface Notes {
 }
 
 export interface Store {
+  /** How long writes took until they were synced, since open(); where that is measured. */
+  readonly syncs?: HistogramCounts | undefined
   /** Of this store, where it can keep any. There once it is open. */
   readonly notes?: Notes | undefined
 
@@ -139,6 +144,12 @@ export interface Store {
    * undefined while all is well. Cheap: it is asked every second. An append says the same, and says it first.
    */
   fault (): string | undefined
+
+  /**
+   * Puts a copy of all that is on disk now into an empty folder, for finishCopy() of copy.ts; appends go on meanwhile.
+   * Left out where the store has no file. One at a time: rejects otherwise, and with what the disk says.
+   */
+  copyTo? (folder: string): Promise<void>
 
   /** Waits for appends under way, marks the log as cleanly closed, releases the lock. */
   close (): Promise<void>

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Clock } from './clock.ts'
 import type { ErrorCode } from '../model/errors.ts'
-import type { ClientId, Principal } from '../model/message.ts'
+import type { ClientId, Principal, QoS } from '../model/message.ts'
 import type { HeapUsage } from './heap-guard.ts'
 import type { ClockDoubt } from './own-time.ts'
 import { Seldom } from './seldom.ts'
@@ -35,6 +35,8 @@ export interface BrokerEvents {
    */
   contested: [{ clientId: ClientId, takeovers: number, waitMs: number, remoteAddress: string | undefined,
     newcomerAddress: string | undefined, sessions: number }]
+  /** A subscription is durable, and in force. */
+  subscribed: [{ clientId: ClientId, filter: string, qos: QoS }]
   /** The connection of the session is gone. */
   detached: [{ clientId: ClientId }]
   /** A session will not receive `count` messages that it would have received [G5]. */

@@ -49,14 +49,18 @@ export class OwnTime implements Clock {
     return { own: this.now(), wall: this.#source.wallNow(), sinceBoot: this.#source.sinceBoot(), boot }
   }
 
-  /** Goes on from what was written down last. Once, before time is asked for. Returns why it is not certain, if so. */
-  resume (mark: Mark): ClockDoubt | undefined {
+  /**
+   * Goes on from what was written down last. Once, before time is asked for. Returns why it is not certain, if so.
+   * @param isRestored of a copy: nothing has passed since it was made
+   */
+  resume (mark: Mark, isRestored = false): ClockDoubt | undefined {
     const wall = this.#source.wallNow()
     const sinceBoot = this.#source.sinceBoot()
     const isSameRun = mark.boot !== undefined && mark.boot === this.#source.boot && sinceBoot >= mark.sinceBoot
     let downMs = 0
     let doubt: ClockDoubt | undefined
-    if (isSameRun) downMs = sinceBoot - mark.sinceBoot
+    if (isRestored) downMs = 0
+    else if (isSameRun) downMs = sinceBoot - mark.sinceBoot
     else if (wall < SET_MS_MIN || mark.wall < SET_MS_MIN) doubt = 'never-set'
     else if (wall < mark.wall) doubt = 'behind'
     else downMs = wall - mark.wall

@@ -21,6 +21,8 @@ export const REFUSAL_KINDS = [
   'paths',
   /** A page whose origin is not one of allowedOrigins, or anybody while a server is open to all by mistake. */
   'origins',
+  /** A request for metrics or administration by somebody who has not the right. */
+  'administration',
   /** A request that comes while the server starts or stops. */
   'unready',
   /** A request over HTTP that makes no sense to HTTP, to Engine.IO or to a WebSocket. */

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 export function answer (
-  response: ServerResponse, status: number, says: string, headers: Record<string, string> = {}
+  response: ServerResponse, status: number, says: string, headers: Readonly<Record<string, string>> = {}
 ): void {
   response.writeHead(status, {
     'Content-Type': 'text/plain; charset=utf-8',
@@ -15,12 +15,10 @@ export function answer (
   response.end(says)
 }
 
-export function answerJson (response: ServerResponse, status: number, body: object): void {
-  const json = JSON.stringify(body) + '\n'
-  response.writeHead(status, {
-    'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(json), 'Cache-Control': 'no-store'
-  })
-  response.end(json)
+export function answerJson (
+  response: ServerResponse, status: number, body: object, headers: Readonly<Record<string, string>> = {}
+): void {
+  answer(response, status, JSON.stringify(body) + '\n', { 'Content-Type': 'application/json', ...headers })
 }
 
 /** Answers a request for an upgrade that nobody takes, and ends its connection. */

@@ -1,6 +1,6 @@
 /**
- * The HTTP front: health, readiness, and which upgrade belongs to whom. Socket.IO attaches itself beside it.
- * On a program's own server only /healthz, /readyz and, where that door is open, mqttPath are answered; everything
+ * The HTTP front: what the router has, and which upgrade belongs to whom. Socket.IO attaches itself beside it.
+ * On a program's own server only the router's paths and, where that door is open, mqttPath are answered; everything
  * else stays the program's.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
@@ -8,7 +8,8 @@ import type { Duplex } from 'node:stream'
 import type { Server as SocketioServer } from 'socket.io'
 import type { OriginGate } from '../../bridge/socketio/index.ts'
 import { unready, type Refusals } from '../../broker/index.ts'
-import { answer, answerJson, refuseUpgrade } from './answers.ts'
+import { answer, refuseUpgrade } from './answers.ts'
+import { splitUrl, type Router } from './router.ts'
 
 export interface FrontOptions {
   readonly http: Server
@@ -23,8 +24,8 @@ export interface FrontOptions {
   /** Which pages may connect. */
   readonly origins: OriginGate
   readonly refusals: Refusals
-  /** Why the server is not ready, or undefined where it is. */
-  readonly notReady: () => string | undefined
+  /** Health, and whatever else is answered here; asked while the server starts and stops, too. */
+  readonly router: Router
   /** Takes an upgrade to MQTT over WebSocket; called once the server has started, until it stops. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 }
@@ -32,16 +33,16 @@ export interface FrontOptions {
 export interface Front {
   /** Everything that attaches itself to the server has done so: its upgrades are known to have an owner. */
   open (): void
-  /** Refuses new work with 503, health aside. */
+  /** `starting`, `stopping`, or undefined while it serves. */
+  readonly refusal: string | undefined
+  /** Refuses new work with 503, the router's aside. */
   refuse (reason: string): void
   /** Leaves the server as it was found, but for what others attached. */
   detach (): void
 }
 
-const HEALTH_PATHS = ['/healthz', '/readyz']
-
 export function createFront (options: FrontOptions): Front {
-  const { http, own, mqttPath, ownSocketioPath, program, origins, refusals, notReady, upgrade } = options
+  const { http, own, mqttPath, ownSocketioPath, program, origins, refusals, router, upgrade } = options
   let refusal: string | undefined = 'starting'
   let attached = true
   const socketioPath = program?.path() ?? ownSocketioPath
@@ -65,7 +66,7 @@ export function createFront (options: FrontOptions): Front {
 
   function onRequest (request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request)
-    if (attached && HEALTH_PATHS.includes(path)) answerHealth(path, request, response)
+    if (attached && router.has(path)) void router.handle(request, response) // which never rejects
     else if (attached && path === mqttPath) {
       tell('requests', request, 'a request for mqttPath asks for no WebSocket',
         'let the client connect with ws://, or have the proxy hand on Upgrade and Connection')
@@ -79,18 +80,6 @@ export function createFront (options: FrontOptions): Front {
     } else {
       tellPath(request, 'there is nothing at the path of a request')
       answer(response, 404, `There is nothing at ${path.slice(0, 200)}. There is ${places(mqttPath, socketioPath)}.\n`)
-    }
-  }
-
-  function answerHealth (path: string, request: IncomingMessage, response: ServerResponse): void {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      tell('requests', request, 'health can only be read', 'let whoever asks use GET')
-      answer(response, 405, `${path} can only be read.\n`, { Allow: 'GET, HEAD' })
-    } else if (path === '/healthz') {
-      answerJson(response, 200, { status: 'ok' })
-    } else {
-      const reason = refusal ?? notReady()
-      answerJson(response, reason === undefined ? 200 : 503, { ready: reason === undefined, reason })
     }
   }
 
@@ -119,6 +108,7 @@ export function createFront (options: FrontOptions): Front {
   http.on('request', onRequest)
   http.on('upgrade', onUpgrade)
   return {
+    get refusal () { return refusal },
     open () {
       refusal = undefined
       upgradersOfOurs = http.listenerCount('upgrade') - upgradersBefore + upgradersOfIo
@@ -143,9 +133,9 @@ export function createFront (options: FrontOptions): Front {
 function places (mqttPath: string | undefined, socketioPath: string): string {
   const mqtt = mqttPath === undefined ? '' : `MQTT over WebSocket at ${mqttPath}, `
   const closed = mqttPath === undefined ? '; MQTT over WebSocket is closed here (mqttWebsocket)' : ''
-  return `${mqtt}Socket.IO at ${socketioPath}/, health at ${HEALTH_PATHS.join(' and ')}${closed}`
+  return `${mqtt}Socket.IO at ${socketioPath}/, health at /healthz and /readyz${closed}`
 }
 
 function pathOf (request: IncomingMessage): string {
-  return (request.url ?? '/').split('?', 1)[0]
+  return splitUrl(request).path
 }

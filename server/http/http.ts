@@ -2,6 +2,7 @@
 import type { Server } from 'node:http'
 import type { OriginGate } from '../../bridge/socketio/index.ts'
 import type { MqttServer } from '../../broker/index.ts'
+import type { Operation } from '../operation.ts'
 import type { Parts } from '../parts.ts'
 import type { Setup } from '../setup.ts'
 import { unlessExposed, watchExposure } from './exposure.ts'
@@ -13,13 +14,19 @@ export interface Http {
   readonly server: Server
   readonly front: Front
   readonly origins: OriginGate
+  readonly operation: Operation
   /** From now on upgrades at mqttPath are for it. */
   attach (mqtt: Pick<MqttServer, 'upgrade'>): void
   /** The program's own server listens by itself. Rejects with ListenError. */
   listen (): Promise<void>
 }
 
-export function makeHttp (setup: Setup, parts: Parts, notReady: () => string | undefined): Http {
+/** `notReady` says why the server does not serve now; undefined where it does. */
+type MakeOperation = (origins: OriginGate, notReady: () => string | undefined) => Operation
+
+export function makeHttp (
+  setup: Setup, parts: Parts, notReady: () => string | undefined, makeOperation: MakeOperation
+): Http {
   const { auth, config, doors, io, log, network, programs, refusals } = setup
   const ownHttp = programs === undefined ? createOwnHttp(config, refusals) : undefined
   const server = programs ?? ownHttp!.server
@@ -27,7 +34,8 @@ export function makeHttp (setup: Setup, parts: Parts, notReady: () => string | u
   const exposure = doors.strangersByHttp && !config.allowAnonymous ? watchExposure(server, log) : undefined
   const origins = exposure === undefined ? pages : unlessExposed(exposure, pages, refusals)
   let mqtt: Pick<MqttServer, 'upgrade'> | undefined
-  const front = createFront({
+  const operation = makeOperation(origins, () => front.refusal ?? exposure?.reason ?? notReady())
+  const front: Front = createFront({
     http: server,
     own: ownHttp !== undefined,
     mqttPath: doors.mqttWebsocket ? config.mqttPath : undefined,
@@ -35,7 +43,7 @@ export function makeHttp (setup: Setup, parts: Parts, notReady: () => string | u
     program: io,
     origins,
     refusals,
-    notReady: () => exposure?.reason ?? notReady(),
+    router: operation.router,
     upgrade: (request, socket, head) => mqtt?.upgrade(request, socket, head)
   })
   parts.add(async () => {
@@ -45,6 +53,7 @@ export function makeHttp (setup: Setup, parts: Parts, notReady: () => string | u
   return {
     server,
     front,
+    operation,
     origins,
     attach (opened) { mqtt = opened },
     async listen () {

@@ -46,6 +46,9 @@ export class Certificates {
     return new Certificates(options, await readServerIdentity(options.files), print)
   }
 
+  /** In seconds since 1970. */
+  get endsAt (): number { return this.#identity.validity.to / 1_000 }
+
   get context (): SecureContextOptions { return this.#identity.context }
 
   /** New handshakes of this server get what is in force. */

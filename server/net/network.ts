@@ -29,7 +29,7 @@ export interface Addresses {
 type Door = keyof Addresses
 type Kind = 'mqtt' | 'http'
 
-const DOORS: Readonly<Record<Door, { readonly what: string, readonly option: PortOption }>> = {
+const DOORS: Readonly<Record<Door, { readonly what: string, readonly option: Exclude<PortOption, 'metricsPort'> }>> = {
   mqtt: { what: 'MQTT', option: 'mqttPort' },
   http: { what: 'HTTP', option: 'httpPort' },
   mqtts: { what: 'MQTT over TLS', option: 'mqttsPort' },
@@ -71,6 +71,9 @@ export class Network {
       return address === undefined ? [] : [[door, address]]
     }))
   }
+
+  /** When the certificate in force ends, in seconds since 1970; undefined without TLS. */
+  get certificateEndsAt (): number | undefined { return this.#certificates?.endsAt }
 
   /** For what is counted apart: `of MQTT`, `of Socket.IO`. */
   gate (of: string): AddressGate {

@@ -6,6 +6,7 @@ import { Server } from 'socket.io'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import { createFront } from '../../server/http/front.ts'
+import { Router } from '../../server/http/router.ts'
 import { Refusals, silent, systemClock } from '../../broker/index.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { createHoldfast, type Holdfast, type HoldfastOptions, type Logger } from '../../index.ts'
@@ -94,7 +95,8 @@ t.test('what is asked while the server starts or stops is counted', async t => {
   const http = createServer()
   const refusals = new Refusals({ clock: systemClock, log: silent })
   const front = createFront({
-    http, own: true, mqttPath: '/mqtt', ownSocketioPath: '/socket.io', refusals, notReady: () => undefined,
+    http, own: true, mqttPath: '/mqtt', ownSocketioPath: '/socket.io', refusals,
+    router: new Router({ routes: [], bodyBytesMax: 0 }),
     origins: { allows: () => true, refuse () {} }, upgrade: (_request, socket) => { socket.destroy() }
   })
   http.listen(0, '127.0.0.1')

@@ -44,7 +44,7 @@ const BRIDGE_DOOR = 'bridge/socketio/index\\.ts'
 const RULES_DOOR = 'bridge/socketio/rules/index\\.ts'
 const SERVER_DOOR = 'server/index\\.ts'
 /** What the command needs before, or without, a server: its door would load all of it. */
-const SERVER_LEAF = 'server/(version|listen|rules|access)\\.ts'
+const SERVER_LEAF = 'server/(version|listen|rules|access|control)\\.ts'
 const BELOW = [LEAF, AUTH, STORE_SEAM, LOG, SESSION, SEAM]
 const LAYERS: ReadonlyArray<{ name: string, files: string, may: readonly string[] }> = [
   { name: 'protocol', files: 'protocol/.*', may: ['protocol/.*'] },

@@ -77,7 +77,7 @@ export async function createAedes (options: AedesOptions): Promise<AedesServer> 
     broker,
     refusals,
     connecting: new Connecting(options),
-    incoming: new Incoming({ ...options, limits: broker.limits }),
+    incoming: new Incoming({ ...options, limits: broker.limits, meters: broker.meters }),
     isPresent: false
   }
   const { connecting, incoming } = verbs

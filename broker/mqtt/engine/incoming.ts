@@ -4,6 +4,7 @@ import { HoldfastError } from '../../model/errors.ts'
 import type { Limits } from '../../model/limits.ts'
 import type { PacketId, QoS } from '../../model/message.ts'
 import { show } from '../../model/topics.ts'
+import type { Meters } from '../../system/meters.ts'
 import type { MqttRefusals } from '../refusals.ts'
 import type { SkippedPublish } from '../wire/skipped-publish.ts'
 import { CONNECTION, toldOf, type Callback, type InnerClient } from './client.ts'
@@ -13,6 +14,7 @@ export type Qos0Messages = 'pass' | 'keep'
 
 export interface IncomingOptions {
   readonly limits: Limits
+  readonly meters: Meters
   readonly refusals: MqttRefusals
   readonly qos0Messages: Qos0Messages
 }
@@ -35,11 +37,12 @@ export class Incoming {
   /** @param done called when it is done with; with an error the connection ends */
   accept (client: InnerClient, request: PublishRequest, packetId: number, done: Callback): void {
     const { topic, payload, qos } = request
-    const peer = client[CONNECTION].peer!
+    const { peer, wire } = client[CONNECTION]
+    this.#options.meters.cameIn(wire.via, qos)
     const bytes = topic.length + payload.length + MESSAGE_OVERHEAD_BYTES
     const receipt = this.#receiptOf(client, { topic, qos, packetId, bytes }, done)
-    if (qos === 2) peer.publishOnce(packetId as PacketId, request, receipt)
-    else peer.publish(qos === 0 && this.#keepsQos0 ? { ...request, qos: 1 } : request, receipt)
+    if (qos === 2) peer!.publishOnce(packetId as PacketId, request, receipt)
+    else peer!.publish(qos === 0 && this.#keepsQos0 ? { ...request, qos: 1 } : request, receipt)
   }
 
   /** One that was skipped, as it is too large. */
