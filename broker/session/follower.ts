@@ -61,7 +61,6 @@ export class Follower {
   readonly #clock: Clock
   readonly #guard: HeapGuard
   readonly #events: FollowerEvents
-  readonly #meters: Meters
   readonly #damaged: ReadonlySet<Offset>
   readonly #outbox: Outbox
   readonly #puller: Puller
@@ -79,7 +78,6 @@ export class Follower {
     this.#clock = clock
     this.#guard = options.guard
     this.#events = events
-    this.#meters = options.meters
     this.#damaged = options.damaged
     this.#outbox = new Outbox({
       limits,
@@ -372,10 +370,8 @@ export class Follower {
         if (flight.entry === undefined && flight.qos === 2) flight.state = FLIGHT_RELEASED
         flight.sentAt = flight.state === FLIGHT_RELEASED ? this.#clock.now() : NOT_SENT
         if (flight.state === FLIGHT_RELEASED) live.link.release(flight.packetId)
-        else if (flight.entry !== undefined) {
-          this.#meters.redelivered++
-          this.#outbox.post(live, flight)
-        } else session.window!.acknowledge(flight.packetId)
+        else if (flight.entry !== undefined) this.#outbox.post(live, flight)
+        else session.window!.acknowledge(flight.packetId)
         if (flight.entry === undefined && this.#damaged.has(flight.offset)) this.lose(session, 1, 'damaged')
       }
       this.wake(session)

@@ -219,6 +219,7 @@ export class Outbox {
       const counts = this.#options.meters.delivered[live.link.carrier ?? 'program']
       for (const one of some) {
         counts[one.qos]++
+        if (one.dup) this.#options.meters.redelivered++
         if (one.qos > 0) (one as Flight).sentAt = this.#now
       }
       this.delivered += some.length
