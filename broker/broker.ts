@@ -36,6 +36,8 @@ export interface BrokerOptions {
   readonly turnUnits?: number
   /** For whom a topic is, by whose filter; with limits.keepForUsersMs. Default: for nobody in particular. */
   readonly inboxOf?: InboxOf
+  /** How long messages last whose publisher does not say it: the first filter that matches decides. */
+  readonly messageExpiry?: ReadonlyArray<{ readonly filter: string, readonly expiryMs: number }>
   /** Makes `secret`, where the log has none yet: 32 bytes that nobody can guess. Default: from the system. */
   readonly makeSecret?: () => Buffer
 }
@@ -189,7 +191,10 @@ export interface Publisher {
   readonly principal: Principal
 }
 
-export type PublishRequest = Omit<Message, 'time' | 'publisher' | 'principal'>
+export interface PublishRequest extends Omit<Message, 'time' | 'publisher' | 'principal'> {
+  /** How long it lasts from when it is taken in [G9]; else as `extension` says, or by BrokerOptions.messageExpiry. */
+  readonly expiryMs?: number | undefined
+}
 
 /** What is told about a session; nothing in it changes afterwards. */
 export interface SessionInfo {
@@ -225,6 +230,8 @@ export interface BrokerStats {
   readonly acknowledged: number
   /** Messages that sessions lost to a bound [G5]. */
   readonly gapMessages: number
+  /** Messages since start that were kept, and whose time was over before everybody had them [G9]. */
+  readonly expired: number
   /** Messages that are set aside now, of all sessions. */
   readonly setAside: number
   /** Messages set aside that went since start, as their session had setAsideMessagesMax of them. */

@@ -64,7 +64,7 @@ class HoldfastBroker implements Core {
   readonly isAnonymous: boolean
   epoch = ''
   secret: Buffer = Buffer.alloc(0)
-  readonly #makeSecret
+  readonly #options: BrokerOptions
   readonly #store
   readonly #index
   readonly #retained
@@ -84,12 +84,10 @@ class HoldfastBroker implements Core {
   #subscribing!: Subscribing
   #shares!: Shares
   #edge!: Edge
-  readonly #inboxOf
   #inboxes: Inboxes | undefined
   readonly #timers: Timers
   #stopWatching: () => void = () => {}
   #isClosing = false
-  readonly #turnUnits: number
   #gapMessages = 0
   readonly meters = new Meters()
 
@@ -100,11 +98,9 @@ class HoldfastBroker implements Core {
     this.#timers = new Timers(this.clock)
     this.isAnonymous = options.auth.anonymous
     this.#auth = new TimelyAuth({ ...options, clock: this.clock, events: this.events })
-    this.#turnUnits = options.turnUnits ?? TURN_UNITS
-    this.#inboxOf = options.inboxOf
+    this.#options = options
     this.#store = options.store
     this.#takeovers = new Takeovers({ clock: this.clock, limits: this.limits, events: this.events })
-    this.#makeSecret = options.makeSecret ?? randomSecret
     this.#heap = options.heap ?? unlimitedHeap
     this.#index = new LogIndex<Session>(Math.min(options.limits.cacheBytesMax, this.#heap.bytesMax / CACHE_PARTS))
     this.#retained = new Retained(options.store, options.limits.retainedMessagesMax, this.clock)
@@ -142,9 +138,10 @@ class HoldfastBroker implements Core {
     this.#heartbeat = new Heartbeat({ time: clock, log: this.#log, store: this.#store, events })
     const shared = { store: this.#store, index: this.#index, log: this.#log, limits, clock, guard: this.#guard, meters }
     this.#sessions = new Sessions({ ...shared, events, cut: (session, reason) => { this.#cut(session, reason) } })
+    const turnUnits = this.#options.turnUnits ?? TURN_UNITS
     this.#follower = new Follower({
       ...shared,
-      turnUnits: this.#turnUnits,
+      turnUnits,
       damaged: new Set(recovery.damaged),
       events: {
         cursorMoved: (session) => { this.#sessions.touch(session) },
@@ -172,13 +169,14 @@ class HoldfastBroker implements Core {
     this.#sweeper = new Sweeper({
       ...following,
       sessions: this.#sessions,
+      expireRetained: (now) => this.#retained.expire(now),
       setAside: (session, flight, attempts) => {
         this.#setAside.set(session, flight, attempts).catch(() => {}) // what can't be written now is tried again
       }
     })
-    this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits: this.#turnUnits })
+    this.#delivering = new Delivering({ ...following, retained: this.#retained, turnUnits })
     const access = { ...shared, events, retained: this.#retained, inOrder: new InOrder() }
-    this.#inboxes = createInboxes(this.#inboxOf, {
+    this.#inboxes = createInboxes(this.#options.inboxOf, {
       ...access,
       sessions: this.#sessions,
       subscribe: async (session, filter) => await this.#subscribing.subscribe(session, filter, 1, {})
@@ -186,6 +184,7 @@ class HoldfastBroker implements Core {
     this.#publishing = new Publishing({
       ...access,
       inboxes: this.#inboxes,
+      messageExpiry: this.#options.messageExpiry ?? [],
       passOn: (message) => {
         this.#delivering.deliver(message, this.#log.tail)
         this.#delivering.settle()
@@ -205,7 +204,7 @@ class HoldfastBroker implements Core {
     })
 
     await this.#retained.load()
-    this.secret = await loadSecret(this.#store, this.#log, this.#makeSecret)
+    this.secret = await loadSecret(this.#store, this.#log, this.#options.makeSecret ?? randomSecret)
     const { aliveAt, isClean } = await this.#heartbeat.resume(recovery)
     this.#follower.tick(clock.now()) // as it counts from here on
     const pendingRetained = await this.#sessions.load({ ...recovery, clean: recovery.clean && isClean }, aliveAt)
@@ -392,7 +391,7 @@ class HoldfastBroker implements Core {
       sessions: this.#sessions, index: this.#index, retained: this.#retained, publishing: this.#publishing,
       follower: this.#follower, shares: this.#shares, setAside: this.#setAside, takeovers: this.#takeovers,
       auth: this.#auth, log: this.#log, heartbeat: this.#heartbeat, guard: this.#guard, store: this.#store,
-      timeline: this.#timeline, clock: this.clock
+      sweeper: this.#sweeper, timeline: this.#timeline, clock: this.clock
     }, this.#gapMessages)
   }
 }

@@ -11,6 +11,7 @@ import type { Follower } from './session/follower.ts'
 import type { Session } from './session/session.ts'
 import type { Sessions } from './sessions/sessions.ts'
 import type { SetAside } from './sessions/set-aside.ts'
+import type { Sweeper } from './sessions/sweeper.ts'
 import type { Takeovers } from './sessions/takeovers.ts'
 import type { Shares } from './shared/shares.ts'
 import type { Store } from './store/store.ts'
@@ -33,6 +34,7 @@ export interface Counters {
   readonly store: Store
   readonly timeline: Timeline
   readonly clock: Clock
+  readonly sweeper: Sweeper
 }
 
 export function statsOf (of: Counters, gapMessages: number): BrokerStats {
@@ -46,6 +48,7 @@ export function statsOf (of: Counters, gapMessages: number): BrokerStats {
     acknowledged: of.follower.acknowledged - of.shares.passed.acknowledged,
     withheld: of.follower.withheld,
     gapMessages,
+    expired: of.sweeper.expired + of.retained.expired + of.follower.expired,
     setAsideDropped: of.setAside.dropped,
     droppedQos0: of.follower.droppedQos0,
     ...of.takeovers.stats,

@@ -19,8 +19,8 @@ export interface Found {
 /** Throws MEMORY_FULL where there is more than the heap may hold. */
 export async function restoreLog ({ store, index, timeline, guard }: Found): Promise<void> {
   for await (const headers of store.scan()) {
-    for (const { topic, offset, bytes, time } of headers) {
-      index.restore(topic, offset, bytes)
+    for (const { topic, offset, bytes, time, expiresAt } of headers) {
+      index.restore(topic, offset, bytes, expiresAt)
       timeline.note(offset, time)
     }
     guard.assertStartable()

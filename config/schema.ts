@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ACCESS_OPTIONS } from './access-options.ts'
 import { AUTH_OPTIONS } from './auth-options.ts'
 import { EDGE_LIMITS } from './edge-limits.ts'
+import { EXPIRY_OPTIONS } from './expiry-options.ts'
 import { LIMIT_OPTIONS } from './limit-options.ts'
 import { OPERATION_OPTIONS } from './operation-options.ts'
 import { LIST_ENTRIES_MAX, PORT_MAX, type InnerProblem, type Option, type OptionGroup } from './option.ts'
@@ -12,7 +13,7 @@ import { count } from './units.ts'
 
 export const OPTIONS = {
   ...SERVER_OPTIONS, ...TLS_OPTIONS, ...ACCESS_OPTIONS, ...AUTH_OPTIONS, ...OPERATION_OPTIONS, ...LIMIT_OPTIONS,
-  ...EDGE_LIMITS
+  ...EDGE_LIMITS, ...EXPIRY_OPTIONS
 } as const
 
 export type OptionName = keyof typeof OPTIONS

@@ -36,6 +36,7 @@ export function makeBroker ({ auth, config, data, log, store: given }: Setup): C
     clock: systemClock,
     heap,
     makeId: randomUUID,
+    messageExpiry: config.messageExpiry,
     inboxOf: inboxOfPerson
   })
   narrate(broker.events, log)

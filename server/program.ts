@@ -4,9 +4,11 @@ import { CLIENT_ID_MARK, type SocketioBridge } from '../bridge/socketio/index.ts
 import {
   ALL_RIGHTS, ANONYMOUS, HoldfastError, type Auth, type Broker, type ClientId, type Identity, type Principal, type QoS
 } from '../broker/index.ts'
+import { AGE_MS_MAX } from '../config/option.ts'
 import { inboxOf } from '../protocol/index.ts'
+import { extensionOf, wrongProperty, type MessageProperties } from './properties.ts'
 
-export interface PublishOptions {
+export interface PublishOptions extends MessageProperties {
   readonly topic: string
   /** Text is sent as UTF-8; bytes are copied. */
   readonly payload: string | Uint8Array
@@ -19,6 +21,8 @@ export interface PublishOptions {
    * messages with one topic and id [G4], as far as docs/envelope.md says. Default none.
    */
   readonly id?: string
+  /** How long it lasts: from then on it is delivered to nobody [G9]. Default: as messageExpiry says, else for ever. */
+  readonly expiryMs?: number
 }
 
 export interface Published {
@@ -74,18 +78,23 @@ export function guardProgram (auth: Auth): Auth {
 
 /** Resolves when the message is durable [G1]; rejects with HoldfastError where it is not kept. */
 export function publish (
-  broker: Broker, { topic, payload, qos = 1, retain = false, id = '' }: PublishOptions
+  broker: Broker, options: PublishOptions
 ): Promise<Published> {
+  const { topic, payload, qos = 1, retain = false, id = '', expiryMs } = options
   return new Promise((resolve, reject) => {
     need('publish', 'topic', isText(topic), 'a text')
     need('publish', 'payload', isText(payload) || isTypedArray(payload), 'a text or bytes (JSON.stringify an object)')
     need('publish', 'qos', isQos(qos), '0, 1 or 2')
     need('publish', 'retain', typeof retain === 'boolean', 'true or false')
     need('publish', 'id', isText(id), 'a text; leave it out for none') // null for all would be one id for all [G2]
+    need('publish', 'expiryMs', expiryMs === undefined || isAge(expiryMs), `whole milliseconds, 1 to ${AGE_MS_MAX}`)
+    const wrong = wrongProperty(options)
+    if (wrong !== undefined) need('publish', wrong[0], false, wrong[1])
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.copyBytesFrom(payload)
     const marked = id === '' ? '' : CLIENT_ID_MARK + id
+    const extension = extensionOf(options)
     broker.meters.cameIn('program', qos)
-    broker.publish(PROGRAM, { topic, payload: bytes, qos, retain, id: marked },
+    broker.publish(PROGRAM, { topic, payload: bytes, qos, retain, id: marked, expiryMs, extension },
       (error, sessions = 0) => error === undefined ? resolve({ sessions }) : reject(error))
   })
 }
@@ -133,6 +142,10 @@ function isText (value: unknown): boolean {
 
 function isName (value: unknown): boolean {
   return isText(value) && value !== ''
+}
+
+function isAge (value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0 && value <= AGE_MS_MAX
 }
 
 function isQos (value: unknown): boolean {

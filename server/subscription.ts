@@ -3,8 +3,9 @@ import {
   HoldfastError, type Attachment, type Broker, type ClientId, type CloseReason, type Delivery, type GapReason,
   type Identity, type Link, type Peer, type QoS, type TimeMs
 } from '../broker/index.ts'
+import { propertiesOf, type MessageProperties } from './properties.ts'
 
-export interface ReceivedMessage {
+export interface ReceivedMessage extends MessageProperties {
   readonly topic: string
   /** The reader's own: nobody else sees what is changed in it. */
   readonly payload: Buffer
@@ -239,7 +240,8 @@ class Reader implements Link {
       duplicate: dup,
       clientId: message.publisher,
       principal: message.principal,
-      time: this.#broker.clock.wall(message.time)
+      time: this.#broker.clock.wall(message.time),
+      ...propertiesOf(message.extension)
     }
   }
 }

@@ -3,9 +3,10 @@
  * A session finds what comes after its cursor here, so reading a backlog and following live messages are one
  * operation and no switch from one to the other can leave a gap or an overlap [G3].
  */
-import { ENTRY_BYTES, messageBytes, type Entry, type Offset } from '../model/message.ts'
+import { ENTRY_BYTES, messageBytes, type Entry, type Offset, type TimeMs } from '../model/message.ts'
 import { tableBytes } from '../system/table-bytes.ts'
 import { EntryCache } from './entry-cache.ts'
+import { Expiries } from './expiries.ts'
 import { FilterTree } from './filter-tree.ts'
 import { blockOf, LogOrder, type Block } from './log-order.ts'
 import { LogSource, Merge, TopicSource, type Source } from './merge.ts'
@@ -19,12 +20,19 @@ export const PULL_AHEAD_MAX = 1_024
 
 export interface Sum { messages: number, bytes: number }
 
+/** An entry that is no part of the log any more. */
+export interface Expired { readonly offset: Offset, readonly topic: string, readonly bytes: number }
+
 /** Of a message: its place in the order of the log. */
 const PLACE_BYTES = 10
 /** And outside of the heap: its place in its topic, and the size that the store remembers. */
 const OUTSIDE_BYTES = 24
 /** A topic with its name, but for the letters. */
 const TOPIC_BYTES = 112
+/** A message that expires: its time. */
+const EXPIRY_BYTES = 48
+/** What is forgotten of messages that are gone, once they are so many. */
+const EXPIRIES_MIN = 1_024
 /** A filter with its subscription. */
 const FILTER_BYTES = 500
 
@@ -34,6 +42,7 @@ export class LogIndex<S extends Subscriber> {
   readonly #order = new LogOrder<TopicLog<Route<S>>>()
   readonly #trimmer: Trimmer<S>
   readonly #cache: EntryCache
+  readonly #expiries = new Expiries<Offset>()
   /** The last routes that several filters gave a topic; the next one nearly always takes the same. */
   #several: ReadonlyArray<Route<S>> = []
   #messages = 0
@@ -60,7 +69,8 @@ export class LogIndex<S extends Subscriber> {
   /** What all this takes of the heap, roughly. */
   get heapBytes (): number {
     return this.#topicBytes + this.#topics.size * TOPIC_BYTES + tableBytes(this.#topics.size) +
-      this.#messages * PLACE_BYTES + this.#cache.count * ENTRY_BYTES + this.filters.size * FILTER_BYTES
+      this.#messages * PLACE_BYTES + this.#expiries.size * EXPIRY_BYTES +
+      this.#cache.count * ENTRY_BYTES + this.filters.size * FILTER_BYTES
   }
 
   /** And outside of it, with what the store keeps of each message. */
@@ -128,12 +138,43 @@ export class LogIndex<S extends Subscriber> {
   add (entry: Entry): ReadonlyArray<Route<S>> {
     const log = this.#append(entry.topic, entry.offset, messageBytes(entry))
     this.#cache.add(entry)
+    if (entry.extension !== undefined) this.#expires(entry.offset, entry.extension.expiresAt)
     return log.routes
   }
 
   /** Takes in an entry found at start; its bytes stay in the store. */
-  restore (topic: string, offset: Offset, bytes: number): void {
+  restore (topic: string, offset: Offset, bytes: number, expiresAt?: TimeMs): void {
     this.#append(topic, offset, bytes)
+    if (expiresAt !== undefined) this.#expires(offset, expiresAt)
+  }
+
+  #expires (offset: Offset, at: TimeMs | undefined): void {
+    if (at === undefined) return
+    this.#expiries.add(at, offset)
+    // Most are gone before their time.
+    const { size } = this.#expiries
+    if (size > EXPIRIES_MIN && size > this.#messages * 2) {
+      this.#expiries.keep((one) => this.#order.at(one) !== undefined)
+    }
+  }
+
+  /**
+   * Drops entries whose time is over, until about `steps` are done [G8]; returns them in the order of their time. What
+   * of them is out already stays with those who are being sent it [G9].
+   */
+  expire (now: TimeMs, steps: number): Expired[] {
+    const gone: Expired[] = []
+    for (let left = steps; left > 0; left--) {
+      const offset = this.#expiries.take(now)
+      if (offset === undefined) break
+      const topic = this.#order.at(offset)
+      if (topic === undefined) continue // everybody had it
+      if (topic.first !== offset) left -= topic.length
+      for (const route of this.#routesOf(topic)) left -= route.postings?.length ?? 0
+      const bytes = this.#forget({ offset, topic, entry: undefined, qos: 0 })
+      if (bytes !== undefined) gone.push({ offset, topic: topic.topic, bytes })
+    }
+    return gone
   }
 
   /** An entry that turned out to be unreadable is no part of the log any more. Returns the sessions that lose it. */
@@ -145,14 +186,22 @@ export class LogIndex<S extends Subscriber> {
         if (qos > 0 && !session.clean && from < found.offset && session.position < found.offset) losers.add(session)
       }
     }
-    const bytes = topic.bytes
-    if (!topic.drop(found.offset)) return new Set()
+    return this.#forget(found) === undefined ? new Set() : losers
+  }
+
+  /** How many bytes it had; undefined where it is not there any more. */
+  #forget (found: Found): number | undefined {
+    const topic = found.topic as TopicLog<Route<S>>
+    const before = topic.bytes
+    if (!topic.drop(found.offset)) return undefined
+    const bytes = before - topic.bytes
     this.#order.remove(found.offset)
+    this.#cache.delete(found.offset)
     if (topic.length === 0) this.#remove(topic)
     this.#messages--
-    this.#bytes -= bytes - topic.bytes
-    for (const route of topic.routes) route.postings?.forget(found.offset, bytes - topic.bytes)
-    return losers
+    this.#bytes -= bytes
+    for (const route of this.#routesOf(topic)) route.postings?.forget(found.offset, bytes)
+    return bytes
   }
 
   #append (topic: string, offset: Offset, bytes: number): TopicLog<Route<S>> {

@@ -40,6 +40,10 @@ export class Block<T> {
     this.left++
   }
 
+  at (offset: Offset): T | undefined {
+    return this.topics[this.#offsets === undefined ? offset - this.start : this.#offsets.indexOf(offset)]
+  }
+
   /** False where it is not there. */
   remove (offset: Offset): boolean {
     const place = this.#offsets === undefined ? offset - this.start : this.#offsets.indexOf(offset)
@@ -95,6 +99,8 @@ export class LogOrder<T> {
   }
 
   block (number: number): Block<T> | undefined { return this.#blocks.get(number) }
+
+  at (offset: Offset): T | undefined { return this.#blocks.get(blockOf(offset))?.at(offset) }
 
   /** In the order of offsets. */
   append (offset: Offset, topic: T): void {

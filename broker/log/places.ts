@@ -79,10 +79,14 @@ export class Places {
     this.#head = 0
   }
 
-  /** Removes one entry from the middle; false if it is not there. */
+  /** Removes one entry, wherever it stands; it is the first at little cost. False if it is not there. */
   drop (offset: Offset): boolean {
     const index = this.indexAfter((offset - 1) as Offset)
     if (index === this.end || this.offsetAt(index) !== offset) return false
+    if (index === this.#head) {
+      this.dropThrough(offset, 1, [])
+      return true
+    }
     const rest: Array<{ offset: Offset, bytes: number }> = []
     for (let i = this.#head; i < this.end; i++) {
       if (i !== index) rest.push({ offset: this.offsetAt(i), bytes: this.#endAt(i) - this.#before(i) })

@@ -3,7 +3,7 @@ import type { Clock } from '../system/clock.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import { PENDING, type Route } from '../log/route.ts'
 import type { Timeline } from '../log/timeline.ts'
-import { ORIGIN, type Entry, type Message, type Offset, type QoS } from '../model/message.ts'
+import { isExpired, ORIGIN, type Entry, type Message, type Offset, type QoS } from '../model/message.ts'
 import type { Retained } from './retained.ts'
 import type { Follower } from '../session/follower.ts'
 import type { Session } from '../session/session.ts'
@@ -41,13 +41,18 @@ export class Delivering {
     const routes = 'offset' in message ? index.add(message) : index.match(message.topic)
     if (offset !== ORIGIN) timeline.note(offset, message.time)
     if (message.retain) retained.applied(message, offset === ORIGIN ? at : offset)
-    if (routes.length === 0) return
+    if (routes.length === 0 || this.#isOver(message)) return
     if (routes.length > 1 || routes[0] !== this.#route) this.settle()
     if (routes.length > 1) this.#deliverOverlapping(routes, message, offset)
     else {
       this.#route = routes[0]
       this.#run.push(message)
     }
+  }
+
+  /** The disk may have taken longer than it lasts [G9]. */
+  #isOver (message: Message): boolean {
+    return message.extension !== undefined && isExpired(message, this.#options.clock.now())
   }
 
   /** As LogEvents.settle(): session by session, as going from one to the next costs more than a message does. */

@@ -12,13 +12,15 @@ import type { Limits } from '../model/limits.ts'
 import type { Meters } from '../system/meters.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log, Receipt, RecordChange } from '../log/log.ts'
-import { messageBytes, type ClientId, type Message, type PacketId } from '../model/message.ts'
+import {
+  extensionBytes, messageBytes, type ClientId, type Message, type PacketId, type TimeMs
+} from '../model/message.ts'
 import type { Inboxes } from './inboxes.ts'
 import type { Retained } from './retained.ts'
 import { incomingChange } from '../session/records.ts'
 import type { Session } from '../session/session.ts'
 import { sessionKey } from '../store/keys.ts'
-import { checkTopic, isBridgeNotice, show } from '../model/topics.ts'
+import { checkTopic, isBridgeNotice, matches, show } from '../model/topics.ts'
 
 export interface PublishingOptions {
   readonly index: LogIndex<Session>
@@ -29,12 +31,16 @@ export interface PublishingOptions {
   readonly guard: HeapGuard
   readonly inOrder: InOrder
   readonly events: Events
+  /** How long a message lasts whose publisher does not say it: the first filter that matches. */
+  readonly messageExpiry: readonly ExpiryRule[]
   /** What has to be durable before a message on a topic is appended, if anything. */
   readonly inboxes: Pick<Inboxes, 'ready'> | undefined
   readonly meters: Meters
   /** QoS 0: passes by the log, which promises nothing for it. */
   passOn (message: Message): void
 }
+
+export interface ExpiryRule { readonly filter: string, readonly expiryMs: number }
 
 const NO_CHANGES: readonly RecordChange[] = []
 
@@ -50,6 +56,7 @@ export class Publishing {
   readonly #events
   readonly #inboxes
   readonly #meters
+  readonly #messageExpiry
   #isClosed = false
   published = 0
   /** For good. */
@@ -66,6 +73,7 @@ export class Publishing {
     this.#events = options.events
     this.#inboxes = options.inboxes
     this.#meters = options.meters
+    this.#messageExpiry = options.messageExpiry
     this.#passOn = (message: Message): void => { options.passOn(message) }
   }
 
@@ -131,18 +139,21 @@ export class Publishing {
   }
 
   #message ({ clientId, principal }: Publisher, request: PublishRequest): Message {
-    const { topic, payload, qos, retain, id, extension, encodings } = request
+    const { topic, payload, qos, retain, id, encodings, expiryMs } = request
     const time = this.#clock.now()
+    const extension = expiryMs === undefined
+      ? request.extension
+      : { ...request.extension, expiresAt: (time + expiryMs) as TimeMs }
     return { topic, payload, qos, retain, publisher: clientId, principal, time, id, extension, encodings }
   }
 
   /** What access control says; undefined where the message was refused without asking it. */
-  #mayPublish ({ clientId }: Publisher, rights: Rights, { topic, payload, qos }: PublishRequest,
+  #mayPublish ({ clientId }: Publisher, rights: Rights, { topic, payload, qos, extension }: PublishRequest,
     receipt: Receipt): boolean | Promise<boolean> | undefined {
     try {
       if (this.#isClosed) throw new HoldfastError('CLOSED', 'the server is shutting down')
       checkTopic(topic, this.#limits)
-      checkSize(topic, payload.length, this.#limits)
+      checkSize(topic, payload.length + extensionBytes(extension), this.#limits)
       const allowed = rights.mayPublish(clientId, topic)
       return this.#inboxes === undefined || qos === 0 ? allowed : this.#whenReady(this.#inboxes, allowed, topic)
     } catch (error) {
@@ -194,7 +205,8 @@ export class Publishing {
   }
 
   /** A message that may be published: into the log, together with the changes. */
-  append (message: Message, receipt: Receipt, changes: readonly RecordChange[]): void {
+  append (published: Message, receipt: Receipt, changes: readonly RecordChange[]): void {
+    const message = this.#messageExpiry.length === 0 ? published : this.#lasting(published)
     if (message.qos === 0 && !message.retain && changes.length === 0) {
       this.#passOn(message)
       receipt()
@@ -211,17 +223,36 @@ export class Publishing {
       receipt(this.#guard.refusal(`a message on ${show(message.topic)}`))
       return
     }
-    let all = changes
-    if (message.retain) {
-      try {
-        all = [...changes, this.#retained.change(message)]
-      } catch (error) {
-        receipt(error as HoldfastError)
-        return
-      }
+    if (message.retain) this.#appendRetained(message, keepers, receipt, changes)
+    else {
+      this.published++
+      this.#log.publish(message, keepers, receipt, changes)
     }
+  }
+
+  #appendRetained (message: Message, keepers: number, receipt: Receipt, changes: readonly RecordChange[]): void {
+    let change
+    try {
+      change = this.#retained.change(message)
+    } catch (error) {
+      receipt(error as HoldfastError)
+      return
+    }
+    const written = this.#retained.queued(message.topic)
     this.published++
-    this.#log.publish(message, keepers, receipt, all)
+    this.#log.publish(message, keepers, (...outcome) => {
+      written()
+      receipt(...outcome)
+    }, [...changes, change])
+  }
+
+  /** With the time of expiry that a rule gives it, if one does. */
+  #lasting (message: Message): Message {
+    if (message.extension?.expiresAt !== undefined) return message
+    const rule = this.#messageExpiry.find(({ filter }) => matches(filter, message.topic))
+    if (rule === undefined) return message
+    const expiresAt = (this.#clock.now() + rule.expiryMs) as TimeMs
+    return { ...message, extension: { ...message.extension, expiresAt } }
   }
 }
 

@@ -21,23 +21,10 @@ import { Outbox } from './outbox.ts'
 import { NO_ENTRIES, Puller } from './puller.ts'
 import { cursorChange } from './records.ts'
 import type { RetainedSource } from './retained-sender.ts'
+import type { FollowerEvents } from './follower-events.ts'
 import { Live, type Session } from './session.ts'
 import { FLIGHT_DONE, FLIGHT_RELEASED, FLIGHT_RELEASING, FLIGHT_SENT, NOT_SENT, Window, type Flight
 } from './window.ts'
-
-export interface FollowerEvents {
-  /** The cursor has moved and is to be written down some time soon. */
-  cursorMoved (session: Session): void
-  /** As cursorMoved: a message more is in flight. */
-  sent (session: Session): void
-  /** Something is about to be handed to a link. */
-  sending (): void
-  /** As cursorMoved: a message less is in flight. */
-  acknowledged (session: Session): void
-  detached (session: Session): void
-  /** The session lost messages [G5]; it is told by the follower. */
-  gap (session: Session, count: number, reason: GapReason): void
-}
 
 export interface FollowerOptions {
   readonly index: LogIndex<Session>
@@ -179,6 +166,9 @@ export class Follower {
     live.filterQueue(isWanted)
     this.#outbox.takeBack(session, live, isWanted)
   }
+
+  /** Messages that waited for a clean session until they expired. */
+  get expired (): number { return this.#puller.expired }
 
   // --- live messages
 

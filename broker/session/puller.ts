@@ -6,7 +6,7 @@ import type { Clock } from '../system/clock.ts'
 import type { LogIndex } from '../log/log-index.ts'
 import type { Log } from '../log/log.ts'
 import type { Found } from '../log/topic-log.ts'
-import { messageBytes, ORIGIN, type Entry, type Offset, type QoS } from '../model/message.ts'
+import { isExpired, messageBytes, ORIGIN, type Entry, type Offset, type QoS } from '../model/message.ts'
 import type { Store } from '../store/store.ts'
 import type { GapReason } from './link.ts'
 import type { Outbox } from './outbox.ts'
@@ -34,6 +34,8 @@ export class Puller {
   readonly #outbox: Outbox
   readonly #index: LogIndex<Session>
   readonly #retained: RetainedSender
+  /** Messages that waited for a clean session until they expired. */
+  expired = 0
 
   constructor (options: PullerOptions) {
     this.#options = options
@@ -81,7 +83,8 @@ export class Puller {
       live.queue = live.queue.slice(live.queueHead)
       live.queueHead = 0
     }
-    this.#outbox.send(session, live, message, qos, ORIGIN, false)
+    if (isExpired(message, this.#options.clock.now())) this.expired++ // [G9]
+    else this.#outbox.send(session, live, message, qos, ORIGIN, false)
   }
 
   #sendNext (session: Session, live: Live): void {
@@ -148,6 +151,7 @@ export class Puller {
         session.sent = one.offset
         continue
       }
+      if (isExpired(entry, this.#options.clock.now())) continue // [G9]; the sweeper takes it out of the log
       const qos = Math.min(one.qos, entry.qos) as QoS
       const isHeld = qos === 2 || held.length > 0
       const isUncertain = session.uncertainThrough >= one.offset

@@ -225,6 +225,11 @@ export function decodeMessage (record: StoredRecord): Message {
   return new Block(unversioned(record.value, record.key)).message(0)!
 }
 
+/** When it expires, without reading the rest of it. */
+export function expiryOf (record: StoredRecord): TimeMs | undefined {
+  return new Block(unversioned(record.value, record.key)).extension(0)?.expiresAt
+}
+
 function versioned (value: Buffer): Buffer {
   return Buffer.concat([Buffer.from([VERSION]), value])
 }

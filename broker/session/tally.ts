@@ -45,6 +45,12 @@ export class Tally implements Sum {
     return true
   }
 
+  /** An entry that was counted is in the log no more. */
+  expired ({ bytes }: { readonly bytes: number }): void {
+    this.messages--
+    this.bytes -= bytes
+  }
+
   /** The session has moved over an entry. */
   pass (found: Found): void {
     if (found.offset > this.through) return

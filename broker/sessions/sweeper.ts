@@ -1,10 +1,11 @@
 /** What is looked after from time to time, a slice at a time [G8]: acknowledgements that are due, bounds, trimming. */
 import type { Clock } from '../system/clock.ts'
 import type { Limits } from '../model/limits.ts'
-import type { LogIndex } from '../log/log-index.ts'
-import type { Log } from '../log/log.ts'
+import type { Expired, LogIndex } from '../log/log-index.ts'
+import type { Log, RecordChange } from '../log/log.ts'
 import type { Timeline } from '../log/timeline.ts'
 import type { TimeMs } from '../model/message.ts'
+import { matches } from '../model/topics.ts'
 import { boundsAt, inboxLimits, overBounds } from '../session/bounds.ts'
 import type { Follower } from '../session/follower.ts'
 import type { Live, Session } from '../session/session.ts'
@@ -22,6 +23,8 @@ export interface SweeperOptions {
   readonly limits: Limits
   readonly clock: Clock
   setAside (session: Session, flight: Flight, attempts: number): void
+  /** Forgets retained messages whose time is over; what has to be written for it. */
+  expireRetained (now: TimeMs): RecordChange[]
 }
 
 /** Sessions that one sweep looks at, and the filters and entries that it counts for their bounds. */
@@ -33,10 +36,16 @@ const ATTACH_WORK = 1_000
 const TRIM_VISITS = 20_000
 const TRIM_ENTRIES = 4_096
 const TRIM_PAUSE_MS = 5
+/** What one sweep does for messages that have expired; one costs more where much lies around it. */
+const EXPIRE_STEPS = 1_000_000
 
 export class Sweeper {
   readonly #options: SweeperOptions
   readonly #inboxLimits: Limits
+  /** Sessions whose backlog is being counted; some that are not any more. */
+  readonly #counted = new Set<Session>()
+  /** Messages that left the log as their time was over. */
+  expired = 0
   #isTrimming = false
   #isClosed = false
 
@@ -49,6 +58,7 @@ export class Sweeper {
     const { sessions, follower, timeline, limits, clock } = this.#options
     const now = clock.now()
     follower.tick(now)
+    this.#expire(now)
     this.#trim()
     const work = { left: SWEEP_WORK }
     sessions.round(SWEEP_SESSIONS, (session) => {
@@ -73,6 +83,24 @@ export class Sweeper {
     const { log, index } = this.#options
     this.#isClosed = true
     log.trim(index.trim(Infinity, log.tail))
+  }
+
+  /** What nobody will be sent any more needs no place, and is no gap [G9]. */
+  #expire (now: TimeMs): void {
+    const { log, index, expireRetained } = this.#options
+    const expired = index.expire(now, EXPIRE_STEPS)
+    if (expired.length > 0) {
+      this.expired += expired.length
+      for (const session of this.#counted) {
+        if (session.tally === undefined || session.live !== undefined) {
+          session.tally = undefined
+          this.#counted.delete(session)
+        } else for (const one of expired) if (isCounted(session, one)) session.tally.expired(one)
+      }
+      log.trim(expired.map(({ offset }) => offset).sort((a, b) => a - b))
+    }
+    const changes = expireRetained(now)
+    if (changes.length > 0) log.record(changes, () => {}) // what can't be written now goes at the next start
   }
 
   /** A session that has drained a long backlog leaves much to clear away: a little at a time. */
@@ -109,9 +137,19 @@ export class Sweeper {
     const { log, index, follower, timeline, clock } = this.#options
     const limits = session.principal === INBOX ? this.#inboxLimits : this.#options.limits
     const cut = overBounds(session, index, boundsAt(timeline, limits, clock.now(), log.tail), work)
+    if (session.tally !== undefined) this.#counted.add(session)
     if (cut === undefined) return
     session.sent = cut.through
     index.moved(session)
     follower.lose(session, cut.messages, cut.reason)
   }
+}
+
+/** Is it in what was counted so far for the session? */
+function isCounted (session: Session, { offset, topic }: Expired): boolean {
+  if (offset <= session.sent || offset > session.tally!.through) return false
+  for (const { route: { filter }, qos, from } of session.subscriptions.values()) {
+    if (qos > 0 && from < offset && matches(filter, topic)) return true
+  }
+  return false
 }

@@ -219,6 +219,16 @@ export class Block {
     return units + restAt + rest - topicEnd - 2 + extensionBytes(this.#extension(at, restAt + rest))
   }
 
+  /** Of the k-th message, which must be there. */
+  extension (k: number): Extension | undefined {
+    const bytes = this.#bytes
+    const at = bytes.readUInt32LE(TABLE + k * 4)
+    if ((bytes[at + FLAGS] & HAS_EXTENSION) === 0) return undefined
+    const restAt = at + FIXED + bytes.readUInt32LE(at + 16) + 1
+    const rest = readLength(bytes, restAt)
+    return this.#extension(at, restAt + lengthBytes(rest) + rest)
+  }
+
   /** Of the message at a place, whose packet ends there. */
   #extension (at: number, end: number): Extension | undefined {
     if ((this.#bytes[at + FLAGS] & HAS_EXTENSION) === 0) return undefined

@@ -242,7 +242,7 @@ class EmbeddedStore implements Store {
           if (this.#live.get(offset) < 0) continue
           const header = block.header(k)
           if (header === undefined) continue
-          headers.push({ offset, topic: header.topic, bytes: header.bytes, time: header.time })
+          headers.push({ offset, ...header })
         }
       }
       yield headers

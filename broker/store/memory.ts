@@ -133,8 +133,13 @@ class MemoryStore implements Store {
   }
 
   async * scan (): AsyncGenerator<readonly EntryHeader[]> {
-    yield * chunks([...this.#disk.entries.values()].map(entry => (
-      { offset: entry.offset, topic: entry.topic, bytes: messageBytes(entry), time: entry.time })))
+    yield * chunks([...this.#disk.entries.values()].map(entry => ({
+      offset: entry.offset,
+      topic: entry.topic,
+      bytes: messageBytes(entry),
+      time: entry.time,
+      expiresAt: entry.extension?.expiresAt
+    })))
   }
 
   async * records (table: Table): AsyncGenerator<readonly StoredRecord[]> {

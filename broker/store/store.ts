@@ -4,7 +4,7 @@
  * `test/conformance/store.ts` is the contract as a function of a factory.
  */
 import type { HistogramCounts } from '../system/histogram.ts'
-import type { Entry, Message, Offset } from '../model/message.ts'
+import type { Entry, Message, Offset, TimeMs } from '../model/message.ts'
 
 /** The tables beside the log; new ones come last (see layout.ts). Keys are made in keys.ts. */
 export const TABLES = ['meta', 'sessions', 'filters', 'cursors', 'retained', 'wills', 'incoming', 'setAside'] as const
@@ -41,6 +41,8 @@ export interface EntryHeader {
   /** As messageBytes() counts. */
   readonly bytes: number
   readonly time: number
+  /** Undefined for one that does not expire. */
+  readonly expiresAt?: TimeMs | undefined
 }
 
 /** A record that was found damaged and is gone. */

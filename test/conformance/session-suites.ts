@@ -3,6 +3,7 @@ import { deliverySuite } from './session.ts'
 import { setAsideSuite } from './session-set-aside.ts'
 import { unansweredSuite } from './session-unanswered.ts'
 import { boundsSuite } from './session-bounds.ts'
+import { expirySuite } from './session-expiry.ts'
 import { inboxesSuite } from './session-inboxes.ts'
 import { lifeSuite } from './session-life.ts'
 import { recoverySuite } from './session-recovery.ts'
@@ -26,4 +27,5 @@ export function sessionSuites (name: string, factory: WorldFactory): void {
   turnsSuite(name, factory)
   sharedSuite(name, factory)
   inboxesSuite(name, factory)
+  expirySuite(name, factory)
 }

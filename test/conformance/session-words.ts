@@ -5,7 +5,7 @@
  */
 import type { Test } from 'tap'
 import { createCore } from '../../broker/holdfast-broker.ts'
-import type { BrokerOptions } from '../../broker/broker.ts'
+import type { BrokerOptions, PublishRequest } from '../../broker/broker.ts'
 import type { Connected, Core } from '../../broker/core.ts'
 import { DEFAULT_LIMITS, everybody, type AttachOptions, type Heap, type HoldfastError, type Limits
 } from '../../broker/index.ts'
@@ -66,6 +66,7 @@ interface More {
   heap?: Heap | undefined
   turnUnits?: number | undefined
   inboxOf?: BrokerOptions['inboxOf']
+  messageExpiry?: BrokerOptions['messageExpiry']
 }
 
 export class Server {
@@ -78,7 +79,7 @@ export class Server {
 
   /** @param turnUnits what is done in one turn, each of which is one of the event loop then */
   constructor (world: World, limits: Partial<Limits> = {}, startMs = START_MS, more: More = {}) {
-    const { heap, turnUnits, inboxOf } = more
+    const { heap, turnUnits, inboxOf, messageExpiry } = more
     this.#more = more
     this.#world = world
     this.limits = { ...DEFAULT_LIMITS, ...limits }
@@ -93,7 +94,8 @@ export class Server {
       makeId: () => 'made',
       turnUnits: turnUnits ?? Infinity,
       ...(heap && { heap }),
-      ...(inboxOf && { inboxOf })
+      ...(inboxOf && { inboxOf }),
+      ...(messageExpiry && { messageExpiry })
     })
   }
 
@@ -154,6 +156,15 @@ export class Server {
   /** Resolves with the receipt, or rejects with what it says. */
   async publish (topic: string, payload: string | Buffer, qos: QoS = 1, retain = false): Promise<void> {
     await new Promise<void>((resolve, reject) => { this.publishThen(topic, payload, qos, retain, resolve, reject) })
+  }
+
+  /** With more than MQTT 3.1.1 has. */
+  async publishWith (topic: string, payload: string, more: Partial<PublishRequest>): Promise<void> {
+    const publisher = { clientId: 'publisher' as ClientId, principal: 'me' as Principal }
+    await new Promise<void>((resolve, reject) => {
+      this.broker.publish(publisher, { topic, payload: Buffer.from(payload), qos: 1, retain: false, id: '', ...more },
+        (error) => { if (error === undefined) resolve(); else reject(error) })
+    })
   }
 
   publishThen (topic: string, payload: string | Buffer, qos: QoS, retain: boolean, kept: () => void,

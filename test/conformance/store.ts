@@ -171,8 +171,8 @@ export function suite (name: string, factory: WorldFactory): void {
     await store.append(batch([m(1)]))
     await store.append(batch([m(2), { ...m(3), topic: 'é', payload: Buffer.from('é') }]))
     const header = ({ offset, topic, payload, time }: Entry): EntryHeader =>
-      ({ offset, topic, bytes: topic.length + payload.length, time })
-    const third = { offset: 3, topic: 'é', bytes: 3, time: m(3).time }
+      ({ offset, topic, bytes: topic.length + payload.length, time, expiresAt: undefined })
+    const third = { offset: 3, topic: 'é', bytes: 3, time: m(3).time, expiresAt: undefined }
     t.same(await headers(store), [header(entry(1)), header(entry(2)), third])
   })
 

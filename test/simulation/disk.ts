@@ -192,8 +192,9 @@ class MountedStore implements Store {
   }
 
   async * scan (): AsyncIterable<readonly EntryHeader[]> {
-    const headers = [...this.#disk.entries.values()].map(({ offset, topic, payload, time }) =>
-      ({ offset, topic, bytes: messageBytes({ topic, payload }), time }))
+    const headers = [...this.#disk.entries.values()].map((entry) => (
+      { offset: entry.offset, topic: entry.topic, bytes: messageBytes(entry), time: entry.time,
+        expiresAt: entry.extension?.expiresAt }))
     yield * this.#chunks(headers)
   }
 

@@ -36,7 +36,7 @@ t.test('[G6] what a publisher says beside the payload counts', async t => {
   t.equal(messageBytes({ ...message(), extension }), 2 + 25)
 })
 
-t.test('a message expires at its time, not before', async t => {
+t.test('[G9] a message expires at its time, not before', async t => {
   t.equal(isExpired({ extension: undefined }, Infinity as TimeMs), false)
   t.equal(isExpired({ extension: {} }, Infinity as TimeMs), false)
   t.equal(isExpired({ extension: { expiresAt: 5 as TimeMs } }, 4 as TimeMs), false)

@@ -5,7 +5,7 @@ import { ERRORS } from '../../broker/model/errors.ts'
 import { REFUSAL_KINDS } from '../../broker/system/refusals.ts'
 import { ROOT, sources } from '../helpers/sources.ts'
 
-const GUARANTEES = ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8']
+const GUARANTEES = ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8', 'G9']
 const CODES = Object.keys(ERRORS)
 
 function doc (name: string): string {
