@@ -58,7 +58,7 @@ async function drain (client: WireClient, count: number): Promise<string[]> {
 
 t.test('[G2] [G6] a flood of topics ends in refusals, not in the end of the process; no receipt was false',
   async t => {
-    const server = await startServer(t, { nodeFlags: [heapOf(40)] })
+    const server = await startServer(t, { nodeFlags: [heapOf(44)] })
     await awaySession(t, server, { 'flood/#': 1, after: 1 })
     t.equal((await ready(server)).status, 200)
     const { client } = await connectWire(t, server.mqtt, { clientId: 'publisher' })
@@ -97,7 +97,7 @@ t.test('[G2] [G6] a log that is more than the heap can hold is said to be at sta
   t.comment(`${receipts.length} topics until the heap was full`)
   await server.kill()
   const said = /ended with 1 .*(\n.*)*holdfast: .*heap of \d+ MiB.*--max-old-space-size/
-  await t.rejects(startServer(t, { data, nodeFlags: [heapOf(40)] }), { message: said }, 'as an error, not as a crash')
+  await t.rejects(startServer(t, { data, nodeFlags: [heapOf(44)] }), { message: said }, 'as an error, not as a crash')
 
   const again = await startServer(t, flags)
   const { client: back } = await connectWire(t, again.mqtt, { clientId: 'away', clean: false })

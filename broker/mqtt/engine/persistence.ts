@@ -5,7 +5,7 @@
  */
 import { Readable } from 'node:stream'
 import type { Broker, Peer } from '../../broker.ts'
-import type { PacketId } from '../../model/message.ts'
+import type { ClientId, PacketId } from '../../model/message.ts'
 import {
   willMessage, type ClientSubscription, type ContractBroker, type ContractClient, type ContractPacket,
   type ContractSubscription
@@ -117,9 +117,8 @@ export class SessionPersistence {
    * latter comes after the new connection has put its own will, which must stay.
    */
   async delWill (client: ContractClient): Promise<void> {
-    const { broker, peerOf, isLatest } = this.#options
-    const clientId = peerOf(client)?.clientId
-    if (clientId !== undefined && isLatest(client)) await broker.wills.remove(clientId)
+    const { broker, isLatest } = this.#options
+    if (isLatest(client)) await broker.wills.remove(client.id as ClientId) // by then it has no peer any more
   }
 
   /** Wills of clients that a crash took are published by the broker when it opens. */
