@@ -16,7 +16,7 @@ import { Router, type Route } from './http/router.ts'
 import { tellRefused } from './http/tell-refused.ts'
 import { type Address, authority, listen } from './listen.ts'
 import { Counted } from './metrics/counted.ts'
-import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import { storeFileOf } from './metrics/store-file.ts'
 import { SysValues } from './metrics/sys.ts'
 import { PROGRAM } from './program.ts'
@@ -50,7 +50,9 @@ export class Operation {
   readonly #options: OperationOptions
   /** Undefined where there is no folder. */
   readonly #folder: string | undefined
-  readonly #metrics: Metrics
+  /** Made when it is first asked for: most servers never are, and prom-client takes its share of a small heap. */
+  readonly #makeMetrics: () => Promise<Metrics>
+  #metrics: Promise<Metrics> | undefined
   readonly #health: readonly Route[]
   readonly #metricsRoute: Route
   readonly #adminRoutes: readonly Route[]
@@ -66,10 +68,11 @@ export class Operation {
     this.#folder = store === undefined ? data : undefined
     const token = readAdminToken(config.adminTokenFile, statSync)
     const holdfast = (): Holdfast => this.#holdfast()
-    this.#metrics = createMetrics({
+    const counted = new Counted(broker.events)
+    this.#makeMetrics = async () => (await import('./metrics/metrics.ts')).createMetrics({
       version: version(),
       meters: broker.meters,
-      counted: new Counted(broker.events),
+      counted,
       stats: () => holdfast().stats(),
       isReady: () => notReady() === undefined,
       storeFile: async () => this.#folder === undefined ? undefined : await storeFileOf(this.#folder),
@@ -100,7 +103,8 @@ export class Operation {
     this.#running = undefined
     this.#address = undefined
     this.#sys.close()
-    this.#metrics.close()
+    const metrics = await this.#metrics?.catch(() => undefined)
+    metrics?.close()
     for (const end of this.#ends.splice(0)) await end()
   }
 
@@ -111,7 +115,8 @@ export class Operation {
 
   async #answerMetrics (): Promise<{ status: number, text: string, headers: Record<string, string> }> {
     this.#holdfast()
-    return { status: 200, text: await this.#metrics.text(), headers: { 'Content-Type': this.#metrics.contentType } }
+    const metrics = await (this.#metrics ??= this.#makeMetrics())
+    return { status: 200, text: await metrics.text(), headers: { 'Content-Type': metrics.contentType } }
   }
 
   #routerOf (routes: readonly Route[]): Router {

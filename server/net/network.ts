@@ -66,8 +66,9 @@ export class Network {
   }
 
   get addresses (): Addresses {
-    return Object.fromEntries([...this.#servers].flatMap(([door, server]) => {
-      const address = addressOf(server)
+    return Object.fromEntries(Object.keys(DOORS).flatMap((door) => {
+      const server = this.#servers.get(door as Door)
+      const address = server && addressOf(server)
       return address === undefined ? [] : [[door, address]]
     }))
   }
