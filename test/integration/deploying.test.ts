@@ -28,15 +28,16 @@ class Machine {
   readonly #places: ReadonlyArray<readonly [string, string]>
   #server: ChildProcess | undefined
 
-  constructor (t: Test, ports: Readonly<Record<'8883' | '8443', number>>) {
+  constructor (t: Test, ports: Readonly<Record<'8883' | '8443' | '9464', number>>) {
     this.#t = t
     this.#root = tempFolder(t, 'machine')
     this.#work = join(this.#root, 'work')
     const at = (path: string): string => join(this.#root, path)
     this.#places = [
       ['/etc/holdfast', at('etc')], ['/opt/holdfast', at('opt')], ['/var/lib/holdfast', at('data')],
-      ['/var/backups/holdfast', at('backup')], ['/usr/local/bin', at('bin')], ['/etc/systemd/system', at('systemd')],
+      ['/usr/local/bin', at('bin')], ['/etc/systemd/system', at('systemd')],
       ['/usr/bin/node', process.execPath], ['/bin/kill', 'kill'], [' -o root -g holdfast', ''],
+      ['runuser -u holdfast -- ', ''],
       ...Object.entries(ports).map(([port, here]) => [port, String(here)] as const)
     ]
     for (const folder of ['work', 'bin', 'systemd', 'opt/node_modules/.bin']) mkdirSync(at(folder), { recursive: true })
@@ -67,6 +68,10 @@ class Machine {
   async systemctl (verb: string): Promise<void> {
     const unit = this.here(readFileSync(join(this.#root, 'systemd/holdfast.service'), 'utf8'))
     const of = (key: string): string => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)![1]
+    if (verb === 'stop') {
+      await this.#stop()
+      return
+    }
     if (verb === 'reload') {
       await this.run(of('ExecReload').replace('$MAINPID', String(this.#server!.pid)))
       return
@@ -84,7 +89,7 @@ class Machine {
     ])
   }
 
-  async stop (): Promise<void> {
+  async #stop (): Promise<void> {
     const exited = once(this.#server!, 'exit')
     this.#server!.kill('SIGTERM')
     await within(exited, 'the end')
@@ -112,8 +117,8 @@ async function freePort (): Promise<number> {
   return port
 }
 
-t.test('a stranger has a server with TLS, users, a a token and a backup', async (t) => {
-  const ports = { 8883: await freePort(), 8443: await freePort() }
+t.test('a stranger has a server with TLS, users, a token, rights, metrics and a backup', async (t) => {
+  const ports = { 8883: await freePort(), 8443: await freePort(), 9464: await freePort() }
   const machine = new Machine(t, ports)
   const files: Record<string, string> = { 'import { createHmac }': 'token.mjs', 'import { io }': 'page.mjs' }
   for (const { language, code, at } of samplesOf(PAGE, readFileSync(`${ROOT}/${PAGE}`, 'utf8'))) {
@@ -133,27 +138,59 @@ t.test('a stranger has a server with TLS, users, a a token and a backup', async 
   await afterwards(t, machine)
 })
 
+/** Options of mosquitto for a user. */
+const AS = (user: string, password = `$(cat ${user}.password)`): string =>
+  `-h localhost -p 8883 --cafile ca.pem -q 1 -u ${user} -P "${password}"`
+const SEND = (level: number): string =>
+  `mosquitto_pub ${AS('sender')} -t io/_/user/U1/alert -m '{"level":${level}}'`
+const METRICS = /^# TYPE holdfast_\w+ (counter|gauge|histogram)$/m
+
 async function follow (t: Test, machine: Machine, line: string): Promise<void> {
   const command = line.startsWith('apt-get') ? 'apt-get' : line
   if (NOT_HERE.test(`${command} `)) return
   if (command.startsWith('systemctl ')) {
-    if (command.includes(' stop ')) await machine.stop()
-    else await machine.systemctl(command.includes('reload') ? 'reload' : 'start')
+    // the backup has 5 and not 6
+    if (command.includes(' stop ')) t.match(await machine.run(SEND(6)), { code: 0 }, 'what comes after the backup')
+    const verb = /reload|stop/.exec(command)?.[0] ?? 'start'
+    const removed = verb === 'reload'
+      ? machine.start(`stdbuf -oL mosquitto_sub ${AS('U2')} -t io/_/user/U2/# -d`)
+      : undefined
+    if (removed !== undefined) await until(() => /Subscribed \(mid: 1\): 1$/m.test(removed.said()), 'U2')
+    await machine.systemctl(verb)
+    if (removed !== undefined) await until(() => removed.said().includes('connection was lost'), 'the end of U2')
     return
   }
+  if (command.startsWith('runuser')) t.match(await machine.run(SEND(5)), { code: 0 }, 'what comes before the backup')
   const { code, said } = await machine.run(command)
-  t.equal(code, 0, `${command}\n${said}`)
+  // the page says so: U2 may not
+  const isRefused = command.includes('--as U2')
+  t.equal(code === 0, !isRefused, `${command}\n${said}`)
+  if (isRefused) t.match(said, 'no: "U2" may not subscribe to "io/_/user/U1/alert"')
   if (command.includes('mosquitto_sub') && command.includes(' -C ')) t.equal(said, '{"level":3}\n', 'it waited')
-  if (command.startsWith('curl')) t.match(said, '{"ready":true}')
+  if (command.includes('mosquitto_sub') && command.includes(' U2 ')) {
+    t.match(said, 'All subscription requests were denied', 'who reads what is not theirs')
+  }
+  if (command.startsWith('curl')) t.match(said, METRICS)
 }
 
 /** What the page promises besides. */
 async function afterwards (t: Test, machine: Machine): Promise<void> {
-  const sub = (user: string, password: string): string =>
-    `mosquitto_sub -h localhost -p 8883 --cafile ca.pem -q 1 -u ${user} -P "${password}" -t io/_/user/U1/alert -d -E`
-  const mosquitto = async (command: string): Promise<string> => (await machine.run(command)).said
-  t.match(await mosquitto(sub('U1', 'wrong')), /not authori[sz]ed|bad user name/i, 'a wrong password')
-  t.match(await mosquitto(sub('U2', '$(cat U2.password)')), /not authori[sz]ed|bad user name/i, 'who was removed')
+  const said = async (command: string): Promise<string> => (await machine.run(command)).said
+  t.equal(await said(`mosquitto_sub ${AS('U1')} -i phone -c -t io/_/user/U1/alert -W 3`), '{"level":5}\nTimed out\n',
+    'the server goes on from the backup')
+  const sub = (as: string, filter: string): string => `mosquitto_sub ${as} -t '${filter}' -d -E`
+  const stranger = /not authori[sz]ed|bad user name/i
+  t.match(await said(sub(AS('U1', 'wrong'), 'io/_/user/U1/alert')), stranger, 'a wrong password')
+  t.match(await said(sub(AS('U2'), 'io/_/user/U1/alert')), stranger, 'who was removed')
+  for (const filter of ['#', 'io/#', 'io/_/user/+/alert', 'io/_/user/U2/alert', '$share/g/io/_/user/U2/#', 'other']) {
+    t.match(await said(sub(AS('U1'), filter)), /Subscribed \(mid: 1\): 128/, `${filter}: beyond rights`)
+  }
+  t.match(await said(sub(AS('U1'), 'io/_/user/U1/#')), /Subscribed \(mid: 1\): 1$/m, 'their own')
+  for (const shown of ['', '-H "Authorization: Bearer wrong"']) {
+    const metrics = await machine.run(`curl --fail --silent --cacert ca.pem ${shown} https://localhost:8443/metrics`)
+    t.not(metrics.code, 0, 'metrics without the token')
+    t.notMatch(metrics.said, METRICS)
+  }
   const page = (token: string): { said: () => string } =>
     machine.start(`env NODE_EXTRA_CA_CERTS=ca.pem ${process.execPath} page.mjs https://localhost:8443 "${token}"`)
   const [token] = machine.read('U1.token').split('\n')
@@ -161,10 +198,7 @@ async function afterwards (t: Test, machine: Machine): Promise<void> {
   await until(() => /refused:/.test(forged.said()), 'the refusal')
   const own = page(token)
   await until(() => own.said().includes('connected'), 'the page')
-  t.equal((await machine.run('mosquitto_pub -h localhost -p 8883 --cafile ca.pem -q 1 -u sender ' +
-    '-P "$(cat sender.password)" -t io/_/user/U1/alert -m \'{"level":4}\'')).code, 0)
+  t.match(await machine.run(SEND(4)), { code: 0 })
   await until(() => own.said().includes('alert { level: 4 }'), 'the alert')
-  await machine.stop()
-  const sessions = await machine.run('holdfast sessions --data /var/backups/holdfast')
-  t.match(sessions, { code: 0, said: /phone/ }, 'the copy has the session of the phone')
+  await machine.systemctl('stop')
 }
