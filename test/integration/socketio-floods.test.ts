@@ -1,27 +1,13 @@
 /** Clients that send more than they should: each is slowed or refused by a limit, and costs nobody else anything. */
 import { io } from 'socket.io-client'
 import t from 'tap'
-import type { Broker } from '../../broker/index.ts'
 import { readRules } from '../../config/bridge-rules.ts'
 import { createMemoryStore } from '../../broker/store/memory.ts'
 import { createStoreDouble } from '../helpers/store-double.ts'
 import { pause, until } from '../helpers/wait.ts'
-import { connectClient, connected, openRaw, startBridged } from './socketio-harness.ts'
+import { connectClient, connected, countPublishes, openRaw, startBridged } from './socketio-harness.ts'
 
 const OK = { status: 'ok' }
-
-/** How many messages those who come in from now on have published. */
-function countPublishes (broker: Broker): () => number {
-  let count = 0
-  const enter = broker.enter.bind(broker)
-  broker.enter = async request => {
-    const peer = await enter(request)
-    const publish = peer.publish.bind(peer)
-    peer.publish = (...args) => { count++; publish(...args) }
-    return peer
-  }
-  return () => count
-}
 
 for (const asks of [true, false]) {
   const how = asks ? 'with' : 'without'

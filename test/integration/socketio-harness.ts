@@ -7,8 +7,8 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import {
-  silent, Turns, type Auth, type Clock, type Limits, type Logger, type MqttServer, type ProgramAuth, type Refusals,
-  type Store, type TimeSource
+  silent, Turns, type Auth, type Broker, type Clock, type Limits, type Logger, type MqttServer, type ProgramAuth,
+  type Refusals, type Store, type TimeSource
 } from '../../broker/index.ts'
 import { isToken } from '../../bridge/socketio/proof/recovery-offset.ts'
 import {
@@ -165,4 +165,21 @@ export async function connectMqtt (t: Test, url: string, options: IClientOptions
   const client = await connectAsync(url, options)
   t.teardown(async () => await client.endAsync(true))
   return client
+}
+
+/** How many messages those who come in from now on have published; `published` is called with each. */
+export function countPublishes (broker: Pick<Broker, 'enter'>, published = (): void => {}): () => number {
+  let count = 0
+  const enter = broker.enter.bind(broker)
+  broker.enter = async request => {
+    const peer = await enter(request)
+    const publish = peer.publish.bind(peer)
+    peer.publish = (...args) => {
+      count++
+      publish(...args)
+      published()
+    }
+    return peer
+  }
+  return () => count
 }

@@ -4,7 +4,9 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { once } from 'node:events'
 import type { ClientId } from '../../broker/index.ts'
 import { until, within } from '../helpers/wait.ts'
-import { collect, connectClient, connected, heard, newClient, nextPacket, startBridged } from './socketio-harness.ts'
+import {
+  collect, connectClient, connected, countPublishes, heard, newClient, nextPacket, startBridged
+} from './socketio-harness.ts'
 
 const HEADERS = { 'content-type': 'text/plain;charset=UTF-8' }
 
@@ -147,13 +149,10 @@ t.test('the bundle of the client is served for pages', async t => {
 
 t.test('closing takes nothing more, answers what was taken, and tells clients to come back', async t => {
   const { bridge, broker, url } = await startBridged(t)
+  const taken = new Promise<void>(resolve => { countPublishes(broker, resolve) })
   const client = await connectClient(t, url, { auth: { clientId: 'U1' } })
   const answers: unknown[] = []
   const disconnected = heard(client, 'disconnect')
-  const taken = new Promise<void>(resolve => {
-    const publish = broker.publish.bind(broker)
-    broker.publish = (...args) => { publish(...args); resolve() }
-  })
   for (let n = 0; n < 5; n++) client.emit('x', n, (answer: unknown) => answers.push(answer))
   await taken
   await bridge.close()
