@@ -7,12 +7,13 @@ import { createMemoryStore } from '../../broker/store/memory.ts'
 import { connectClient, newClient, refused, startBridged } from './socketio-harness.ts'
 import { startProgram } from './socketio-programs.ts'
 
-/** All are who they say, and may follow what is their own. */
+/** All are who they say, may use names that are their own, and follow what is their own. */
 const auth: ProgramAuth = {
   anonymous: false,
   authenticate: async ({ username }) => username === 'nobody' ? undefined : username as Principal | undefined,
   mayPublish: (_principal, _clientId, topic) => !topic.includes('forbidden'),
-  maySubscribe: (principal, _clientId, filter) => !filter.includes('/user/') || filter.includes(`/user/${principal}/`)
+  maySubscribe: (principal, clientId, filter) => clientId === `io:_:${principal}` &&
+    (!filter.includes('/user/') || filter.includes(`/user/${principal}/`))
 }
 
 const as = (username: string, clientId = username) => ({ auth: { username, clientId }, reconnection: false })
